@@ -72,6 +72,8 @@ export interface NativeObject {
   btf(): Uint8Array | undefined;
   /** bpf_object__load on a libuv worker thread; rejects with a NativeFailure. */
   load(): Promise<void>;
+  /** The same on this thread, for the rare case that cannot wait (a variant chosen at attach). */
+  loadSync(): void;
   /** Frees the object, its programs and its maps' descriptors. Idempotent. Links must be closed first (lib/ does). */
   close(): void;
 }

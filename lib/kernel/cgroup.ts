@@ -1,0 +1,52 @@
+import { closeSync, constants, openSync, readFileSync, statfsSync } from "node:fs";
+import { BpfError } from "../errors.js";
+import { checkString } from "../options.js";
+
+/** CGROUP2_SUPER_MAGIC of include/uapi/linux/magic.h. */
+const CGROUP2_MAGIC = 0x63677270;
+
+/**
+ * Where cgroup v2 is mounted: often /sys/fs/cgroup, but below it on a machine that also mounts v1.
+ * @returns undefined when it is not mounted at all.
+ */
+export function cgroup2Mount(): string | undefined {
+  for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
+    // proc_pid_mountinfo(5): fields, optional fields, "-", file system type, source, options.
+    const [fields, tail] = line.split(" - ");
+    if (tail?.startsWith("cgroup2 ")) return fields?.split(" ")[4]?.replace(/\\040/g, " ");
+  }
+  return undefined;
+}
+
+/**
+ * Runs `use` with a descriptor of a cgroup v2 directory, closed afterwards: the kernel's attachment holds the cgroup itself.
+ * @throws BpfError NOT_FOUND when the path does not exist, INVALID_ARGUMENT when it is not a cgroup v2 directory.
+ */
+export function withCgroup<T>(operation: string, path: string, use: (fd: number) => T): T {
+  checkString(operation, "cgroup path", path);
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== "ENOENT" && code !== "ENOTDIR") throw cause;
+    const at = cgroup2Mount();
+    const where = at === undefined ? "cgroup v2 is not mounted here" : `cgroup v2 is mounted at ${at}`;
+    throw new BpfError({
+      code: code === "ENOENT" ? "NOT_FOUND" : "INVALID_ARGUMENT",
+      message: `${operation}: ${path} is not a cgroup: ${code === "ENOENT" ? "no such directory" : "not a directory"} (${where})`,
+      cause,
+    });
+  }
+  try {
+    // node:fs has no fstatfs; /proc/self/fd follows to the very file that was opened.
+    if (statfsSync(`/proc/self/fd/${fd}/.`).type !== CGROUP2_MAGIC) {
+      const at = cgroup2Mount();
+      const where = at === undefined ? "cgroup v2 is not mounted here" : `cgroup v2 is mounted at ${at}`;
+      throw new BpfError({ code: "INVALID_ARGUMENT", message: `${operation}: ${path} is not a cgroup v2 directory (${where})` });
+    }
+    return use(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,106 @@
+/** From what the addon throws to a BpfError that says what was wrong and what to do. */
+import { BpfError, type BpfErrorCode, VerifierError } from "../errors.js";
+import type { NativeFailure } from "../native.js";
+import { ENOTSUPP } from "./abi.js";
+import { errno, errnoName } from "./errno.js";
+import { findFailedProgram, findProgramLog, readVerdict } from "./verifier_log.js";
+
+/** What was being done, for the message: `load drops.bpf.o`, `attach on_verdict to nf_hook_slow`. */
+export interface Attempt {
+  readonly doing: string;
+  /** What an errno means in this very operation, before the general meaning is used. */
+  readonly meanings?: Readonly<Record<number, Meaning>>;
+}
+
+export interface Meaning {
+  readonly code: BpfErrorCode;
+  readonly text: string;
+}
+
+export function isNativeFailure(error: unknown): error is NativeFailure {
+  return error instanceof Error && typeof (error as Partial<NativeFailure>).errno === "number" && Array.isArray((error as Partial<NativeFailure>).log);
+}
+
+const GENERAL: Readonly<Record<number, Meaning>> = {
+  [errno.EPERM]: {
+    code: "PERMISSION_DENIED",
+    text: "the kernel refused it: this needs root, or CAP_BPF with CAP_PERFMON (tracing) or CAP_NET_ADMIN (networking) (Linux 5.8); a security policy (lockdown, seccomp, a container's profile) refuses the same way",
+  },
+  [errno.EACCES]: { code: "PERMISSION_DENIED", text: "access was denied" },
+  [errno.ENOENT]: { code: "NOT_FOUND", text: "it does not exist" },
+  [errno.EINVAL]: { code: "SYSTEM", text: "the kernel found an argument invalid, or is too old to know what was asked for" },
+  [errno.EEXIST]: { code: "EXISTS", text: "it exists already" },
+  [errno.EBUSY]: { code: "BUSY", text: "it is in use" },
+  [errno.E2BIG]: { code: "FULL", text: "there is no room for more" },
+  [errno.ENOSPC]: { code: "FULL", text: "there is no room for more" },
+  [errno.ENOMEM]: { code: "SYSTEM", text: "out of memory, or of the cgroup's or memlock's share of it" },
+  [errno.EOPNOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: "this kernel, or the libbpf in use, does not support it" },
+  [ENOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: "this kernel does not support it on this architecture or with this configuration" },
+  [errno.ESRCH]: { code: "NOT_FOUND", text: "nothing of that name was found in the kernel" },
+  [errno.EBADF]: { code: "CLOSED", text: "the descriptor is not open, or not of the right kind" },
+};
+
+/** libbpf's messages end in newlines and repeat its name; what a person wants of them is the last warning. */
+function lastWarning(log: readonly string[]): string | undefined {
+  for (let i = log.length - 1; i >= 0; i--) {
+    const line = (log[i] as string).trim().replace(/^libbpf: /, "");
+    if (line !== "" && !line.includes("PROG LOAD LOG") && !line.startsWith("Error in bpf_object__probe_loading")) return line;
+  }
+  return undefined;
+}
+
+/** Turns a failure of the addon into the error users see. Anything else passes through unchanged. */
+export function explain(failure: unknown, attempt: Attempt): Error {
+  if (!isNativeFailure(failure)) return failure instanceof Error ? failure : new Error(String(failure));
+  const verifier = explainVerifier(failure, attempt);
+  if (verifier !== undefined) return verifier;
+  const meaning = attempt.meanings?.[failure.errno] ?? GENERAL[failure.errno];
+  const warning = lastWarning(failure.log);
+  const name = errnoName(failure.errno);
+  const said = warning === undefined ? "" : `; libbpf: ${warning}`;
+  return new BpfError({
+    code: meaning?.code ?? "SYSTEM",
+    message: `cannot ${attempt.doing}: ${meaning === undefined ? name : `${meaning.text} (${name})`}${said}`,
+    errno: failure.errno,
+    operation: failure.operation,
+    log: failure.log,
+    cause: failure,
+  });
+}
+
+/** A VerifierError when the failure is a program that the verifier looked at and rejected. */
+function explainVerifier(failure: NativeFailure, attempt: Attempt): VerifierError | undefined {
+  const found = findProgramLog(failure.log);
+  if (found === undefined) return undefined;
+  const verdict = readVerdict(found.log);
+  // The log also comes, without a reason of the verifier's, when the kernel refuses before or after verification.
+  if (verdict.reason === "") return undefined;
+  const where = verdict.sourceLine === undefined ? "" : `\n    at: ${verdict.sourceLine}`;
+  return new VerifierError({
+    message: `${verdict.reason}${where}\n    cannot ${attempt.doing}: the verifier rejected program "${found.program}" (${errnoName(failure.errno)}); the whole log is in .log`,
+    errno: failure.errno,
+    operation: failure.operation,
+    log: failure.log,
+    cause: failure,
+    program: found.program,
+    reason: verdict.reason,
+    sourceLine: verdict.sourceLine,
+    verifierLog: found.log,
+  });
+}
+
+/** The program a failed load stumbled over, when libbpf says. */
+export function failedProgram(error: unknown): string | undefined {
+  if (error instanceof VerifierError) return error.program;
+  if (error instanceof BpfError) return findFailedProgram(error.libbpfLog);
+  return undefined;
+}
+
+/** Runs a native call; what it throws is explained. */
+export function attempt<T>(what: Attempt, call: () => T): T {
+  try {
+    return call();
+  } catch (failure) {
+    throw explain(failure, what);
+  }
+}
