@@ -1,0 +1,39 @@
+/**
+ * Vitest reporter: lists every skipped test with its reason, so that a summary of green never hides what did not run,
+ * and hands the counts to scripts/test.mjs through the file that EBPF_TEST_COUNTS names.
+ */
+import { appendFileSync } from "node:fs";
+
+/** What `requires` (test/kernel/support/requires.ts) puts into a suite's name, as suites carry no note. */
+const REASON_IN_NAME = / \[skipped: (.+?)\]/;
+
+export default class Reporter {
+  /** @param {readonly import("vitest/node").TestModule[]} modules */
+  onTestRunEnd(modules, errors) {
+    const counts = { passed: 0, failed: 0, skipped: 0 };
+    /** @type {Map<string, string[]>} */
+    const skips = new Map();
+    for (const module of modules) {
+      // A file that could not be collected has no tests to count, and is a failure all the same.
+      if (module.state() === "failed" && [...module.children.allTests("failed")].length === 0) counts.failed += 1;
+      for (const test of module.children.allTests()) {
+        const result = test.result();
+        if (result.state === "passed") counts.passed += 1;
+        else if (result.state === "failed") counts.failed += 1;
+        else {
+          counts.skipped += 1;
+          const reason = result.note ?? REASON_IN_NAME.exec(test.fullName)?.[1] ?? "no reason given";
+          const name = `${module.relativeModuleId} > ${test.fullName.replace(REASON_IN_NAME, "")}`;
+          skips.set(reason, [...(skips.get(reason) ?? []), name]);
+        }
+      }
+    }
+    counts.failed += errors.length;
+    for (const [reason, names] of skips) {
+      console.log(`\nskipped: ${reason}`);
+      for (const name of names) console.log(`  - ${name}`);
+    }
+    const file = process.env["EBPF_TEST_COUNTS"];
+    if (file !== undefined) appendFileSync(file, `${JSON.stringify(counts)}\n`);
+  }
+}
