@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Typed rings which count what they lose.
+ *
+ *     #include "vmlinux.h"              // or <linux/bpf.h>, or nothing: this header then includes it
+ *     #include <bpf/bpf_helpers.h>
+ *     #include <ebpf/events.h>
+ *
+ *     struct verdict { __u64 time_ns; __u32 pid; __s32 retval; };
+ *     EBPF_RINGBUF(verdicts, struct verdict, 256 * 1024);
+ *
+ *     SEC("fexit/nf_hook_slow")
+ *     int BPF_PROG(on_verdict, ...)
+ *     {
+ *             struct verdict *event = verdicts_reserve();
+ *             if (!event)
+ *                     return 0;         // no room: already counted as lost
+ *             event->time_ns = bpf_ktime_get_ns();
+ *             ...                       // fill EVERY field: a reserved record holds whatever was in the ring before
+ *             verdicts_submit(event);
+ *             return 0;
+ *     }
+ *
+ * Needs Linux 5.8 (BPF_MAP_TYPE_RINGBUF) with BTF, clang 14, libbpf 1.1, and C: the zero-length array below is a GNU
+ * extension that C++ front ends lay out differently.
+ *
+ * What EBPF_RINGBUF(name, record, bytes) declares
+ * -----------------------------------------------
+ *   name                     the ring, a BPF_MAP_TYPE_RINGBUF of `bytes` (a power of two and a multiple of the page size;
+ *                            libbpf rounds up what is not, and the size can be set before load).
+ *   ebpf_ring__<name>        a global in section .data.ebpf: the counters, and the record's type (see below).
+ *   ebpf_ring_wakeup__<name> a constant in .rodata, set before load: when a consumer is woken (see "Wake-ups").
+ *
+ *   record *name_reserve(void)              room for one record, or NULL, which has been counted as lost
+ *   record *name_reserve_size(constant)     the same for a record of another size, for example with a tail of fixed length;
+ *                                           the verifier wants `constant` to be one at load time
+ *   void name_submit(record *)              publishes a reserved record
+ *   void name_submit_flags(record *, flags) the same with BPF_RB_NO_WAKEUP or BPF_RB_FORCE_WAKEUP, whatever the ring says
+ *   void name_discard(record *)             gives a reserved record up: it is neither produced nor lost
+ *   long name_output(data, size)            copies `size` bytes in as one record: for variable lengths (a record whose
+ *                                           last member is a flexible array). 0, or -EAGAIN, which has been counted
+ *   long name_output_flags(data, size, flags)
+ *
+ * The record type may be a struct, a union or a scalar. A struct may end in a flexible array: in one record it takes what
+ * is left behind its offset, so output offsetof(record, tail) + length bytes.
+ *
+ * Two source files linked into one object (bpftool gen object) share a ring: EBPF_RINGBUF in one of them, and
+ * EBPF_RINGBUF_EXTERN(name, record) with the same type in the others.
+ *
+ * What is counted, exactly
+ * ------------------------
+ *   produced   records that the program tried to hand over: submitted ones and lost ones (not: discarded ones)
+ *   lost       those of them for which the ring had no room. Nothing else is ever lost: a ring buffer does not overwrite
+ *   so         produced = delivered + lost + still in the ring
+ * "Still in the ring" are records which were counted and not yet read; it is what remains, so it needs no counting.
+ * The equation holds at every moment for a reader which reads `lost` before `produced`, both after what it delivered, since a
+ * record is counted as produced before it can be read and before it can be counted as lost.
+ * A ring's counters start at zero when its object is loaded and only ever grow.
+ *
+ * Each CPU adds to a slot of its own, in a cache line of its own. The additions are atomic all the same, because programs can
+ * be preempted and migrate (sleepable ones, and all since 5.12 on preemptible kernels) or be interrupted, and because CPUs
+ * beyond EBPF_RING_CPUS share slots: sums are exact. The section is a memory-mapped array, so that a
+ * reader sums the slots without a system call.
+ *
+ * Why there is a record[0]: the type of a ring's records is nowhere else in the object's BTF, since helpers take void *.
+ * A pointer member would do for libbpf, but clang emits only a forward declaration for what such a pointer points to.
+ * The array has no elements, so it takes no room in the section.
+ *
+ * Wake-ups
+ * --------
+ * A wake-up is paid for by the traced side. ebpf_ring_wakeup__<name> chooses, per ring, before load:
+ *   EBPF_WAKEUP_DEFAULT (0)  the kernel's adaptive way: wakes when the consumer has caught up with the very record that is
+ *                            submitted, so at most one wake-up per record and none while the consumer is behind
+ *   N bytes                  wakes once when N bytes wait in the ring (each record counts its size rounded up to 8, plus 8),
+ *                            and again only after the consumer drained below N. More than half the ring counts as
+ *                            half the ring. Fewer than N bytes stay until the consumer looks by itself: give it a timer
+ *   EBPF_WAKEUP_NONE (~0)    never wakes: the consumer drains on a timer
+ *   EBPF_WAKEUP_LIVE (~0-1)  one of the above, read for each record from ebpf_ring__<name>.control.wakeup, which the reader may
+ *                            write at any time: for a reader that adapts
+ * The value is constant once loaded, so the verifier removes the branches not taken and the default costs nothing.
+ */
+#ifndef EBPF_EVENTS_H
+#define EBPF_EVENTS_H
+
+#ifndef __VMLINUX_H__ /* bpftool's vmlinux.h has the same types and cannot be mixed with the kernel's headers */
+#include <linux/bpf.h>
+#endif
+#include <bpf/bpf_helpers.h>
+
+/* Slots per ring, a power of two. CPU n adds to slot n modulo this. */
+#define EBPF_RING_CPUS 256
+
+#define EBPF_WAKEUP_DEFAULT 0ULL
+#define EBPF_WAKEUP_NONE (~0ULL)
+#define EBPF_WAKEUP_LIVE (~0ULL - 1)
+
+/* One CPU's share of a ring's counters; 64 bytes, so that CPUs do not share cache lines. */
+struct ebpf_ring_counters {
+	__u64 produced;
+	__u64 lost;
+	/* Bytes of the lost records, without the ring's own header. */
+	__u64 lost_bytes;
+	/* CLOCK_MONOTONIC of this CPU's latest loss, 0 before the first. */
+	__u64 last_lost_ns;
+} __attribute__((aligned(64)));
+
+struct ebpf_ring_control {
+	/* Written by the reader, used with EBPF_WAKEUP_LIVE only: DEFAULT, NONE or a number of bytes. */
+	__u64 wakeup;
+	/* Written by producers: 1 when fewer bytes wait than the threshold, so that reaching it wakes. */
+	__u64 armed;
+} __attribute__((aligned(64)));
+
+#define EBPF_RINGBUF(ring_name, record_type, ring_bytes) \
+	EBPF_RINGBUF_WAKEUP(ring_name, record_type, ring_bytes, EBPF_WAKEUP_DEFAULT)
+
+/* The same with the value that ebpf_ring_wakeup__<name> has when nobody sets it. */
+#define EBPF_RINGBUF_WAKEUP(ring_name, record_type, ring_bytes, wakeup_default) \
+	struct { \
+		__uint(type, BPF_MAP_TYPE_RINGBUF); \
+		__uint(max_entries, ring_bytes); \
+	} ring_name SEC(".maps"); \
+	struct { \
+		struct ebpf_ring_control control; \
+		struct ebpf_ring_counters cpu[EBPF_RING_CPUS]; \
+		record_type record[0]; \
+	} ebpf_ring__##ring_name SEC(".data.ebpf"); \
+	const volatile __u64 ebpf_ring_wakeup__##ring_name = wakeup_default; \
+	EBPF_RINGBUF_HELPERS_(ring_name, record_type)
+
+/* A ring that another source file of the same object declares. */
+#define EBPF_RINGBUF_EXTERN(ring_name, record_type) \
+	extern struct { \
+		__uint(type, BPF_MAP_TYPE_RINGBUF); \
+	} ring_name SEC(".maps"); \
+	extern struct { \
+		struct ebpf_ring_control control; \
+		struct ebpf_ring_counters cpu[EBPF_RING_CPUS]; \
+		record_type record[0]; \
+	} ebpf_ring__##ring_name SEC(".data.ebpf"); \
+	extern const volatile __u64 ebpf_ring_wakeup__##ring_name SEC(".rodata"); \
+	EBPF_RINGBUF_HELPERS_(ring_name, record_type)
+
+/* ---- From here on: not part of the interface. ---- */
+
+#define EBPF_INLINE_ static __always_inline __attribute__((unused))
+
+EBPF_INLINE_ struct ebpf_ring_counters *ebpf_ring_slot_(struct ebpf_ring_counters *counters)
+{
+	return &counters[bpf_get_smp_processor_id() & (EBPF_RING_CPUS - 1)];
+}
+
+EBPF_INLINE_ void ebpf_ring_count_lost_(struct ebpf_ring_counters *slot, __u64 size)
+{
+	__sync_fetch_and_add(&slot->lost, 1);
+	__sync_fetch_and_add(&slot->lost_bytes, size);
+	/* Whichever of two racing losses stores last is as good as the other. */
+	*(volatile __u64 *)&slot->last_lost_ns = bpf_ktime_get_ns();
+}
+
+EBPF_INLINE_ void *ebpf_ring_reserve_(void *ring, struct ebpf_ring_counters *counters, __u64 size)
+{
+	void *record = bpf_ringbuf_reserve(ring, size, 0);
+
+	if (!record) {
+		struct ebpf_ring_counters *slot = ebpf_ring_slot_(counters);
+
+		__sync_fetch_and_add(&slot->produced, 1);
+		ebpf_ring_count_lost_(slot, size);
+	}
+	return record;
+}
+
+/* `pending` is what the record about to be added will take in the ring: bpf_ringbuf_output reserves only later. */
+EBPF_INLINE_ __u64 ebpf_ring_wakeup_flags_(void *ring, struct ebpf_ring_control *control, __u64 wakeup, __u64 pending)
+{
+	volatile __u64 *armed = &control->armed;
+	__u64 half;
+
+	if (wakeup == EBPF_WAKEUP_LIVE)
+		wakeup = *(volatile __u64 *)&control->wakeup;
+	if (wakeup == EBPF_WAKEUP_DEFAULT)
+		return 0;
+	if (wakeup == EBPF_WAKEUP_NONE)
+		return BPF_RB_NO_WAKEUP;
+	half = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2;
+	if (wakeup > half)
+		wakeup = half; /* else a full ring would lose for ever, with nobody woken */
+	if (bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) + pending < wakeup) {
+		if (!*armed)
+			*armed = 1;
+		return BPF_RB_NO_WAKEUP;
+	}
+	if (*armed) {
+		*armed = 0;
+		return BPF_RB_FORCE_WAKEUP;
+	}
+	/*
+	 * Above the threshold and woken already: the ring stays readable for whoever polls it (level-triggered) until it is
+	 * empty. 0 rather than NO_WAKEUP covers what is left: the consumer emptied the ring and no producer saw it low
+	 * (several reserved at once), or it waits for this very record behind which others are ready.
+	 */
+	return 0;
+}
+
+EBPF_INLINE_ void ebpf_ring_submit_(void *record, struct ebpf_ring_counters *counters, __u64 flags)
+{
+	/* Before the record can be read, so that nobody sees more delivered than produced. */
+	__sync_fetch_and_add(&ebpf_ring_slot_(counters)->produced, 1);
+	bpf_ringbuf_submit(record, flags);
+}
+
+EBPF_INLINE_ long ebpf_ring_output_(void *ring, struct ebpf_ring_counters *counters, void *data, __u64 size,
+				    __u64 flags)
+{
+	struct ebpf_ring_counters *slot = ebpf_ring_slot_(counters);
+	long error;
+
+	__sync_fetch_and_add(&slot->produced, 1);
+	error = bpf_ringbuf_output(ring, data, size, flags);
+	if (error)
+		ebpf_ring_count_lost_(slot, size);
+	return error;
+}
+
+#define EBPF_RING_WAKEUP_FLAGS_(ring, pending) \
+	ebpf_ring_wakeup_flags_(&ring, &ebpf_ring__##ring.control, ebpf_ring_wakeup__##ring, pending)
+
+#define EBPF_RINGBUF_HELPERS_(ring, record_type) \
+	EBPF_INLINE_ record_type *ring##_reserve_size(__u64 size) \
+	{ \
+		return ebpf_ring_reserve_(&ring, ebpf_ring__##ring.cpu, size); \
+	} \
+	EBPF_INLINE_ record_type *ring##_reserve(void) \
+	{ \
+		return ebpf_ring_reserve_(&ring, ebpf_ring__##ring.cpu, sizeof(record_type)); \
+	} \
+	EBPF_INLINE_ void ring##_submit_flags(record_type *rec, __u64 flags) \
+	{ \
+		ebpf_ring_submit_(rec, ebpf_ring__##ring.cpu, flags); \
+	} \
+	EBPF_INLINE_ void ring##_submit(record_type *rec) \
+	{ \
+		ebpf_ring_submit_(rec, ebpf_ring__##ring.cpu, EBPF_RING_WAKEUP_FLAGS_(ring, 0)); \
+	} \
+	EBPF_INLINE_ void ring##_discard(record_type *rec) \
+	{ \
+		/* Not NO_WAKEUP: the consumer may be waiting for this record, with others ready behind it. */ \
+		bpf_ringbuf_discard(rec, ebpf_ring_wakeup__##ring == EBPF_WAKEUP_NONE ? BPF_RB_NO_WAKEUP : 0); \
+	} \
+	EBPF_INLINE_ long ring##_output_flags(void *data, __u64 size, __u64 flags) \
+	{ \
+		return ebpf_ring_output_(&ring, ebpf_ring__##ring.cpu, data, size, flags); \
+	} \
+	EBPF_INLINE_ long ring##_output(void *data, __u64 size) \
+	{ \
+		return ebpf_ring_output_(&ring, ebpf_ring__##ring.cpu, data, size, EBPF_RING_WAKEUP_FLAGS_(ring, size + 8)); \
+	} \
+	struct ebpf_ring_semicolon_
+
+#endif
