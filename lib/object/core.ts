@@ -1,0 +1,223 @@
+import { Btf } from "../btf/btf.js";
+import { BpfError, closedError } from "../errors.js";
+import { errno } from "../kernel/errno.js";
+import { attempt, explain, failedProgram, isNativeFailure } from "../kernel/explain.js";
+import type { NativeAddon, NativeMapDefinition, NativeObject, NativeOpenOptions, NativeProgram } from "../native.js";
+import { captureSettings, type ObjectSettings, restoreSettings } from "./settings.js";
+import type { ObjectImage } from "./source.js";
+import type { Variants } from "./variants.js";
+
+export type Phase = "opened" | "loading" | "loaded" | "failed" | "closed";
+
+/** What opened and loaded objects share: the native object, its phase, and the way from one to the next. @internal */
+export class ObjectCore {
+  readonly addon: NativeAddon;
+  readonly image: ObjectImage;
+  readonly variants: Variants;
+  readonly #options: NativeOpenOptions;
+  #native: NativeObject;
+  /** Native objects made for a variant chosen at attach; they share the first one's maps. */
+  readonly #companions: NativeObject[] = [];
+  readonly #companionPrograms = new Map<string, NativeProgram>();
+  #settings: ObjectSettings | undefined;
+  #phase: Phase = "opened";
+  #btf: Btf | undefined;
+
+  constructor(addon: NativeAddon, image: ObjectImage, options: NativeOpenOptions, makeVariants: (programs: readonly string[]) => Variants) {
+    this.addon = addon;
+    this.image = image;
+    this.#options = options;
+    this.#native = this.#openNative();
+    try {
+      this.variants = makeVariants(this.programNames);
+    } catch (error) {
+      this.#native.close();
+      throw error;
+    }
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  get programNames(): string[] {
+    return this.#native.programs.map((program) => program.name);
+  }
+
+  get mapNames(): string[] {
+    return this.#native.maps.map((map) => map.name);
+  }
+
+  /** The object's BTF. @throws BpfError BTF_MISSING */
+  get btf(): Btf {
+    const btf = this.btfOrUndefined;
+    if (btf === undefined) {
+      throw new BpfError({ code: "BTF_MISSING", message: `${this.image.label} has no BTF: compile it with clang -g (and do not strip .BTF)` });
+    }
+    return btf;
+  }
+
+  get btfOrUndefined(): Btf | undefined {
+    if (this.#btf === undefined) {
+      this.mustBeOpen();
+      const bytes = this.#native.btf();
+      if (bytes === undefined) return undefined;
+      this.#btf = Btf.parse(bytes, { name: this.image.label });
+    }
+    return this.#btf;
+  }
+
+  mustBeOpen(): void {
+    if (this.#phase === "closed") throw closedError(this.image.label);
+  }
+
+  /** @throws BpfError CLOSED, INVALID_STATE unless the object is opened and not yet loaded */
+  mustBeOpened(operation: string): void {
+    this.mustBeOpen();
+    if (this.#phase !== "opened") {
+      throw new BpfError({ code: "INVALID_STATE", message: `${operation}: ${this.image.label} is ${this.#phase} already; this is for an opened object, before load()` });
+    }
+  }
+
+  program(name: string): NativeProgram {
+    this.mustBeOpen();
+    return this.#companionPrograms.get(name) ?? (this.#native.programs.find((program) => program.name === name) as NativeProgram);
+  }
+
+  map(name: string): NativeMapDefinition {
+    this.mustBeOpen();
+    return this.#native.maps.find((map) => map.name === name) as NativeMapDefinition;
+  }
+
+  /** The map of a data section, such as `.bss`, if the object has one. */
+  sectionMap(section: string, sectionOf: (mapName: string) => string): NativeMapDefinition | undefined {
+    return this.#native.maps.find((map) => map.isInternal && sectionOf(map.name) === section);
+  }
+
+  sections(sectionOf: (mapName: string) => string): string[] {
+    return this.#native.maps.filter((map) => map.isInternal && map.dataSize > 0).map((map) => sectionOf(map.name));
+  }
+
+  /** Loads; where a variant does not load, again with the next one. On failure the object is closed. */
+  async load(): Promise<void> {
+    this.mustBeOpened("load");
+    this.#phase = "loading";
+    try {
+      for (;;) {
+        this.#selectVariants();
+        this.#settings = captureSettings(this.#native);
+        try {
+          await this.#native.load();
+          break;
+        } catch (failure) {
+          const error = this.#explainLoad(failure);
+          if (this.phase !== "loading" || !this.variants.rejectProgram(failedProgram(error), error)) throw error;
+          this.#native.close();
+          this.#native = this.#openNative();
+          restoreSettings(this.#native, this.#settings);
+        }
+      }
+      // close() may have been called while the worker thread loaded.
+      this.mustBeOpen();
+      this.#phase = "loaded";
+    } catch (error) {
+      this.#native.close();
+      if (this.phase !== "closed") this.#phase = "failed";
+      throw error;
+    }
+  }
+
+  /** Loads programs of this object that were not, sharing its maps: for a variant chosen at attach. */
+  loadCompanion(programs: readonly string[]): void {
+    const companion = this.#openNative();
+    try {
+      if (this.#settings !== undefined) restoreSettings(companion, this.#settings);
+      for (const program of companion.programs) program.autoload = programs.includes(program.name);
+      companion.maps.forEach((map, i) => {
+        const fd = this.#native.maps[i]?.fd() ?? -1;
+        if (fd >= 0) map.reuse(fd);
+      });
+      companion.loadSync();
+    } catch (failure) {
+      companion.close();
+      throw this.#explainLoad(failure);
+    }
+    this.#companions.push(companion);
+    for (const program of companion.programs) {
+      if (programs.includes(program.name)) this.#companionPrograms.set(program.name, program);
+    }
+  }
+
+  close(): void {
+    if (this.#phase === "closed") return;
+    this.#phase = "closed";
+    for (const companion of this.#companions.splice(0)) companion.close();
+    this.#native.close();
+  }
+
+  #openNative(): NativeObject {
+    const { addon, image } = this;
+    return attempt(
+      {
+        doing: `open ${image.label}`,
+        meanings: {
+          [errno.EINVAL]: { code: "OBJECT_INVALID", text: "it is not a BPF object that libbpf can read: damaged, truncated, or not made by clang -target bpf" },
+          [errno.ENOENT]: { code: "OBJECT_INVALID", text: "something that the object refers to is not in it" },
+        },
+      },
+      () => {
+        try {
+          return new addon.Object(image.bytes, { ...this.#options, name: image.name });
+        } catch (failure) {
+          throw asObjectError(failure, image.label) ?? failure;
+        }
+      },
+    );
+  }
+
+  #selectVariants(): void {
+    for (const program of this.#native.programs) {
+      const wanted = this.variants.wants(program.name);
+      if (wanted !== undefined) program.autoload = wanted;
+    }
+  }
+
+  #explainLoad(failure: unknown): Error {
+    return explain(failure, {
+      doing: `load ${this.image.label}`,
+      meanings: {
+        [errno.ESRCH]: {
+          code: "NOT_FOUND",
+          text: "a kernel function, tracepoint or type that a program names is not in this kernel's BTF",
+        },
+      },
+    });
+  }
+}
+
+/** libbpf's own error numbers begin at 4000 (libbpf.h, enum libbpf_errno); strerror does not know them. */
+const LIBBPF_ERRNO_START = 4000;
+
+function asObjectError(failure: unknown, label: string): BpfError | undefined {
+  if (!isNativeFailure(failure)) return undefined;
+  const log = failure.log.join("");
+  if (/BTF is required/.test(log)) {
+    return new BpfError({
+      code: "BTF_MISSING",
+      message: `cannot open ${label}: it has no BTF, which its maps need: compile it with clang -g (and do not strip .BTF)`,
+      errno: failure.errno,
+      operation: failure.operation,
+      log: failure.log,
+      cause: failure,
+    });
+  }
+  if (failure.errno < LIBBPF_ERRNO_START) return undefined;
+  return new BpfError({
+    code: "OBJECT_INVALID",
+    message: `cannot open ${label}: it is damaged, truncated, or not a BPF object${log === "" ? "" : `; libbpf: ${log.trim().replace(/\s*\n\s*/g, "; ")}`}`,
+    errno: failure.errno,
+    operation: failure.operation,
+    log: failure.log,
+    cause: failure,
+  });
+}

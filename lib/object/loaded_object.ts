@@ -1,0 +1,285 @@
+import type { Btf } from "../btf/btf.js";
+import { bytesCodec, type Codec, compileCodec } from "../codec/codec.js";
+import { BpfError } from "../errors.js";
+import { RingBuffer } from "../events/ring_buffer.js";
+import { MapType } from "../kernel/abi.js";
+import { checkOptions, invalid } from "../options.js";
+import type { Link } from "../link/link.js";
+import { ArrayMap, PerCpuArrayMap } from "../map/array_map.js";
+import type { BpfMap } from "../map/bpf_map.js";
+import { HashMap } from "../map/hash_map.js";
+import { mapTypeName } from "../map/opened_map.js";
+import { namedRecord } from "../named.js";
+import { type AttachOptions, Program } from "../program/program.js";
+import type { ObjectCore } from "./core.js";
+import { type Globals, sectionOf } from "./globals.js";
+import { makeMap } from "./map_factory.js";
+import { findRing, RINGS_SECTION, ringCounters } from "./rings.js";
+import { sectionRecord } from "./sections.js";
+import type { VariantChoice } from "./variants.js";
+
+export interface RingOptions {
+  /** The C type of the records, for a ring that was not declared with `EBPF_RINGBUF`: `struct verdict`. By default bytes. */
+  readonly type?: string | undefined;
+}
+
+/** A map of a loaded object: one that is read and written, or one that is streamed. */
+export type ObjectMap = BpfMap | RingBuffer<unknown>;
+
+/**
+ * An object in the kernel. Closing it closes all that came from it: links (what is not pinned is detached), streams, maps.
+ * The garbage collector never does that: an object that is not closed goes on until the process ends.
+ *
+ * @example
+ * ```ts
+ * import { BpfObject } from "ebpf";
+ * using object = await BpfObject.load("probes.bpf.o");
+ * object.attach();
+ * console.log(object.links.map((link) => `${link.kind} ${link.target}`));
+ * ```
+ */
+export class LoadedObject implements Disposable {
+  readonly name: string;
+  /** By C name; an unknown name throws and suggests the nearest. */
+  readonly programs: Readonly<Record<string, Program>>;
+  /** By C name, without the data sections. */
+  readonly maps: Readonly<Record<string, ObjectMap>>;
+  readonly #core: ObjectCore;
+  readonly #autoattach: ReadonlySet<string>;
+  readonly #links = new Set<Link>();
+  readonly #made = new Map<string, ObjectMap>();
+  readonly #sections = new Map<string, Globals>();
+
+  /** Loaded objects come from `load()`. @internal */
+  constructor(core: ObjectCore, autoattach: ReadonlySet<string>) {
+    this.#core = core;
+    this.#autoattach = autoattach;
+    this.name = core.image.name;
+    this.programs = namedRecord<Program>(`program in ${core.image.label}`, (record) => {
+      for (const name of core.programNames) {
+        record[name] = new Program({
+          addon: core.addon,
+          native: () => core.program(name),
+          adopt: (link) => this.#links.add(link),
+          release: (link) => this.#links.delete(link),
+        });
+      }
+    });
+    this.maps = namedRecord<ObjectMap>(`map in ${core.image.label}`, (record) => {
+      for (const name of core.mapNames) {
+        if (core.map(name).isInternal) continue;
+        Object.defineProperty(record, name, { enumerable: true, get: () => this.#map(name) });
+      }
+    });
+  }
+
+  get closed(): boolean {
+    return this.#core.phase === "closed";
+  }
+
+  /** The object's BTF. @throws BpfError BTF_MISSING */
+  get btf(): Btf {
+    return this.#core.btf;
+  }
+
+  /** What is attached now. */
+  get links(): readonly Link[] {
+    return [...this.#links];
+  }
+
+  /** For each probe of the `variants` option: the programs in use, and why those before them are not. */
+  get variants(): Readonly<Record<string, VariantChoice>> {
+    return this.#core.variants.report();
+  }
+
+  /** A program by name. @throws BpfError NOT_FOUND, naming the nearest */
+  program(name: string): Program {
+    return this.programs[name] as Program;
+  }
+
+  /** A map by name, of whichever class its type has. @throws BpfError NOT_FOUND, naming the nearest */
+  map(name: string): ObjectMap {
+    return this.maps[name] as ObjectMap;
+  }
+
+  /** A hash map, plain or LRU; for the per-CPU ones V is an array. @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type */
+  hash<K, V>(name: string): HashMap<K, V> {
+    const map = this.map(name);
+    if (!(map instanceof HashMap)) throw this.#notA(name, "hash map");
+    return map as HashMap<K, V>;
+  }
+
+  /** An array. @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type */
+  array<V>(name: string): ArrayMap<V> {
+    const map = this.map(name);
+    if (!(map instanceof ArrayMap) || map instanceof PerCpuArrayMap) throw this.#notA(name, "array");
+    return map as ArrayMap<V>;
+  }
+
+  /** A per-CPU array. @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type */
+  perCpuArray<V>(name: string): PerCpuArrayMap<V> {
+    const map = this.map(name);
+    if (!(map instanceof PerCpuArrayMap)) throw this.#notA(name, "per-CPU array");
+    return map as PerCpuArrayMap<V>;
+  }
+
+  /**
+   * A ring buffer, as the stream of its records. The same stream each time.
+   * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND for an unknown record type
+   */
+  ringBuffer<T>(name: string, options: RingOptions = {}): RingBuffer<T> {
+    checkOptions(`ringBuffer(${name})`, options, { type: "string" });
+    if (this.#made.get(name) === undefined && this.#core.mapNames.includes(name) && this.#core.map(name).type === MapType.ringbuf) {
+      this.#made.set(name, this.#makeRing(name, options));
+    }
+    const ring = this.map(name);
+    if (!(ring instanceof RingBuffer)) throw this.#notA(name, "ring buffer");
+    return ring as RingBuffer<T>;
+  }
+
+  /** The constants, as they were at load. */
+  get rodata(): Globals {
+    return this.section(".rodata");
+  }
+
+  /** Live variables that had an initial value. Each access reads or writes mapped memory; aligned 4 and 8 bytes atomically. */
+  get data(): Globals {
+    return this.section(".data");
+  }
+
+  /** Live variables that began as zero; see {@link LoadedObject.data}. */
+  get bss(): Globals {
+    return this.section(".bss");
+  }
+
+  /** The variables of a data section, custom ones such as `.data.config` included. @throws BpfError NOT_FOUND, CLOSED */
+  section(name: string): Globals {
+    this.#core.mustBeOpen();
+    const constant = name === ".rodata" || name.startsWith(".rodata.") || name === ".kconfig";
+    return sectionRecord(this.#core, this.#sections, name, () =>
+      constant ? "it is constant from load() on; set it on the opened object" : undefined,
+    );
+  }
+
+  /**
+   * Attaches every program that is loaded and not set to `autoattach = false`, each by its section; of a probe with variants, the
+   * first that this kernel attaches. All or nothing: when one fails, those attached by this call are detached.
+   * @throws BpfError as {@link Program.attach}
+   */
+  attach(options: AttachOptions = {}): readonly Link[] {
+    const { variants } = this.#core;
+    const made: Link[] = [];
+    try {
+      for (const program of Object.values(this.programs)) {
+        if (!program.loaded || !this.#autoattach.has(program.name) || variants.wants(program.name) !== undefined) continue;
+        made.push(program.attach(options));
+      }
+      for (const name of variants.names) made.push(...this.#attachVariant(name, options));
+    } catch (error) {
+      for (const link of made) link.close();
+      throw error;
+    }
+    return made;
+  }
+
+  /** Closes links, streams and maps, then the object. Idempotent. Links that are pinned stay in the kernel. */
+  close(): void {
+    if (this.closed) return;
+    const failures: unknown[] = [];
+    const closeAll = (resources: Iterable<{ close(): void }>) => {
+      for (const resource of resources) {
+        try {
+          resource.close();
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+    };
+    closeAll([...this.#links]);
+    closeAll(this.#made.values());
+    this.#core.close();
+    if (failures.length > 0) throw failures[0];
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Attaches the chosen candidate of a probe; when it will not, the next, loaded beside the object and sharing its maps. */
+  #attachVariant(name: string, options: AttachOptions): Link[] {
+    const { variants } = this.#core;
+    for (;;) {
+      const chosen = variants.chosen(name);
+      const made: Link[] = [];
+      try {
+        if (chosen.some((program) => !this.program(program).loaded)) this.#core.loadCompanion(chosen);
+        for (const program of chosen) made.push(this.program(program).attach(options));
+        return made;
+      } catch (error) {
+        for (const link of made) link.close();
+        variants.reject(name, error as Error);
+      }
+    }
+  }
+
+  #map(name: string): ObjectMap {
+    this.#core.mustBeOpen();
+    const known = this.#made.get(name);
+    if (known !== undefined) return known;
+    const definition = this.#core.map(name);
+    const made = definition.type === MapType.ringbuf ? this.#makeRing(name, {}) : this.#makeMap(name);
+    this.#made.set(name, made);
+    return made;
+  }
+
+  #makeMap(name: string): BpfMap {
+    const core = this.#core;
+    const definition = core.map(name);
+    if (definition.fd() < 0) throw new BpfError({ code: "INVALID_STATE", message: `map ${name} was not made: its autocreate was off` });
+    return makeMap(
+      definition.open(),
+      {
+        name,
+        type: mapTypeName(core.addon, definition.type),
+        typeNumber: definition.type,
+        keySize: definition.keySize,
+        valueSize: definition.valueSize,
+        maxEntries: definition.maxEntries,
+      },
+      { btf: core.btfOrUndefined, keyTypeId: definition.keyTypeId, valueTypeId: definition.valueTypeId, cpus: core.addon.possibleCpus() },
+    );
+  }
+
+  #makeRing<T>(name: string, options: RingOptions): RingBuffer<T> {
+    const core = this.#core;
+    const btf = core.btfOrUndefined;
+    const declaration = btf === undefined ? undefined : findRing(btf, name);
+    let codec: Codec | undefined;
+    if (options.type !== undefined) {
+      const wanted = options.type.replace(/^(struct|union|enum)\s+/, "");
+      codec = compileCodec(core.btf, core.btf.get(wanted));
+    } else if (btf !== undefined && declaration !== undefined) {
+      codec = compileCodec(btf, declaration.recordType);
+    }
+    const counters =
+      btf === undefined || declaration === undefined
+        ? undefined
+        : ringCounters(btf, declaration, core.addon.possibleCpus(), () => {
+            core.mustBeOpen();
+            const map = core.sectionMap(RINGS_SECTION, sectionOf);
+            if (map === undefined) throw invalid(`${core.image.label} has no section ${RINGS_SECTION}`);
+            return map;
+          });
+    return new RingBuffer<T>({
+      name,
+      codec: (codec ?? bytesCodec(0, { tail: true, label: name })) as Codec<T>,
+      counters,
+      open: (buffers) => new core.addon.RingReader({ mapFd: core.map(name).fd(), ...buffers }),
+    });
+  }
+
+  #notA(name: string, wanted: string): BpfError {
+    const type = mapTypeName(this.#core.addon, this.#core.map(name).type);
+    return new BpfError({ code: "INVALID_ARGUMENT", message: `map ${name} is a ${type}, not a ${wanted}` });
+  }
+}

@@ -1,0 +1,154 @@
+import type { Btf } from "../btf/btf.js";
+import { namedRecord } from "../named.js";
+import { native } from "../native.js";
+import { checkOptions, integer, type OptionCheck } from "../options.js";
+import { OpenedMap } from "../map/opened_map.js";
+import { OpenedProgram } from "../program/opened_program.js";
+import { ObjectCore } from "./core.js";
+import type { Globals } from "./globals.js";
+import { LoadedObject } from "./loaded_object.js";
+import { sectionRecord } from "./sections.js";
+import { type ObjectSource, readObject } from "./source.js";
+import { Variants, type VariantSpec } from "./variants.js";
+
+export interface OpenOptions {
+  /** What libbpf calls the object; by default its file's name up to the first dot. Prefixes the names of .bss and its kin in the kernel. */
+  readonly name?: string | undefined;
+  /** Path of a BTF file to relocate against, for a kernel without /sys/kernel/btf/vmlinux. */
+  readonly btfPath?: string | undefined;
+  /** Text in the form of a kernel .config, for `extern` kconfig variables; by default the running kernel's. */
+  readonly kconfig?: string | undefined;
+  /** Where maps declared with LIBBPF_PIN_BY_NAME are pinned; by default /sys/fs/bpf. */
+  readonly pinRoot?: string | undefined;
+  /** The verifier's log level for all programs; see {@link OpenedProgram.logLevel}. */
+  readonly logLevel?: number | undefined;
+  /** Probes with several candidates; see {@link VariantSpec}. */
+  readonly variants?: VariantSpec | undefined;
+}
+
+const OPEN_OPTIONS: Readonly<Record<keyof OpenOptions, OptionCheck>> = {
+  name: "string",
+  btfPath: "string",
+  kconfig: "string",
+  pinRoot: "string",
+  logLevel: integer(0, 7),
+  variants: "object",
+};
+
+/**
+ * An object file, parsed; nothing of it is in the kernel yet. Here programs are chosen, maps resized and constants set;
+ * `load()` hands it to the kernel.
+ */
+export class OpenedObject implements Disposable {
+  readonly name: string;
+  /** By C name; an unknown name throws and suggests the nearest. */
+  readonly programs: Readonly<Record<string, OpenedProgram>>;
+  /** By C name, without the data sections. */
+  readonly maps: Readonly<Record<string, OpenedMap>>;
+  readonly #core: ObjectCore;
+  readonly #sections = new Map<string, Globals>();
+
+  /** @internal */
+  constructor(core: ObjectCore) {
+    this.#core = core;
+    this.name = core.image.name;
+    this.programs = namedRecord<OpenedProgram>(`program in ${core.image.label}`, (record) => {
+      for (const name of core.programNames) {
+        record[name] = new OpenedProgram(core.addon, () => {
+          core.mustBeOpened(`program ${name}`);
+          return core.program(name);
+        });
+      }
+    });
+    this.maps = namedRecord<OpenedMap>(`map in ${core.image.label}`, (record) => {
+      for (const name of core.mapNames) {
+        if (core.map(name).isInternal) continue;
+        record[name] = new OpenedMap(core.addon, () => {
+          core.mustBeOpened(`map ${name}`);
+          return core.map(name);
+        });
+      }
+    });
+  }
+
+  /** A program by name. @throws BpfError NOT_FOUND, naming the nearest */
+  program(name: string): OpenedProgram {
+    return this.programs[name] as OpenedProgram;
+  }
+
+  /** A map by name. @throws BpfError NOT_FOUND, naming the nearest */
+  map(name: string): OpenedMap {
+    return this.maps[name] as OpenedMap;
+  }
+
+  /** The object's BTF. @throws BpfError BTF_MISSING */
+  get btf(): Btf {
+    return this.#core.btf;
+  }
+
+  /** `const volatile` variables: set here, constant for the verifier and the program from `load()` on. */
+  get rodata(): Globals {
+    return this.section(".rodata");
+  }
+
+  /** Initial values of variables that have one. */
+  get data(): Globals {
+    return this.section(".data");
+  }
+
+  /** Variables without an initial value: zero, unless set here. */
+  get bss(): Globals {
+    return this.section(".bss");
+  }
+
+  /** The variables of a data section, custom ones such as `.data.config` included. @throws BpfError NOT_FOUND */
+  section(name: string): Globals {
+    const core = this.#core;
+    core.mustBeOpened(name);
+    return sectionRecord(core, this.#sections, name, () => {
+      core.mustBeOpened(name);
+      return undefined;
+    });
+  }
+
+  /**
+   * Makes the maps, verifies and compiles the programs; on a thread of its own, so the event loop goes on.
+   * Where a variant's programs do not load, the next one is tried. The opened object cannot be used afterwards; on failure it is closed.
+   * @throws VerifierError a program was rejected: the reason, the C line, and the whole log
+   * @throws BpfError PERMISSION_DENIED, KERNEL_UNSUPPORTED, NOT_FOUND, ...
+   */
+  async load(): Promise<LoadedObject> {
+    const core = this.#core;
+    const autoattach = new Set(core.phase === "opened" ? Object.values(this.programs).flatMap((program) => (program.autoattach ? [program.name] : [])) : []);
+    await core.load();
+    return new LoadedObject(core, autoattach);
+  }
+
+  /** Gives the object up without loading it. Idempotent. After a successful `load()` the loaded object is what is to be closed. */
+  close(): void {
+    if (this.#core.phase !== "loaded") this.#core.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Opens an object file. @internal */
+export function openObject(source: ObjectSource, options: OpenOptions): OpenedObject {
+  checkOptions("open", options, OPEN_OPTIONS);
+  const image = readObject(source);
+  const { variants, name } = options;
+  const core = new ObjectCore(
+    native(),
+    name === undefined ? image : { ...image, name },
+    {
+      ...(options.btfPath === undefined ? {} : { btfCustomPath: options.btfPath }),
+      ...(options.kconfig === undefined ? {} : { kconfig: options.kconfig }),
+      ...(options.pinRoot === undefined ? {} : { pinRootPath: options.pinRoot }),
+      ...(options.logLevel === undefined ? {} : { kernelLogLevel: options.logLevel }),
+    },
+    (programs) => new Variants(variants ?? {}, programs),
+  );
+  return new OpenedObject(core);
+}

@@ -1,0 +1,44 @@
+import type { NativeObject } from "../native.js";
+
+/** Everything that was set on an opened object, so that a second one can be made like it: libbpf loads an object only once. */
+export interface ObjectSettings {
+  readonly programs: readonly { readonly autoload: boolean; readonly logLevel: number }[];
+  readonly maps: readonly {
+    readonly maxEntries: number;
+    readonly autocreate: boolean;
+    readonly pinPath: string | undefined;
+    readonly data: Uint8Array | undefined;
+  }[];
+}
+
+export function captureSettings(native: NativeObject): ObjectSettings {
+  return {
+    programs: native.programs.map(({ autoload, logLevel }) => ({ autoload, logLevel })),
+    maps: native.maps.map((map) => {
+      let data: Uint8Array | undefined;
+      if (map.dataSize > 0) {
+        data = new Uint8Array(map.dataSize);
+        map.readData(0, data);
+      }
+      return { maxEntries: map.maxEntries, autocreate: map.autocreate, pinPath: map.pinPath, data };
+    }),
+  };
+}
+
+/** The same object file, so programs and maps correspond by position. Only what differs is set: libbpf refuses some settings on some maps. */
+export function restoreSettings(native: NativeObject, settings: ObjectSettings): void {
+  settings.programs.forEach((saved, i) => {
+    const program = native.programs[i];
+    if (program === undefined) return;
+    program.autoload = saved.autoload;
+    if (program.logLevel !== saved.logLevel) program.logLevel = saved.logLevel;
+  });
+  settings.maps.forEach((saved, i) => {
+    const map = native.maps[i];
+    if (map === undefined) return;
+    if (map.maxEntries !== saved.maxEntries) map.maxEntries = saved.maxEntries;
+    if (map.autocreate !== saved.autocreate) map.autocreate = saved.autocreate;
+    if (map.pinPath !== saved.pinPath) map.pinPath = saved.pinPath;
+    if (saved.data !== undefined) map.writeData(0, saved.data);
+  });
+}
