@@ -1,0 +1,42 @@
+#include "failure.h"
+
+#include <cstring>
+#include <string>
+
+namespace ebpf {
+namespace {
+napi_value MakeString(napi_env env, const std::string& text) {
+  napi_value value = nullptr;
+  napi_create_string_utf8(env, text.data(), text.size(), &value);
+  return value;
+}
+}  // namespace
+
+napi_value MakeFailure(napi_env env, int error, const char* operation, const std::vector<LogMessage>& log) {
+  char room[128];
+  // The GNU variant, which may answer from a table of its own.
+  const std::string message = std::string(operation) + ": " + strerror_r(error, room, sizeof room);
+
+  napi_value failure = nullptr, number = nullptr, entries = nullptr;
+  if (napi_create_error(env, nullptr, MakeString(env, message), &failure) != napi_ok ||
+      napi_create_int32(env, error, &number) != napi_ok ||
+      napi_set_named_property(env, failure, "errno", number) != napi_ok ||
+      napi_set_named_property(env, failure, "operation", MakeString(env, operation)) != napi_ok ||
+      napi_create_array(env, &entries) != napi_ok) {
+    return nullptr;
+  }
+  uint32_t length = 0;
+  for (const LogMessage& entry : log) {
+    if (entry.level > kLogInfo) continue;
+    if (napi_set_element(env, entries, length++, MakeString(env, entry.text)) != napi_ok) return nullptr;
+  }
+  return napi_set_named_property(env, failure, "log", entries) == napi_ok ? failure : nullptr;
+}
+
+void ThrowFailure(napi_env env, int error, const char* operation, const std::vector<LogMessage>& log) {
+  const napi_value failure = MakeFailure(env, error, operation, log);
+  if (failure == nullptr) throw Napi::Error::New(env, operation);
+  throw Napi::Error(env, failure);
+}
+
+}  // namespace ebpf

@@ -1,0 +1,48 @@
+// What libbpf has gained since 1.1, the oldest that is supported. The one place that knows; used is only what is there.
+#pragma once
+
+#include <bpf/libbpf_version.h>
+
+#define EBPF_LIBBPF_AT_LEAST(major, minor) \
+  (LIBBPF_MAJOR_VERSION > (major) || (LIBBPF_MAJOR_VERSION == (major) && LIBBPF_MINOR_VERSION >= (minor)))
+
+#if !EBPF_LIBBPF_AT_LEAST(1, 1)
+#error "libbpf 1.1 or newer is needed"
+#endif
+
+/// bpf_kprobe_opts.attach_mode
+#define EBPF_HAS_KPROBE_ATTACH_MODE EBPF_LIBBPF_AT_LEAST(1, 2)
+/// bpf_map__set_value_size moves a section's data to the new size; before, it only changed the number.
+#define EBPF_HAS_DATA_RESIZE EBPF_LIBBPF_AT_LEAST(1, 3)
+/// bpf_program__attach_raw_tracepoint_opts
+#define EBPF_HAS_RAW_TP_COOKIE EBPF_LIBBPF_AT_LEAST(1, 5)
+
+namespace ebpf {
+
+/// Their names, for lib/; the last is null.
+inline constexpr const char* kLibbpfFeatures[] = {
+#if EBPF_HAS_KPROBE_ATTACH_MODE
+    "kprobe_attach_mode",
+#endif
+#if EBPF_HAS_DATA_RESIZE
+    "data_resize",
+#endif
+#if EBPF_LIBBPF_AT_LEAST(1, 3)
+    "ring_introspection", "tcx", "netkit", "netfilter", "uprobe_multi",
+#endif
+#if EBPF_LIBBPF_AT_LEAST(1, 4)
+    "token",
+#endif
+#if EBPF_HAS_RAW_TP_COOKIE
+    "raw_tp_cookie",
+#endif
+#if EBPF_LIBBPF_AT_LEAST(1, 5)
+    "consume_n", "kprobe_session",
+#endif
+#if EBPF_LIBBPF_AT_LEAST(1, 6)
+    "prepare",
+#endif
+    nullptr,
+};
+
+}  // namespace ebpf

@@ -1,0 +1,55 @@
+// NativeMap: a map by its descriptor.
+#pragma once
+
+#include <napi.h>
+
+#include "fd.h"
+
+namespace ebpf {
+
+/// Closed by close() or, as nobody can see a map that no one holds, by the garbage collector.
+class Map final : public Napi::ObjectWrap<Map> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+  static Napi::Value Make(Napi::Env env, UniqueFd fd);
+  explicit Map(const Napi::CallbackInfo& info);
+
+ private:
+  // The hot methods are plain Node-API callbacks: they look up nothing, allocate nothing and throw only when the handle is closed.
+  static napi_value Lookup(napi_env env, napi_callback_info info);
+  static napi_value Update(napi_env env, napi_callback_info info);
+  static napi_value Delete(napi_env env, napi_callback_info info);
+  static napi_value LookupAndDelete(napi_env env, napi_callback_info info);
+  static napi_value NextKey(napi_env env, napi_callback_info info);
+
+  /// Throws when the handle is closed.
+  int Use(napi_env env, const char* operation) const;
+  Napi::Value Fd(const Napi::CallbackInfo& info);
+  Napi::Value Info(const Napi::CallbackInfo& info);
+  void Bind(const Napi::CallbackInfo& info);
+  void Freeze(const Napi::CallbackInfo& info);
+  void Pin(const Napi::CallbackInfo& info);
+  void Close(const Napi::CallbackInfo& info);
+
+  // map_batch.cc
+  Napi::Value LookupBatch(const Napi::CallbackInfo& info);
+  Napi::Value UpdateBatch(const Napi::CallbackInfo& info);
+  Napi::Value DeleteBatch(const Napi::CallbackInfo& info);
+
+  UniqueFd fd_;
+  // Memory of the buffers that the references below keep alive. It does not move; lib/ never hands them out, so nothing detaches them.
+  void* key_ = nullptr;
+  void* nextKey_ = nullptr;
+  void* value_ = nullptr;
+  Napi::Reference<Napi::ArrayBuffer> keyBuffer_;
+  Napi::Reference<Napi::ArrayBuffer> nextKeyBuffer_;
+  Napi::Reference<Napi::ArrayBuffer> valueBuffer_;
+};
+
+/// What mapFromPin, mapFromId, mapFromFd and mapCreate of the addon do.
+Napi::Value MapFromPin(const Napi::CallbackInfo& info);
+Napi::Value MapFromId(const Napi::CallbackInfo& info);
+Napi::Value MapFromFd(const Napi::CallbackInfo& info);
+Napi::Value MapCreate(const Napi::CallbackInfo& info);
+
+}  // namespace ebpf

@@ -1,0 +1,217 @@
+#include "ring_reader.h"
+
+#include <algorithm>
+
+#include "arguments.h"
+#include "perform.h"
+
+namespace ebpf {
+namespace {
+constexpr uint64_t kLongestBackOff = 50;
+}
+
+Napi::Function RingReader::Define(Napi::Env env) {
+  return DefineClass(env, "RingReader",
+                     {
+                         InstanceMethod<&RingReader::Start>("start"),
+                         InstanceMethod<&RingReader::Stop>("stop"),
+                         InstanceMethod<&RingReader::Drain>("drain"),
+                         InstanceMethod<&RingReader::SetBuffers>("setBuffers"),
+                         InstanceMethod<&RingReader::Available>("available"),
+                         InstanceMethod<&RingReader::Ref>("ref"),
+                         InstanceMethod<&RingReader::Unref>("unref"),
+                         InstanceMethod<&RingReader::Close>("close"),
+                     });
+}
+
+RingReader::RingReader(const Napi::CallbackInfo& info) : Held<RingReader>(info), env_(info.Env()) {
+  const auto [options] = Arguments<Options>(info);
+  const int fd = Option<Number<int>>(options, "mapFd");
+  const auto slab = Option<Memory>(options, "slab");
+  const auto index = Option<Integers>(options, "index");
+  onBatch_ = Napi::Persistent(Option<Callable>(options, "onBatch"));
+  onOversize_ = Napi::Persistent(Option<Callable>(options, "onOversize"));
+
+  Perform(env_, "ring_buffer__new", [&] { return Ring::Open(fd, ring_); });
+  BindBuffers(slab, index);
+
+  napi_value name = nullptr;
+  napi_create_string_utf8(env_, "ebpf.RingReader", NAPI_AUTO_LENGTH, &name);
+  if (napi_async_init(env_, info.This(), name, &asyncContext_) != napi_ok) ThrowFailure(env_, ECANCELED, "napi_async_init");
+
+  Environment& environment = Environment::Of(env_);
+  const int error = Poller::Open(
+      environment, ring_->PollFd(), [](void* self) { static_cast<RingReader*>(self)->OnReady(); }, this, &poller_);
+  if (error != 0) {
+    napi_async_destroy(env_, asyncContext_);
+    ThrowFailure(env_, -error, "uv_poll_init");
+  }
+  Hold(environment.readers);
+}
+
+RingReader::~RingReader() = default;
+
+void RingReader::Use(napi_env env, const char* operation) const {
+  if (!ring_) ThrowFailure(env, EBADF, operation);
+}
+
+void RingReader::BindBuffers(Napi::ArrayBuffer slab, Napi::Int32Array index) {
+  slab_ = Napi::Persistent(slab);
+  index_ = Napi::Persistent(index);
+  ring_->batch().SetBuffers(static_cast<uint8_t*>(slab.Data()), slab.ByteLength(), index.Data(), index.ElementLength() / 2);
+}
+
+void RingReader::Start(const Napi::CallbackInfo& info) {
+  Use(info.Env(), "uv_poll_start");
+  if (started_) return;
+  started_ = true;
+  backOff_ = 0;
+  // A record held back is not in the ring any more, so nothing would wake us for it.
+  if (ring_->batch().holds()) return poller_->Wait(0);
+  const int error = poller_->Watch();
+  if (error == 0) return;
+  started_ = false;
+  ThrowFailure(info.Env(), -error, "uv_poll_start");
+}
+
+void RingReader::Stop(const Napi::CallbackInfo& info) {
+  Use(info.Env(), "uv_poll_stop");
+  started_ = false;
+  poller_->Rest();
+}
+
+Napi::Value RingReader::Drain(const Napi::CallbackInfo& info) {
+  Use(info.Env(), "ring_buffer__consume");
+  int error = 0;
+  const uint32_t count = Deliver(From::kJavaScript, error);
+  if (info.Env().IsExceptionPending()) throw info.Env().GetAndClearPendingException();
+  if (error != 0) ThrowFailure(info.Env(), -error, "ring_buffer__consume");
+  // The ring may be empty now, with a record held back.
+  if (ring_ && started_ && ring_->batch().holds() && ring_->batch().oversize() == 0) poller_->Wait(0);
+  return Napi::Number::New(info.Env(), count);
+}
+
+void RingReader::SetBuffers(const Napi::CallbackInfo& info) {
+  Use(info.Env(), "setBuffers");
+  const auto [slab, index] = Arguments<Memory, Integers>(info);
+  BindBuffers(slab, index);
+  if (started_ && ring_->batch().holds()) poller_->Wait(0);
+}
+
+Napi::Value RingReader::Available(const Napi::CallbackInfo& info) {
+  Use(info.Env(), "ring__avail_data_size");
+  return Napi::Number::New(info.Env(), static_cast<double>(ring_->Available()));
+}
+
+void RingReader::Ref(const Napi::CallbackInfo& info) {
+  Use(info.Env(), "uv_ref");
+  poller_->Ref();
+}
+
+void RingReader::Unref(const Napi::CallbackInfo& info) {
+  Use(info.Env(), "uv_unref");
+  poller_->Unref();
+}
+
+void RingReader::Close(const Napi::CallbackInfo&) {
+  CloseWithEnvironment();
+}
+
+void RingReader::CloseWithEnvironment() noexcept {
+  if (!ring_) return;
+  started_ = false;
+  poller_->Close();
+  poller_ = nullptr;
+  ring_.reset();
+  napi_async_destroy(env_, asyncContext_);
+  asyncContext_ = nullptr;
+  slab_.Reset();
+  index_.Reset();
+  onBatch_.Reset();
+  onOversize_.Reset();
+  LetGo();
+}
+
+void RingReader::OnReady() {
+  if (Environment::Of(env_).ending() || !started_) return;
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env_, &scope) != napi_ok) return;
+  const uint64_t before = ring_->Consumed();
+  int error = 0;
+  const uint32_t count = Deliver(From::kLoop, error);
+  if (error != 0) {
+    // Memory for a record held back. Nobody called, so nobody can catch it.
+    if (const napi_value failure = MakeFailure(env_, -error, "ring_buffer__consume")) napi_fatal_exception(env_, failure);
+  }
+  if (ring_ && started_) Rearm(count > 0 || ring_->Consumed() != before);
+  napi_close_handle_scope(env_, scope);
+}
+
+void RingReader::Rearm(bool progress) {
+  const Batch& batch = ring_->batch();
+  if (batch.oversize() > 0 && !progress) {
+    // Told, and nothing came of it: setBuffers goes on.
+    poller_->Rest();
+  } else if (batch.holds()) {
+    poller_->Wait(0);
+  } else if (progress || ring_->Available() == 0) {
+    backOff_ = 0;
+    if (poller_->Watch() != 0) started_ = false;
+  } else {
+    // Readable, but the first record is reserved and not committed: watching would spin until it is.
+    backOff_ = std::clamp<uint64_t>(backOff_ * 2, 1, kLongestBackOff);
+    poller_->Wait(backOff_);
+  }
+}
+
+uint32_t RingReader::Deliver(From from, int& error) {
+  if (delivering_) return 0;
+  // A second round only after onOversize has made room.
+  for (int round = 0; round < 2; ++round) {
+    if (const size_t bytes = ring_->batch().oversize()) {
+      if (!Call(from, onOversize_, {static_cast<double>(bytes)})) return 0;
+      if (!ring_ || ring_->batch().oversize() > 0) return 0;
+    }
+    error = ring_->Fill();
+    const Batch& batch = ring_->batch();
+    if (const uint32_t count = batch.count()) {
+      Call(from, onBatch_, {double(count), static_cast<double>(batch.stride()), static_cast<double>(batch.size())});
+      return count;
+    }
+    if (error != 0 || batch.oversize() == 0) return 0;
+  }
+  return 0;
+}
+
+bool RingReader::Call(From from, const Napi::FunctionReference& function, std::initializer_list<double> numbers) {
+  napi_value arguments[3], receiver, result, callee = nullptr;
+  size_t count = 0;
+  for (const double number : numbers) napi_create_double(env_, number, &arguments[count++]);
+  if (napi_get_undefined(env_, &receiver) != napi_ok || napi_get_reference_value(env_, function, &callee) != napi_ok) {
+    return false;
+  }
+  // A call may close this reader, but does not free it: that takes a later turn of the loop, or of the garbage collector once the
+  // handle of `this` is gone.
+  delivering_ = true;
+  napi_status status;
+  if (from == From::kLoop) {
+    napi_get_global(env_, &receiver);
+    status = napi_make_callback(env_, asyncContext_, receiver, callee, count, arguments, &result);
+  } else {
+    status = napi_call_function(env_, receiver, callee, count, arguments, &result);
+  }
+  delivering_ = false;
+  if (status == napi_ok) return true;
+  if (from == From::kJavaScript) return false;
+  napi_value thrown;
+  if (status == napi_pending_exception) {
+    if (napi_get_and_clear_last_exception(env_, &thrown) == napi_ok) napi_fatal_exception(env_, thrown);
+  } else if (ring_) {
+    // The environment is going down: its end closes this reader.
+    started_ = false;
+    poller_->Rest();
+  }
+  return false;
+}
+
+}  // namespace ebpf
