@@ -41,7 +41,7 @@ const ENVIRONMENT = /^(NODE_.*|CI|EBPF_.*|VITEST.*|FORCE_COLOR|NO_COLOR|TERM|LAN
  *   {@link TIMED_OUT}, {@link GUEST_DIED}; and when the guest was ready to run it
  */
 export async function runVm(options) {
-  const { kernel, command, timeout = 300, cpus = 2, memory = "2G", append = "", signal } = options;
+  const { kernel, timeout = 300, cpus = 2, memory = "2G", append = "", signal } = options;
   const writable = (options.writable ?? []).map((path) => realpathSync(path));
   requireQemu();
   const accel = await accelerator(kernel);
@@ -108,7 +108,7 @@ export async function runVm(options) {
 
     const say = (/** @type {string} */ text) => options.stderr.write(`vm ${kernel.release}: ${text}\n`);
     if (status !== undefined) return { status, readySeconds };
-    const tail = screen.replaceAll("\r", "").trim().split("\n").slice(-40).join("\n  ");
+    const tail = plain(screen).trim().split("\n").slice(-40).join("\n  ");
     const shown = tail === "" ? "its console is empty" : `the end of its console:\n  ${tail}`;
     if (timedOut) {
       say(`not done after ${timeout} s${readySeconds === undefined ? " (it never got to the command)" : ""}; ${shown}`);
@@ -143,6 +143,12 @@ export async function runVm(options) {
     await new Promise((resolve, reject) => server.once("error", reject).listen(path, () => resolve(undefined)));
     return { path, ended: async () => ended };
   }
+}
+
+/** Without what the BIOS sends to move the cursor. @param {string} screen */
+function plain(screen) {
+  const esc = String.fromCharCode(27);
+  return screen.replaceAll(new RegExp(`${esc}(c|\\[[?0-9;]*[A-Za-z])|\r`, "g"), "");
 }
 
 /** @param {Record<string, { path: string }>} sockets */
