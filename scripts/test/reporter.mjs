@@ -8,6 +8,14 @@ import { appendFileSync } from "node:fs";
 const REASON_IN_NAME = / \[skipped: (.+?)\]/;
 
 export default class Reporter {
+  #filtered = false;
+
+  /** @param {import("vitest/node").Vitest} vitest */
+  onInit(vitest) {
+    // With `-t name` most tests are left out, and nobody asks why.
+    this.#filtered = vitest.config.testNamePattern !== undefined;
+  }
+
   /** @param {readonly import("vitest/node").TestModule[]} modules */
   onTestRunEnd(modules, errors) {
     const counts = { passed: 0, failed: 0, skipped: 0 };
@@ -21,8 +29,10 @@ export default class Reporter {
         if (result.state === "passed") counts.passed += 1;
         else if (result.state === "failed") counts.failed += 1;
         else {
+          const known = result.note ?? REASON_IN_NAME.exec(test.fullName)?.[1];
+          if (known === undefined && this.#filtered) continue;
           counts.skipped += 1;
-          const reason = result.note ?? REASON_IN_NAME.exec(test.fullName)?.[1] ?? "no reason given";
+          const reason = known ?? "no reason given";
           const name = `${module.relativeModuleId} > ${test.fullName.replace(REASON_IN_NAME, "")}`;
           skips.set(reason, [...(skips.get(reason) ?? []), name]);
         }

@@ -88,7 +88,7 @@ describe("vm runner", () => {
       "sh",
       inside,
       shared,
-      project,
+      removed,
     ]);
     expect(stdout.toString()).toBe("lost\n");
     expect(status).toBe(0);
