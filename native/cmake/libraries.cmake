@@ -7,7 +7,8 @@ set(ENV{PKG_CONFIG_PATH} "${root}/.deps/libbpf/lib/pkgconfig:$ENV{PKG_CONFIG_PAT
 unset(__pkg_config_checked_LIBBPF CACHE)
 pkg_check_modules(LIBBPF REQUIRED libbpf>=1.1)
 
-# True where every object of the archive can go into a shared library. Debian's libelf.a cannot: it is not position-independent.
+# True where every object of the archive can go into a shared library. Debian's libelf.a, libz.a and libbpf.a
+# cannot: they are not position-independent.
 function(ebpf_is_shareable out archive)
   set(source "${CMAKE_CURRENT_BINARY_DIR}/shareable.c")
   file(WRITE "${source}" "int nothing;\n")
@@ -17,10 +18,10 @@ function(ebpf_is_shareable out archive)
   set(${out} "${${out}}" PARENT_SCOPE)
 endfunction()
 
-# The static library where it exists and can be used, else the shared one.
+# The static library where it exists and can be used, else the shared one. More arguments: where to look first.
 function(ebpf_find_library out name)
   unset(archive CACHE)
-  find_library(archive NAMES lib${name}.a)
+  find_library(archive NAMES lib${name}.a HINTS ${ARGN})
   if(archive)
     unset(shareable CACHE)
     ebpf_is_shareable(shareable "${archive}")
@@ -30,16 +31,14 @@ function(ebpf_find_library out name)
     return()
   endif()
   unset(shared CACHE)
-  find_library(shared NAMES ${name})
+  find_library(shared NAMES ${name} HINTS ${ARGN})
   if(NOT shared)
-    message(FATAL_ERROR "lib${name} is missing (libbpf needs it to link)")
+    message(FATAL_ERROR "lib${name} is missing")
   endif()
   set(${out} "${shared}" PARENT_SCOPE)
 endfunction()
 
-# Not cached: it follows libbpf's place.
-unset(ebpf_libbpf_file CACHE)
-find_library(ebpf_libbpf_file NAMES libbpf.a bpf PATHS ${LIBBPF_LIBDIR} ${LIBBPF_LIBRARY_DIRS} NO_DEFAULT_PATH)
+ebpf_find_library(ebpf_libbpf_file bpf ${LIBBPF_LIBDIR} ${LIBBPF_LIBRARY_DIRS})
 ebpf_find_library(ebpf_libelf elf)
 ebpf_find_library(ebpf_libz z)
 

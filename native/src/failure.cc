@@ -1,6 +1,7 @@
 #include "failure.h"
 
-#include <cstring>
+#include <bpf/libbpf.h>
+
 #include <string>
 
 namespace ebpf {
@@ -13,9 +14,10 @@ napi_value MakeString(napi_env env, const std::string& text) {
 }  // namespace
 
 napi_value MakeFailure(napi_env env, int error, const char* operation, const std::vector<LogMessage>& log) {
-  char room[128];
-  // The GNU variant, which may answer from a table of its own.
-  const std::string message = std::string(operation) + ": " + strerror_r(error, room, sizeof room);
+  char reason[128];
+  // strerror's texts, and those of libbpf's own numbers from 4000 on.
+  libbpf_strerror(error, reason, sizeof reason);
+  const std::string message = std::string(operation) + ": " + reason;
 
   napi_value failure = nullptr, number = nullptr, entries = nullptr;
   if (napi_create_error(env, nullptr, MakeString(env, message), &failure) != napi_ok ||
