@@ -5,7 +5,7 @@
  */
 import { parseArgs } from "node:util";
 import { ensureKernel, listKernels, VmError } from "./kernels.mjs";
-import { runVm } from "./run.mjs";
+import { prepare, runVm } from "./run.mjs";
 
 const HELP = `Usage: npm run vm -- [options] -- <command> [arguments]
 
@@ -21,6 +21,7 @@ layer that is thrown away. Output and exit status are the command's; 124: time w
   --append TEXT     more for the kernel's command line
   --verbose         the guest's console, on standard error
   --list            the kernels, and what of them is in the cache
+  --fetch           get the kernel ready (download, unpack), run nothing
   --update          look for a newer kernel of the series first
 `;
 
@@ -37,6 +38,7 @@ async function main() {
       append: { type: "string", default: "" },
       verbose: { type: "boolean", default: false },
       list: { type: "boolean", default: false },
+      fetch: { type: "boolean", default: false },
       update: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -54,7 +56,10 @@ async function main() {
   }
   const kernel = await ensureKernel(values.kernel, { update: values.update });
   if (positionals.length === 0) {
-    if (values.update) return 0;
+    if (values.update || values.fetch) {
+      await prepare(kernel);
+      return 0;
+    }
     throw new VmError(`no command to run\n\n${HELP}`);
   }
   const interrupted = new AbortController();

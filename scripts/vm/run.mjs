@@ -6,7 +6,7 @@ import { constants, tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { baseInitramfs, runInitramfs } from "./initramfs.mjs";
-import { VmError } from "./kernels.mjs";
+import { uncompressedKernel, VmError } from "./kernels.mjs";
 import { accelerator, qemuCommand, requireQemu } from "./qemu.mjs";
 
 /** Exit status when the guest died under its command: a panic, an oops, QEMU's own failure. As with env(1) or docker. */
@@ -33,6 +33,17 @@ const ENVIRONMENT = /^(NODE_.*|CI|EBPF_.*|VITEST.*|FORCE_COLOR|NO_COLOR|TERM|LAN
  * @property {NodeJS.WritableStream} [console] gets the guest's console as it is written
  * @property {AbortSignal} [signal]
  */
+
+/**
+ * Makes what the first run of a kernel makes, so that the first run is as quick as the others.
+ * @param {import("./kernels.mjs").Kernel} kernel
+ */
+export async function prepare(kernel) {
+  requireQemu();
+  uncompressedKernel(kernel);
+  baseInitramfs(kernel);
+  await accelerator(kernel);
+}
 
 /**
  * Runs a command in a virtual machine: the host's files under it, writes thrown away.
