@@ -1,8 +1,9 @@
 // Builds the addon: native/ -> build/Release/ebpf.node, by cmake-js. Does nothing, quickly, when nothing changed.
 //
-//   node scripts/build-native.mjs [--force] [--sanitize]
+//   node scripts/build-native.mjs [--force] [--sanitize] [--system-libbpf]
 //
-// --sanitize builds with AddressSanitizer and UndefinedBehaviorSanitizer into build-sanitize/Release in place of build/Release.
+// --sanitize builds with AddressSanitizer and UndefinedBehaviorSanitizer, --system-libbpf with the system's libbpf even where the
+// project has one of its own; these go to build/sanitize/Release and build/system-libbpf/Release, and leave the usual build alone.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
@@ -13,9 +14,14 @@ import { parseArgs } from "node:util";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { values: options } = parseArgs({
-  options: { force: { type: "boolean", default: false }, sanitize: { type: "boolean", default: false } },
+  options: {
+    force: { type: "boolean", default: false },
+    sanitize: { type: "boolean", default: false },
+    "system-libbpf": { type: "boolean", default: false },
+  },
 });
-const out = join(root, options.sanitize ? "build-sanitize" : "build");
+const variant = ["sanitize", "system-libbpf"].filter((name) => options[name]).join("-");
+const out = join(root, "build", variant);
 const addon = join(out, "Release", "ebpf.node");
 const stampFile = join(out, "inputs");
 

@@ -2,7 +2,9 @@
 
 find_package(PkgConfig REQUIRED)
 # A libbpf of the project's own, when the set-up script has made one, goes before the system's.
-set(ENV{PKG_CONFIG_PATH} "${root}/.deps/libbpf/lib/pkgconfig:$ENV{PKG_CONFIG_PATH}")
+if(NOT EBPF_SYSTEM_LIBBPF)
+  set(ENV{PKG_CONFIG_PATH} "${root}/.deps/libbpf/lib/pkgconfig:$ENV{PKG_CONFIG_PATH}")
+endif()
 # pkg_check_modules keeps its first answer in the cache; a libbpf that has come or changed since must be seen.
 unset(__pkg_config_checked_LIBBPF CACHE)
 pkg_check_modules(LIBBPF REQUIRED libbpf>=1.1)

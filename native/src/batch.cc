@@ -40,12 +40,12 @@ int Batch::AppendOther(const void* record, size_t size) noexcept {
     return kFull;
   }
   if (count_ > 0) {
-    if (expectedSize_ == kNone && stride_ > 0) return HoldBack(record, size);
+    if (!Fits(size)) return HoldBack(record, size);
     if (stride_ > 0) Index();
     return AppendIndexed(record, size);
   }
+  if (!Fits(size)) return HoldBack(record, size);
   const size_t stride = RoundUp(size);
-  if (capacity_ == 0 || stride > slabSize_) return HoldBack(record, size);
   // Nothing to step over in a record of no bytes.
   if (stride == 0) return AppendIndexed(record, size);
   size_ = size;
@@ -55,10 +55,13 @@ int Batch::AppendOther(const void* record, size_t size) noexcept {
   return Append(record, size);
 }
 
+/// Offsets and the slab's size are multiples of 8, so a record that fits does so with its padding.
+bool Batch::Fits(size_t size) const noexcept {
+  return count_ < capacity_ && size <= slabSize_ - static_cast<size_t>(next_ - slab_);
+}
+
 int Batch::AppendIndexed(const void* record, size_t size) noexcept {
-  const size_t offset = static_cast<size_t>(next_ - slab_);
-  if (count_ == capacity_ || RoundUp(size) > slabSize_ - offset) return HoldBack(record, size);
-  index_[2 * count_] = static_cast<int32_t>(offset);
+  index_[2 * count_] = static_cast<int32_t>(next_ - slab_);
   index_[2 * count_ + 1] = static_cast<int32_t>(size);
   if (size > 0) std::memcpy(next_, record, size);
   next_ += RoundUp(size);

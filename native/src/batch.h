@@ -44,7 +44,7 @@ class Batch {
   /// A record has been read that this batch had no room for; the next one starts with it.
   bool holds() const { return held_; }
   /// Size of the held record when it is larger than the whole slab, else 0.
-  size_t oversize() const { return held_ && RoundUp(heldSize_) > slabSize_ ? heldSize_ : 0; }
+  size_t oversize() const { return held_ && heldSize_ > slabSize_ ? heldSize_ : 0; }
   /// Records that were lost because there was no memory to hold them back.
   uint64_t dropped() const { return dropped_; }
 
@@ -88,6 +88,7 @@ class Batch {
 
   int AppendOther(const void* record, size_t size) noexcept;
   int AppendIndexed(const void* record, size_t size) noexcept;
+  bool Fits(size_t size) const noexcept;
   int HoldBack(const void* record, size_t size) noexcept;
   void Index();
 

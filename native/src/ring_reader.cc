@@ -136,6 +136,9 @@ void RingReader::OnReady() {
   if (Environment::Of(env_).ending() || !started_) return;
   napi_handle_scope scope;
   if (napi_open_handle_scope(env_, &scope) != napi_ok) return;
+  // A handler may close this reader, and from then on only this handle keeps it from the garbage collector.
+  napi_value self;
+  napi_get_reference_value(env_, *this, &self);
   const uint64_t before = ring_->Consumed();
   int error = 0;
   const uint32_t count = Deliver(From::kLoop, error);
@@ -190,8 +193,6 @@ bool RingReader::Call(From from, const Napi::FunctionReference& function, std::i
   if (napi_get_undefined(env_, &receiver) != napi_ok || napi_get_reference_value(env_, function, &callee) != napi_ok) {
     return false;
   }
-  // A call may close this reader, but does not free it: that takes a later turn of the loop, or of the garbage collector once the
-  // handle of `this` is gone.
   delivering_ = true;
   napi_status status;
   if (from == From::kLoop) {
