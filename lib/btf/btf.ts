@@ -72,7 +72,11 @@ export class Btf {
   get pointerSize(): 4 | 8 {
     if (this.#base !== undefined) return this.#base.pointerSize;
     if (this.#pointerSize === undefined) {
-      const long = this.find("long unsigned int", "int") ?? this.find("unsigned long", "int") ?? this.find("long int", "int") ?? this.find("long", "int");
+      const long =
+        this.find("long unsigned int", "int") ??
+        this.find("unsigned long", "int") ??
+        this.find("long int", "int") ??
+        this.find("long", "int");
       this.#pointerSize = long !== undefined && this.size(long) === 4 ? 4 : 8;
     }
     return this.#pointerSize;
@@ -124,7 +128,8 @@ export class Btf {
     const id = this.find(name, kind);
     if (id !== undefined) return id;
     const names = new Set<string>();
-    for (const type of this.types()) if (type.name !== "" && (kind === undefined || type.kind === kind)) names.add(type.name);
+    for (const type of this.types())
+      if (type.name !== "" && (kind === undefined || type.kind === kind)) names.add(type.name);
     const wanted = kind === undefined ? `type "${name}"` : `${kind} "${name}"`;
     throw new BpfError({ code: "BTF_NOT_FOUND", message: `${this.#name} has no ${wanted}${suggestion(name, names)}` });
   }
@@ -163,7 +168,10 @@ export class Btf {
           at = this.#reference(at, 2);
           break;
         default:
-          throw invalid(this.#name, `${this.describe(id)} (type ${id}) has no size: ${at === 0 ? "void" : `a ${BTF_KINDS[kind]}`}`);
+          throw invalid(
+            this.#name,
+            `${this.describe(id)} (type ${id}) has no size: ${at === 0 ? "void" : `a ${BTF_KINDS[kind]}`}`,
+          );
       }
     }
     throw invalid(this.#name, `type ${id} refers to itself`);
@@ -175,7 +183,11 @@ export class Btf {
     for (let depth = 0; depth < MAX_DEPTH; depth++) {
       const kind = this.#kind(at);
       const refers =
-        kind === KIND.typedef || kind === KIND.const || kind === KIND.volatile || kind === KIND.restrict || kind === KIND.type_tag;
+        kind === KIND.typedef ||
+        kind === KIND.const ||
+        kind === KIND.volatile ||
+        kind === KIND.restrict ||
+        kind === KIND.type_tag;
       if (!refers) return at;
       at = this.#reference(at, 2);
     }
@@ -213,7 +225,10 @@ export class Btf {
     if (own < 0 && id > 0 && this.#base !== undefined) return this.#base.#locate(id);
     const start = this.#index()[own];
     if (start === undefined) {
-      throw new BpfError({ code: "BTF_NOT_FOUND", message: `${this.#name} has no type ${id}; its ids are 0 to ${this.typeCount - 1}` });
+      throw new BpfError({
+        code: "BTF_NOT_FOUND",
+        message: `${this.#name} has no type ${id}; its ids are 0 to ${this.typeCount - 1}`,
+      });
     }
     return [this, start];
   }
@@ -240,7 +255,8 @@ export class Btf {
     if (offset < this.#firstString) return (this.#base as Btf).#string(offset);
     const start = offset - this.#firstString;
     // `readSections` made sure that the last string ends.
-    if (start >= this.#strings.byteLength) throw invalid(this.#name, `string offset ${offset} is past the end of the strings`);
+    if (start >= this.#strings.byteLength)
+      throw invalid(this.#name, `string offset ${offset} is past the end of the strings`);
     return this.#strings.toString("utf8", start, this.#strings.indexOf(0, start));
   }
 

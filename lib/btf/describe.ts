@@ -41,7 +41,10 @@ function declare(btf: Btf, id: number, inner: string, budget: Budget): string {
       return declare(btf, type.type, target === "array" || target === "func_proto" ? `(${pointer})` : pointer, budget);
     }
     case "array":
-      return declare(btf, type.element, `${inner.trimEnd()}[${type.length === 0 ? "" : type.length}]`, budget).replace(/ (?=\[)/, "");
+      return declare(btf, type.element, `${inner.trimEnd()}[${type.length === 0 ? "" : type.length}]`, budget).replace(
+        / (?=\[)/,
+        "",
+      );
     case "const":
     case "volatile":
     case "restrict": {
@@ -60,7 +63,12 @@ function declare(btf: Btf, id: number, inner: string, budget: Budget): string {
         parameters.push(declare(btf, parameter.type, "", budget).trimEnd());
       }
       if (type.variadic || parameters.length < type.parameters.length) parameters.push("...");
-      return declare(btf, type.returns, `${inner.trimEnd()}(${parameters.length === 0 ? "void" : parameters.join(", ")})`, budget);
+      return declare(
+        btf,
+        type.returns,
+        `${inner.trimEnd()}(${parameters.length === 0 ? "void" : parameters.join(", ")})`,
+        budget,
+      );
     }
   }
 }
@@ -69,7 +77,8 @@ function pastQualifiers(btf: Btf, id: number): number {
   let at = id;
   for (let depth = 0; depth < MAX_TYPES; depth++) {
     const type = btf.type(at);
-    if (type.kind !== "const" && type.kind !== "volatile" && type.kind !== "restrict" && type.kind !== "type_tag") return at;
+    if (type.kind !== "const" && type.kind !== "volatile" && type.kind !== "restrict" && type.kind !== "type_tag")
+      return at;
     at = type.type;
   }
   return at;

@@ -3,7 +3,9 @@ import { invalid } from "./sections.js";
 import { BTF_KINDS, type BtfKind, type BtfMember, type BtfType } from "./types.js";
 
 /** BTF_KIND_* by name. */
-export const KIND = Object.freeze(Object.fromEntries(BTF_KINDS.map((kind, number) => [kind, number])) as Record<BtfKind, number>);
+export const KIND = Object.freeze(
+  Object.fromEntries(BTF_KINDS.map((kind, number) => [kind, number])) as Record<BtfKind, number>,
+);
 
 /** Words of every record: name offset, info, and size or type. */
 const HEAD = 3;
@@ -41,7 +43,8 @@ export function indexTypes(words: Uint32Array, what: string, firstId: number): U
     if (at + HEAD > end) throw invalid(what, `the type section ends within type ${firstId + count}`);
     const info = words[at + 1] as number;
     const kind = (info >>> 24) & 0x1f;
-    if (kind === 0 || kind >= BTF_KINDS.length) throw invalid(what, `type ${firstId + count} is of kind ${kind}, which this library does not know`);
+    if (kind === 0 || kind >= BTF_KINDS.length)
+      throw invalid(what, `type ${firstId + count} is of kind ${kind}, which this library does not know`);
     const next = at + HEAD + (FIXED[kind] as number) + (PER_ELEMENT[kind] as number) * (info & 0xffff);
     if (next > end) throw invalid(what, `the type section ends within type ${firstId + count}`);
     if (count === starts.length) {
@@ -103,7 +106,14 @@ export function materialise(words: Uint32Array, start: number, id: number, conte
     case "type_tag":
       return { id, kind, name, type: context.reference(word(2)) };
     case "array":
-      return { id, kind, name, element: context.reference(word(3)), index: context.reference(word(4)), length: word(5) };
+      return {
+        id,
+        kind,
+        name,
+        element: context.reference(word(3)),
+        index: context.reference(word(4)),
+        length: word(5),
+      };
     case "struct":
     case "union": {
       const members = each(
@@ -119,7 +129,10 @@ export function materialise(words: Uint32Array, start: number, id: number, conte
       return { id, kind, name, size: word(2), members };
     }
     case "enum": {
-      const values = each(2, (at) => ({ name: context.string(word(at)), value: flag ? word(at + 1) | 0 : word(at + 1) }));
+      const values = each(2, (at) => ({
+        name: context.string(word(at)),
+        value: flag ? word(at + 1) | 0 : word(at + 1),
+      }));
       return { id, kind, name, size: word(2), signed: flag, values };
     }
     case "enum64": {
@@ -144,7 +157,11 @@ export function materialise(words: Uint32Array, start: number, id: number, conte
     case "var":
       return { id, kind, name, type: context.reference(word(2)), linkage: linkage(word(3)) };
     case "datasec": {
-      const variables = each(3, (at) => ({ type: context.reference(word(at)), offset: word(at + 1), size: word(at + 2) }));
+      const variables = each(3, (at) => ({
+        type: context.reference(word(at)),
+        offset: word(at + 1),
+        size: word(at + 2),
+      }));
       return { id, kind, name, size: word(2), variables };
     }
     case "float":

@@ -30,19 +30,26 @@ export function readSections(bytes: Uint8Array, what: string, split: boolean): B
   const magic = view.getUint16(0, LITTLE_ENDIAN);
   if (magic === MAGIC_SWAPPED) {
     const [theirs, ours] = LITTLE_ENDIAN ? ["big", "little"] : ["little", "big"];
-    throw invalid(what, `it is ${theirs}-endian and this machine is ${ours}-endian; compile with -target bpf for this machine`);
+    throw invalid(
+      what,
+      `it is ${theirs}-endian and this machine is ${ours}-endian; compile with -target bpf for this machine`,
+    );
   }
   if (magic !== MAGIC) throw invalid(what, `magic 0x${magic.toString(16)} in place of 0x${MAGIC.toString(16)}`);
   const version = view.getUint8(2);
   if (version !== VERSION) throw invalid(what, `version ${version}; this library knows version ${VERSION}`);
 
   const header = view.getUint32(4, LITTLE_ENDIAN);
-  if (header < HEADER_SIZE || header > bytes.byteLength) throw invalid(what, `header length ${header} in ${bytes.byteLength} bytes`);
+  if (header < HEADER_SIZE || header > bytes.byteLength)
+    throw invalid(what, `header length ${header} in ${bytes.byteLength} bytes`);
   const section = (name: string, at: number): Uint8Array => {
     const offset = header + view.getUint32(at, LITTLE_ENDIAN);
     const length = view.getUint32(at + 4, LITTLE_ENDIAN);
     if (offset + length > bytes.byteLength) {
-      throw invalid(what, `the ${name} section (offset ${offset}, ${length} bytes) ends past the ${bytes.byteLength} bytes there are`);
+      throw invalid(
+        what,
+        `the ${name} section (offset ${offset}, ${length} bytes) ends past the ${bytes.byteLength} bytes there are`,
+      );
     }
     return bytes.subarray(offset, offset + length);
   };

@@ -35,7 +35,10 @@ export function kernelBtf(): Btf {
     const path = `${SYSFS}/vmlinux`;
     kernel = Btf.parse(
       read(path, () => {
-        return new BpfError({ code: "BTF_MISSING", message: `this kernel has no BTF: ${path} is not there (CONFIG_DEBUG_INFO_BTF)` });
+        return new BpfError({
+          code: "BTF_MISSING",
+          message: `this kernel has no BTF: ${path} is not there (CONFIG_DEBUG_INFO_BTF)`,
+        });
       }),
       { name: path },
     );
@@ -51,13 +54,17 @@ export function kernelBtf(): Btf {
  */
 export function moduleBtf(name: string): Btf {
   // The name becomes part of a path; the kernel's names have no separators.
-  if (!/^[\w-]+$/.test(name)) throw new BpfError({ code: "INVALID_ARGUMENT", message: `"${name}" is not a module's name` });
+  if (!/^[\w-]+$/.test(name))
+    throw new BpfError({ code: "INVALID_ARGUMENT", message: `"${name}" is not a module's name` });
   if (name === "vmlinux") return kernelBtf();
   const known = modules.get(name);
   if (known !== undefined) return known;
   const path = `${SYSFS}/${name.replaceAll("-", "_")}`;
   const bytes = read(path, () => {
-    return new BpfError({ code: "BTF_MISSING", message: `no BTF for module ${name}: ${path} is not there (is the module loaded, and CONFIG_DEBUG_INFO_BTF_MODULES set?)` });
+    return new BpfError({
+      code: "BTF_MISSING",
+      message: `no BTF for module ${name}: ${path} is not there (is the module loaded, and CONFIG_DEBUG_INFO_BTF_MODULES set?)`,
+    });
   });
   const btf = Btf.parse(bytes, { base: kernelBtf(), name: path });
   modules.set(name, btf);
@@ -73,7 +80,10 @@ export function moduleBtf(name: string): Btf {
 export function fileBtf(path: string, options: BtfOptions = {}): Btf {
   const bytes = read(path, () => new BpfError({ code: "NOT_FOUND", message: `no such file: ${path}` }));
   if (bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46) {
-    throw new BpfError({ code: "BTF_INVALID", message: `${path} is an ELF object, not raw BTF; open it with BpfObject.open, or extract .BTF with objcopy` });
+    throw new BpfError({
+      code: "BTF_INVALID",
+      message: `${path} is an ELF object, not raw BTF; open it with BpfObject.open, or extract .BTF with objcopy`,
+    });
   }
   return Btf.parse(bytes, { name: path, ...options });
 }

@@ -21,13 +21,26 @@ export function readBits(bytes: Uint8Array, offset: number, at: number, size: nu
 }
 
 /** As {@link readBits} for a signed field. */
-export function readSignedBits(bytes: Uint8Array, offset: number, at: number, size: number, little = LITTLE_ENDIAN): number {
+export function readSignedBits(
+  bytes: Uint8Array,
+  offset: number,
+  at: number,
+  size: number,
+  little = LITTLE_ENDIAN,
+): number {
   const value = readBits(bytes, offset, at, size, little);
   return value >= 2 ** (size - 1) ? value - 2 ** size : value;
 }
 
 /** Up to 64 bits. */
-export function readBigBits(bytes: Uint8Array, offset: number, at: number, size: number, signed: boolean, little = LITTLE_ENDIAN): bigint {
+export function readBigBits(
+  bytes: Uint8Array,
+  offset: number,
+  at: number,
+  size: number,
+  signed: boolean,
+  little = LITTLE_ENDIAN,
+): bigint {
   let value: bigint;
   if (size <= 32) value = BigInt(readBits(bytes, offset, at, size, little));
   else {
@@ -39,7 +52,14 @@ export function readBigBits(bytes: Uint8Array, offset: number, at: number, size:
 }
 
 /** Stores the low `size` bits (up to 32) of `value`, leaving the bits around them. */
-export function writeBits(bytes: Uint8Array, offset: number, at: number, size: number, value: number, little = LITTLE_ENDIAN): void {
+export function writeBits(
+  bytes: Uint8Array,
+  offset: number,
+  at: number,
+  size: number,
+  value: number,
+  little = LITTLE_ENDIAN,
+): void {
   let rest = (value >>> 0) % 2 ** size;
   for (let done = 0; done < size; ) {
     const bit = at + done;
@@ -57,7 +77,14 @@ export function writeBits(bytes: Uint8Array, offset: number, at: number, size: n
 }
 
 /** As {@link writeBits} for up to 64 bits. */
-export function writeBigBits(bytes: Uint8Array, offset: number, at: number, size: number, value: bigint, little = LITTLE_ENDIAN): void {
+export function writeBigBits(
+  bytes: Uint8Array,
+  offset: number,
+  at: number,
+  size: number,
+  value: bigint,
+  little = LITTLE_ENDIAN,
+): void {
   const low = Number(BigInt.asUintN(32, value));
   if (size <= 32) {
     writeBits(bytes, offset, at, size, low, little);

@@ -45,8 +45,14 @@ function readInteger(shape: IntegerShape, label: string, path: string): Read {
       : ({ view }, offset) => view.getBigUint64(offset, little);
     return shape.as === "bigint" ? big : (memory, offset) => exactNumber(Number(big(memory, offset)), label, path);
   }
-  if (size === 4) return signed ? ({ view }, offset) => view.getInt32(offset, little) : ({ view }, offset) => view.getUint32(offset, little);
-  if (size === 2) return signed ? ({ view }, offset) => view.getInt16(offset, little) : ({ view }, offset) => view.getUint16(offset, little);
+  if (size === 4)
+    return signed
+      ? ({ view }, offset) => view.getInt32(offset, little)
+      : ({ view }, offset) => view.getUint32(offset, little);
+  if (size === 2)
+    return signed
+      ? ({ view }, offset) => view.getInt16(offset, little)
+      : ({ view }, offset) => view.getUint16(offset, little);
   return signed ? ({ view }, offset) => view.getInt8(offset) : ({ view }, offset) => view.getUint8(offset);
 }
 
@@ -80,12 +86,16 @@ export function closureRead(shape: Shape, label: string, path = ""): Read {
       };
     }
     case "record": {
-      const members = flatten(shape, 0, path).map((member) => ({ ...member, read: closureMember(member.member, label, member.path) }));
+      const members = flatten(shape, 0, path).map((member) => ({
+        ...member,
+        read: closureMember(member.member, label, member.path),
+      }));
       return (memory, offset, end) => {
         const record: Record<string, unknown> = {};
         for (const { name, base, read } of members) {
           const value = read(memory, offset + base, end);
-          if (name === "__proto__") Object.defineProperty(record, name, { value, enumerable: true, writable: true, configurable: true });
+          if (name === "__proto__")
+            Object.defineProperty(record, name, { value, enumerable: true, writable: true, configurable: true });
           else record[name] = value;
         }
         return record;
@@ -108,7 +118,9 @@ export function closureMember(member: RecordMember, label: string, path: string)
     const big = ({ bytes }: Memory, offset: number): bigint => readBigBits(bytes, offset, at, size, signed);
     return as === "bigint" ? big : (memory, offset) => exactNumber(Number(big(memory, offset)), label, path);
   }
-  return signed ? ({ bytes }, offset) => readSignedBits(bytes, offset, at, size) : ({ bytes }, offset) => readBits(bytes, offset, at, size);
+  return signed
+    ? ({ bytes }, offset) => readSignedBits(bytes, offset, at, size)
+    : ({ bytes }, offset) => readBits(bytes, offset, at, size);
 }
 
 interface FlatMember {
@@ -170,13 +182,17 @@ function closureWrite(shape: Shape, label: string): Write {
         return 0;
       };
     case "chars":
-      if (shape.tail) return (memory, offset, value, end, path) => offset + writeTail(memory, offset, end, value, "string", label, path);
+      if (shape.tail)
+        return (memory, offset, value, end, path) =>
+          offset + writeTail(memory, offset, end, value, "string", label, path);
       return (memory, offset, value, _end, path, sparse) => {
         writeText(memory, offset, shape.size, value, sparse, label, path);
         return 0;
       };
     case "bytes":
-      if (shape.tail) return (memory, offset, value, end, path) => offset + writeTail(memory, offset, end, value, "Uint8Array", label, path);
+      if (shape.tail)
+        return (memory, offset, value, end, path) =>
+          offset + writeTail(memory, offset, end, value, "Uint8Array", label, path);
       return (memory, offset, value, _end, path) => {
         writeBytes(memory, offset, shape.size, value, label, path);
         return 0;
@@ -188,7 +204,8 @@ function closureWrite(shape: Shape, label: string): Write {
         const list = tail ? checkAnyList(value, label, path) : checkList(value, length, label, path);
         const bytes = list.length * element.size;
         if (tail) checkRoom(bytes, end - offset, label, path);
-        for (let i = 0; i < list.length; i++) write(memory, offset + i * element.size, list[i], end, `${path}[${i}]`, sparse);
+        for (let i = 0; i < list.length; i++)
+          write(memory, offset + i * element.size, list[i], end, `${path}[${i}]`, sparse);
         return tail ? offset + bytes : 0;
       };
     }
@@ -249,7 +266,8 @@ function writeMember(member: RecordMember, label: string): Write {
   }
   if (bits === undefined) {
     const write = closureWrite(shape, label);
-    return (memory, offset, value, end, path, sparse) => write(memory, offset + within, property(value, name), end, `${path}.${name}`, sparse);
+    return (memory, offset, value, end, path, sparse) =>
+      write(memory, offset + within, property(value, name), end, `${path}.${name}`, sparse);
   }
   const { offset: at, size } = bits;
   return ({ bytes }, offset, record, _end, outer) => {
@@ -258,7 +276,14 @@ function writeMember(member: RecordMember, label: string): Write {
     if (shape.kind === "boolean") writeBits(bytes, offset, at, size, checkBoolean(value, label, path) ? 1 : 0);
     else {
       const { as, signed, size: width } = shape as IntegerShape;
-      if (width === 8) writeBigBits(bytes, offset, at, size, (as === "number" ? checkExact : checkBigint)(value, size, signed, label, path));
+      if (width === 8)
+        writeBigBits(
+          bytes,
+          offset,
+          at,
+          size,
+          (as === "number" ? checkExact : checkBigint)(value, size, signed, label, path),
+        );
       else {
         const low = signed ? -(2 ** (size - 1)) : 0;
         const high = signed ? 2 ** (size - 1) - 1 : 2 ** size - 1;
@@ -288,7 +313,8 @@ export function closureEncoder(shape: Shape, label: string): Encode {
   const write = closureWrite(shape, label);
   return (memory, offset, value, length) => {
     const end = length !== undefined ? offset + length : tail ? memory.byteLength : offset + shape.size;
-    if (end > memory.byteLength || end - offset < shape.size) sizeMismatch(label, shape.size, Math.min(end, memory.byteLength) - offset);
+    if (end > memory.byteLength || end - offset < shape.size)
+      sizeMismatch(label, shape.size, Math.min(end, memory.byteLength) - offset);
     if (tail) memory.bytes.fill(0, offset, end);
     else for (const [from, to] of gaps) memory.bytes.fill(0, offset + from, offset + to);
     return Math.max(shape.size, write(memory, offset, value, end, "", false) - offset);

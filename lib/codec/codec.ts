@@ -3,6 +3,7 @@ import type { Btf } from "../btf/btf.js";
 import { closureDecoder, closureEncoder } from "./closures.js";
 import { type Decode, generateDecoder } from "./generate_decode.js";
 import { type Encode, generateEncoder } from "./generate_encode.js";
+import { fixedSize } from "./layout.js";
 import { Memory } from "./memory.js";
 import { hasTail, type Shape, type ShapeOptions, shapeOf } from "./shape.js";
 import { canGenerate } from "./source.js";
@@ -13,6 +14,8 @@ export interface Codec<T = unknown> {
   readonly type: string;
   /** Bytes that a value takes, without its flexible end. */
   readonly size: number;
+  /** Bytes that a record must have: `size`, but for a flexible end that begins in the padding which sizeof counts. */
+  readonly minimumSize: number;
   /** The type ends in a flexible array, whose length the record's length decides. */
   readonly hasTail: boolean;
   /**
@@ -104,6 +107,7 @@ export function shapeCodec(shape: Shape, type: string, label: string, generate: 
   const codec = {
     type,
     size: shape.size,
+    minimumSize: fixedSize(shape),
     hasTail: hasTail(shape),
     decode(memory: Memory, offset: number, length?: number): unknown {
       decoder ??= generate ? generateDecoder(shape, label) : closureDecoder(shape, label);

@@ -42,7 +42,8 @@ export class DecodeEmitter {
         return `readText(memory, ${addressOf(place)}, ${shape.size})`;
       }
       case "bytes":
-        if (shape.tail) return `readBytes(${views.bytes()}, ${addressOf(place)}, Math.max(0, ${end} - (${addressOf(place)})))`;
+        if (shape.tail)
+          return `readBytes(${views.bytes()}, ${addressOf(place)}, Math.max(0, ${end} - (${addressOf(place)})))`;
         return `readBytes(${views.bytes()}, ${addressOf(place)}, ${shape.size})`;
       case "array":
         return this.#array(views, shape.element, shape.tail ? undefined : shape.length, place, path, end);
@@ -54,7 +55,8 @@ export class DecodeEmitter {
   /** A member of a record that starts at `place`. */
   member(views: Views, member: RecordMember, place: Place, path: string, end: string, limit = this.#limit): string {
     const inner = member.name === "" ? path : `${path}.${member.name}`;
-    if (member.bits === undefined) return this.value(views, member.shape, advance(place, member.offset), inner, end, limit);
+    if (member.bits === undefined)
+      return this.value(views, member.shape, advance(place, member.offset), inner, end, limit);
     return this.#bits(views, member.shape, member.bits.offset, member.bits.size, place, inner, limit);
   }
 
@@ -102,7 +104,9 @@ export class DecodeEmitter {
     const inner = `${path}[]`;
     const scalar = element.kind === "integer" || element.kind === "boolean" || element.kind === "float";
     if (scalar && length !== undefined && length <= UNROLL) {
-      const elements = Array.from({ length }, (_, i) => this.value(views, element, advance(place, i * element.size), inner, end));
+      const elements = Array.from({ length }, (_, i) =>
+        this.value(views, element, advance(place, i * element.size), inner, end),
+      );
       return `[${elements.join(", ")}]`;
     }
     const name = this.#source.unique("array");
@@ -160,6 +164,8 @@ export function generateDecoder(shape: Shape, label: string): Decode {
     });
     dispatch = `if ((offset & ${needed - 1}) !== 0) return ${slow}(memory, offset, ${end});`;
   }
-  source.add(`function decode(memory, offset, length) { ${entryChecks(source, shape)} ${dispatch} return aligned(memory, offset, ${end}); }`);
+  source.add(
+    `function decode(memory, offset, length) { ${entryChecks(source, shape)} ${dispatch} return aligned(memory, offset, ${end}); }`,
+  );
   return source.compile("decode") as Decode;
 }

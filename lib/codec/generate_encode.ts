@@ -78,7 +78,14 @@ class EncodeEmitter {
     return `writeBigBits(${target}, ${as === "number" ? "checkExact" : "checkBigint"}(${variable}, ${size}, ${signed}, ${where}));`;
   }
 
-  #array(element: Shape, length: number | undefined, variable: string, place: Place, path: Path, context: Context): string {
+  #array(
+    element: Shape,
+    length: number | undefined,
+    variable: string,
+    place: Place,
+    path: Path,
+    context: Context,
+  ): string {
     const where = `${this.#label}, ${pathText(path)}`;
     const index = this.#source.unique("i");
     const item = this.#source.unique("v");
@@ -139,7 +146,9 @@ ${this.#members(shape, variable, place, path, context)}`;
    * second time changes a byte two of them contradict each other.
    */
   #union(shape: RecordShape, variable: string, place: Place, path: Path): string {
-    const alternatives = shape.members.filter((member) => member.name !== "" || (member.shape.kind === "record" && member.shape.names.length > 0));
+    const alternatives = shape.members.filter(
+      (member) => member.name !== "" || (member.shape.kind === "record" && member.shape.names.length > 0),
+    );
     if (alternatives.length === 0) return "";
     const where = `${this.#label}, ${pathText(path)}`;
     const given = this.#source.unique("given");
@@ -168,7 +177,10 @@ ${before} = ${bytes}.slice(${start}, ${start} + ${shape.size});
 function number(variable: string, bits: number, signed: boolean, where: string): string {
   const low = signed ? -(2 ** (bits - 1)) : 0;
   const high = signed ? 2 ** (bits - 1) - 1 : 2 ** bits - 1;
-  const fast = bits === 32 ? `${variable} !== ${variable} ${signed ? ">> 0" : ">>> 0"}` : `${variable} !== ${variable} >> 0 || ${variable} < ${low} || ${variable} > ${high}`;
+  const fast =
+    bits === 32
+      ? `${variable} !== ${variable} ${signed ? ">> 0" : ">>> 0"}`
+      : `${variable} !== ${variable} >> 0 || ${variable} < ${low} || ${variable} > ${high}`;
   return `if (typeof ${variable} !== "number" || ${fast}) checkNumber(${variable}, ${low}, ${high}, ${where});`;
 }
 
@@ -186,7 +198,9 @@ function addEncoder(source: Source, name: string, shape: Shape, alignment: numbe
   source.function(name, "memory, offset, value, end", (views) => {
     const tail = hasTail(shape);
     const prepare = tail ? `${views.bytes()}.fill(0, offset, end); let used = ${shape.size};` : zero(views, shape);
-    const store = new EncodeEmitter(source, views).value(shape, "value", { base: "offset", offset: 0, alignment }, [], { sparse: false });
+    const store = new EncodeEmitter(source, views).value(shape, "value", { base: "offset", offset: 0, alignment }, [], {
+      sparse: false,
+    });
     needed = views.alignment;
     return `${prepare}\n${store}\nreturn ${tail ? "used" : shape.size};`;
   });

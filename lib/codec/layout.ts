@@ -38,7 +38,8 @@ export function uncovered(shape: Shape): [number, number][] {
 function collect(shape: Shape, base: number, covered: [number, number][]): void {
   if (shape.kind === "record") {
     if (shape.union) return;
-    for (const member of shape.members) if (member.bits === undefined) collect(member.shape, base + member.offset, covered);
+    for (const member of shape.members)
+      if (member.bits === undefined) collect(member.shape, base + member.offset, covered);
   } else if (shape.kind === "array") {
     if (uncovered(shape.element).length === 0) covered.push([base, base + shape.size]);
   } else covered.push([base, base + shape.size]);

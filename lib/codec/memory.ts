@@ -37,7 +37,13 @@ export class Memory {
    * @throws BpfError `INVALID_ARGUMENT` when it is not, or when the stretch is outside the buffer or 2 GiB and more.
    */
   constructor(buffer: ArrayBuffer, byteOffset = 0, byteLength = buffer.byteLength - byteOffset) {
-    if (byteOffset % 8 !== 0 || byteOffset < 0 || byteLength < 0 || byteOffset + byteLength > buffer.byteLength || byteLength > 0x7fffffff) {
+    if (
+      byteOffset % 8 !== 0 ||
+      byteOffset < 0 ||
+      byteLength < 0 ||
+      byteOffset + byteLength > buffer.byteLength ||
+      byteLength > 0x7fffffff
+    ) {
       throw new BpfError({
         code: "INVALID_ARGUMENT",
         message: `memory of ${byteLength} bytes at ${byteOffset} in a buffer of ${buffer.byteLength}: it must lie inside, start at a multiple of 8 and be under 2 GiB`,

@@ -111,7 +111,10 @@ export function shapeOf(btf: Btf, id: number, options: ShapeOptions = {}): Shape
   const numbers = new Set(options.numbers ?? []);
   const shape = new Builder(btf, numbers, options.u64 === "number").build(id, "", true, 0);
   for (const path of numbers) {
-    throw new BpfError({ code: "INVALID_ARGUMENT", message: `${btf.describe(id)} has no 64-bit integer at "${path}" to have as number` });
+    throw new BpfError({
+      code: "INVALID_ARGUMENT",
+      message: `${btf.describe(id)} has no 64-bit integer at "${path}" to have as number`,
+    });
   }
   if (countValues(shape) > MAX_VALUES) throw unsupported(btf, id, "too many elements for one value");
   return shape;
@@ -176,7 +179,9 @@ class Builder {
         return this.#integer(this.#btf.pointerSize, false, false, path, false, true);
       case "float":
         // long double and _Float16 have no JavaScript number of their own.
-        return type.size === 4 || type.size === 8 ? { kind: "float", size: type.size } : { kind: "bytes", size: type.size, tail: false };
+        return type.size === 4 || type.size === 8
+          ? { kind: "float", size: type.size }
+          : { kind: "bytes", size: type.size, tail: false };
       case "array":
         return this.#array(at, type.element, type.length, path, last, depth);
       case "struct":
@@ -197,7 +202,13 @@ class Builder {
     if (listed) this.#numbers.delete(path);
     const big = pointer || size > 4;
     const chosen = size === 8 && (listed || allNumbers);
-    return { kind: "integer", size, signed, swapped: swapped && size > 1 && size < 16, as: big && !chosen ? "bigint" : "number" };
+    return {
+      kind: "integer",
+      size,
+      signed,
+      swapped: swapped && size > 1 && size < 16,
+      as: big && !chosen ? "bigint" : "number",
+    };
   }
 
   #array(id: number, element: number, length: number, path: string, last: boolean, depth: number): Shape {
@@ -221,11 +232,20 @@ class Builder {
     });
   }
 
-  #record(id: number, size: number, members: readonly BtfMember[], union: boolean, path: string, last: boolean, depth: number): Shape {
+  #record(
+    id: number,
+    size: number,
+    members: readonly BtfMember[],
+    union: boolean,
+    path: string,
+    last: boolean,
+    depth: number,
+  ): Shape {
     const built: RecordMember[] = [];
     const names: string[] = [];
     this.#members += members.length;
-    if (this.#members > MAX_MEMBERS) throw unsupported(this.#btf, id, `more than ${MAX_MEMBERS} members, those of nested structs counted`);
+    if (this.#members > MAX_MEMBERS)
+      throw unsupported(this.#btf, id, `more than ${MAX_MEMBERS} members, those of nested structs counted`);
     for (const [index, member] of members.entries()) {
       const inner = member.name === "" ? path : path === "" ? member.name : `${path}.${member.name}`;
       const isLast = last && (union || index === members.length - 1);
@@ -250,14 +270,22 @@ class Builder {
         bitfieldSize = type.bits;
       }
     }
-    const outside = (): BpfError => unsupported(this.#btf, id, `member "${member.name}" lies outside of its ${size} bytes`);
+    const outside = (): BpfError =>
+      unsupported(this.#btf, id, `member "${member.name}" lies outside of its ${size} bytes`);
     if (bitfieldSize !== 0) {
       if (bitOffset + bitfieldSize > size * 8) throw outside();
-      const allowed = (shape.kind === "integer" || shape.kind === "boolean") && bitfieldSize <= Math.min(64, shape.size * 8);
-      if (!allowed) throw unsupported(this.#btf, id, `member "${member.name}" is a bit-field of ${bitfieldSize} bits and not an integer of as many`);
+      const allowed =
+        (shape.kind === "integer" || shape.kind === "boolean") && bitfieldSize <= Math.min(64, shape.size * 8);
+      if (!allowed)
+        throw unsupported(
+          this.#btf,
+          id,
+          `member "${member.name}" is a bit-field of ${bitfieldSize} bits and not an integer of as many`,
+        );
       return { name: member.name, offset: bitOffset >>> 3, shape, bits: { offset: bitOffset, size: bitfieldSize } };
     }
-    if (bitOffset % 8 !== 0) throw unsupported(this.#btf, id, `member "${member.name}" starts within a byte and is no bit-field`);
+    if (bitOffset % 8 !== 0)
+      throw unsupported(this.#btf, id, `member "${member.name}" starts within a byte and is no bit-field`);
     const offset = bitOffset / 8;
     if (offset + shape.size > size) throw outside();
     return { name: member.name, offset, shape, bits: undefined };
@@ -267,7 +295,13 @@ class Builder {
 type Wrapper = Extract<BtfType, { kind: "const" | "volatile" | "restrict" | "type_tag" | "var" }>;
 
 function isWrapper(type: BtfType): type is Wrapper {
-  return type.kind === "const" || type.kind === "volatile" || type.kind === "restrict" || type.kind === "type_tag" || type.kind === "var";
+  return (
+    type.kind === "const" ||
+    type.kind === "volatile" ||
+    type.kind === "restrict" ||
+    type.kind === "type_tag" ||
+    type.kind === "var"
+  );
 }
 
 function isPowerOfTwo(value: number): boolean {

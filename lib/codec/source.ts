@@ -51,8 +51,10 @@ const RUNTIME = {
   noAlternative,
   sizeMismatch,
   unknownMember,
-  own: (value: object, name: string): unknown => (Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined),
-  differs: (bytes: Uint8Array, offset: number, before: Uint8Array): boolean => before.some((byte, i) => bytes[offset + i] !== byte),
+  own: (value: object, name: string): unknown =>
+    Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined,
+  differs: (bytes: Uint8Array, offset: number, before: Uint8Array): boolean =>
+    before.some((byte, i) => bytes[offset + i] !== byte),
 };
 
 /** A path within a value: literal text, and variables that hold indexes. */
@@ -69,7 +71,9 @@ export function pathText(path: Path): string {
     if (typeof part === "string" && typeof last === "string") merged[merged.length - 1] = last + part;
     else merged.push(part);
   }
-  const terms = merged.filter((part) => part !== "").map((part) => (typeof part === "string" ? literal(part) : part.variable));
+  const terms = merged
+    .filter((part) => part !== "")
+    .map((part) => (typeof part === "string" ? literal(part) : part.variable));
   return terms.length === 0 ? '""' : terms.join(" + ");
 }
 
@@ -146,6 +150,9 @@ export class Source {
   compile(result: string): unknown {
     const constants = this.#constants.map((_, i) => `k${i}`);
     const text = `"use strict";\nconst { ${Object.keys(RUNTIME).join(", ")} } = runtime;\nconst [${constants.join(", ")}] = constants;\n${this.#functions.join("\n")}\nreturn ${result};`;
-    return (new Function("runtime", "constants", text) as (runtime: object, constants: readonly unknown[]) => unknown)(RUNTIME, this.#constants);
+    return (new Function("runtime", "constants", text) as (runtime: object, constants: readonly unknown[]) => unknown)(
+      RUNTIME,
+      this.#constants,
+    );
   }
 }

@@ -73,7 +73,8 @@ function readText16(memory: Memory, offset: number): string {
   const mixed = a ^ Math.imul(b, 0x85ebca6b) ^ Math.imul(c, 0xc2b2ae35) ^ Math.imul(d, 0x27d4eb2f);
   const slot = Math.imul(mixed, 0x9e3779b1) >>> (32 - SLOT_BITS);
   const key = slot * 4;
-  if (keys16[key] === a && keys16[key + 1] === b && keys16[key + 2] === c && keys16[key + 3] === d) return texts16[slot] as string;
+  if (keys16[key] === a && keys16[key + 1] === b && keys16[key + 2] === c && keys16[key + 3] === d)
+    return texts16[slot] as string;
   return remember16(memory, offset, slot, a, b, c, d);
 }
 
@@ -83,7 +84,8 @@ const readers = new Map<number, TextReader>();
 
 /** Reads `char[size]` at offsets that are multiples of 4, with the table of that size. */
 export function textReader(size: number): TextReader {
-  if (!LITTLE_ENDIAN || size % 4 !== 0 || size > MAX_CACHED || size === 0) return (memory, offset) => readText(memory, offset, size);
+  if (!LITTLE_ENDIAN || size % 4 !== 0 || size > MAX_CACHED || size === 0)
+    return (memory, offset) => readText(memory, offset, size);
   if (size === 16) return readText16;
   let reader = readers.get(size);
   if (reader === undefined) {
@@ -143,7 +145,15 @@ export function readBytes(bytes: Uint8Array, offset: number, size: number): Uint
  * Writes `char[size]`. `sparse` leaves what follows the terminating NUL, for members of unions: it may be another member's.
  * A string that fills the array has no NUL after it, as in C.
  */
-export function writeText(memory: Memory, offset: number, size: number, value: unknown, sparse: boolean, label: string, path: string): void {
+export function writeText(
+  memory: Memory,
+  offset: number,
+  size: number,
+  value: unknown,
+  sparse: boolean,
+  label: string,
+  path: string,
+): void {
   const bytes = memory.bytes;
   let length = 0;
   if (typeof value === "string" && value.length <= size) {
@@ -159,7 +169,14 @@ export function writeText(memory: Memory, offset: number, size: number, value: u
   } else for (; length < size; length++) bytes[offset + length] = 0;
 }
 
-function writeSlowText(memory: Memory, offset: number, size: number, value: unknown, label: string, path: string): number {
+function writeSlowText(
+  memory: Memory,
+  offset: number,
+  size: number,
+  value: unknown,
+  label: string,
+  path: string,
+): number {
   const encoded = checkBytes(value, "string", label, path);
   checkText(encoded, value, label, path);
   if (encoded.length > size) refuse(label, path, `too long: ${count(encoded.length, "byte")} for char[${size}]`);
@@ -168,7 +185,14 @@ function writeSlowText(memory: Memory, offset: number, size: number, value: unkn
 }
 
 /** Writes `u8[size]`: exactly as many bytes, or a string, which is padded with NUL. */
-export function writeBytes(memory: Memory, offset: number, size: number, value: unknown, label: string, path: string): void {
+export function writeBytes(
+  memory: Memory,
+  offset: number,
+  size: number,
+  value: unknown,
+  label: string,
+  path: string,
+): void {
   const encoded = checkBytes(value, "Uint8Array", label, path);
   if (encoded.length > size || (encoded.length < size && typeof value !== "string")) {
     refuse(label, path, `expected ${count(size, "byte")}, got ${encoded.length}`);
@@ -178,7 +202,15 @@ export function writeBytes(memory: Memory, offset: number, size: number, value: 
 }
 
 /** Writes the flexible end of a record and returns its length in bytes. */
-export function writeTail(memory: Memory, offset: number, end: number, value: unknown, expected: string, label: string, path: string): number {
+export function writeTail(
+  memory: Memory,
+  offset: number,
+  end: number,
+  value: unknown,
+  expected: string,
+  label: string,
+  path: string,
+): number {
   const encoded = checkBytes(value, expected, label, path);
   if (expected === "string") checkText(encoded, value, label, path);
   checkRoom(encoded.length, end - offset, label, path);

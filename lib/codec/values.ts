@@ -15,7 +15,11 @@ function kindOf(value: unknown): string {
 }
 
 function wrongKind(label: string, path: string, expected: string, value: unknown): never {
-  return refuse(label, path, value === undefined ? `missing (expected ${expected})` : `expected ${expected}, got ${kindOf(value)}`);
+  return refuse(
+    label,
+    path,
+    value === undefined ? `missing (expected ${expected})` : `expected ${expected}, got ${kindOf(value)}`,
+  );
 }
 
 /** An integer of up to 32 bits. */
@@ -32,7 +36,8 @@ export function checkBigint(value: unknown, bits: number, signed: boolean, label
   let big: bigint;
   if (typeof value === "bigint") big = value;
   else if (typeof value === "number") {
-    if (!Number.isSafeInteger(value)) refuse(label, path, `expected a bigint or a whole number up to 2^53, got ${value}`);
+    if (!Number.isSafeInteger(value))
+      refuse(label, path, `expected a bigint or a whole number up to 2^53, got ${value}`);
     big = BigInt(value);
   } else wrongKind(label, path, "bigint", value);
   if (big !== (signed ? BigInt.asIntN(bits, big) : BigInt.asUintN(bits, big))) {
@@ -56,7 +61,8 @@ export function checkFloat(value: unknown, label: string, path: string): number 
 }
 
 export function checkRecord(value: unknown, label: string, path: string): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) wrongKind(label, path, "object", value);
+  if (typeof value !== "object" || value === null || Array.isArray(value) || ArrayBuffer.isView(value))
+    wrongKind(label, path, "object", value);
   return value as Record<string, unknown>;
 }
 
@@ -84,7 +90,8 @@ export function checkRoom(bytes: number, room: number, label: string, path: stri
 }
 
 export function checkText(bytes: Uint8Array, value: unknown, label: string, path: string): void {
-  if (typeof value === "string" && bytes.includes(0)) refuse(label, path, "contains a NUL character, which would end it");
+  if (typeof value === "string" && bytes.includes(0))
+    refuse(label, path, "contains a NUL character, which would end it");
 }
 
 export function count(number: number, what: string): string {
@@ -97,7 +104,11 @@ export function unknownMember(name: string, names: Iterable<string>, label: stri
 
 export function noAlternative(names: readonly string[], label: string, path: string): never {
   const shown = names.slice(0, 8).map((name) => `"${name}"`);
-  return refuse(label, path, `missing: a union needs one of ${shown.join(", ")}${names.length > shown.length ? ", ..." : ""}`);
+  return refuse(
+    label,
+    path,
+    `missing: a union needs one of ${shown.join(", ")}${names.length > shown.length ? ", ..." : ""}`,
+  );
 }
 
 export function contradiction(name: string, label: string, path: string): never {
