@@ -45,7 +45,7 @@
  * is left behind its offset, so output offsetof(record, tail) + length bytes.
  *
  * Two source files linked into one object (bpftool gen object) share a ring: EBPF_RINGBUF in one of them, and
- * EBPF_RINGBUF_EXTERN(name, record) with the same type in the others.
+ * EBPF_RINGBUF_EXTERN(name, record, bytes) with the same arguments in the others.
  *
  * What is counted, exactly
  * ------------------------
@@ -128,10 +128,11 @@ struct ebpf_ring_control {
 	const volatile __u64 ebpf_ring_wakeup__##ring_name = wakeup_default; \
 	EBPF_RINGBUF_HELPERS_(ring_name, record_type)
 
-/* A ring that another source file of the same object declares. */
-#define EBPF_RINGBUF_EXTERN(ring_name, record_type) \
+/* A ring that another source file of the same object declares. The linker insists on the same definition, size included. */
+#define EBPF_RINGBUF_EXTERN(ring_name, record_type, ring_bytes) \
 	extern struct { \
 		__uint(type, BPF_MAP_TYPE_RINGBUF); \
+		__uint(max_entries, ring_bytes); \
 	} ring_name SEC(".maps"); \
 	extern struct { \
 		struct ebpf_ring_control control; \
@@ -254,7 +255,8 @@ EBPF_INLINE_ long ebpf_ring_output_(void *ring, struct ebpf_ring_counters *count
 	} \
 	EBPF_INLINE_ long ring##_output(void *data, __u64 size) \
 	{ \
-		return ebpf_ring_output_(&ring, ebpf_ring__##ring.cpu, data, size, EBPF_RING_WAKEUP_FLAGS_(ring, size + 8)); \
+		return ebpf_ring_output_(&ring, ebpf_ring__##ring.cpu, data, size, \
+					 EBPF_RING_WAKEUP_FLAGS_(ring, size + 8)); \
 	} \
 	struct ebpf_ring_semicolon_
 
