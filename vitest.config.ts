@@ -44,6 +44,8 @@ export default defineConfig({
           include: ["test/kernel/**/*.test.ts"],
           // What these tests attach to (a cgroup, a function of the kernel) may be one for the whole machine.
           fileParallelism: false,
+          // One process for all files: where every instruction is emulated, a start of node per file is most of the time.
+          isolate: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
