@@ -302,7 +302,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     const { codec } = this.#source;
     const memory = this.#memory;
     const index = this.#index;
-    const fixed = codec.size;
+    const fixed = codec.minimumSize;
     const { hasTail } = codec;
     if (events.length === 0 && !pulled) {
       // Batch listeners alone: each record counts as delivered with its batch.
@@ -354,7 +354,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     const bytes = memory.bytes.slice(offset, offset + length);
     const error = new BpfError({
       code: "SIZE_MISMATCH",
-      message: `ring ${this.name}: a record of ${length} bytes came, and ${codec.type} has ${codec.hasTail ? "at least " : ""}${codec.size}; its bytes are in .bytes`,
+      message: `ring ${this.name}: a record of ${length} bytes came, and ${codec.type} has ${codec.hasTail ? "at least " : ""}${codec.minimumSize}; its bytes are in .bytes`,
     });
     return Object.assign(error, { bytes });
   }

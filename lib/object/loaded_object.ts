@@ -14,6 +14,8 @@ import { type AttachOptions, Program } from "../program/program.js";
 import type { ObjectCore } from "./core.js";
 import { type Globals, sectionOf } from "./globals.js";
 import { makeMap } from "./map_factory.js";
+import type { AnyObject, AttachAllArguments, LoadedSectionOf, ObjectShape, SectionName } from "./object_shape.js";
+import { recordCodec } from "./records.js";
 import { findRing, RINGS_SECTION, ringCounters } from "./rings.js";
 import { sectionRecord } from "./sections.js";
 import type { VariantChoice } from "./variants.js";
@@ -38,12 +40,14 @@ export type ObjectMap = BpfMap | RingBuffer<unknown>;
  * console.log(object.links.map((link) => `${link.kind} ${link.target}`));
  * ```
  */
-export class LoadedObject implements Disposable {
+export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposable {
   readonly name: string;
   /** By C name; an unknown name throws and suggests the nearest. */
-  readonly programs: Readonly<Record<string, Program>>;
+  readonly programs: Readonly<S["programs"]>;
   /** By C name, without the data sections. */
-  readonly maps: Readonly<Record<string, ObjectMap>>;
+  readonly maps: Readonly<S["maps"]>;
+  readonly #programs: Readonly<Record<string, Program>>;
+  readonly #maps: Readonly<Record<string, ObjectMap>>;
   readonly #core: ObjectCore;
   readonly #autoattach: ReadonlySet<string>;
   readonly #links = new Set<Link>();
@@ -55,7 +59,7 @@ export class LoadedObject implements Disposable {
     this.#core = core;
     this.#autoattach = autoattach;
     this.name = core.image.name;
-    this.programs = namedRecord<Program>(`program in ${core.image.label}`, (record) => {
+    this.#programs = namedRecord<Program>(`program in ${core.image.label}`, (record) => {
       for (const name of core.programNames) {
         record[name] = new Program({
           addon: core.addon,
@@ -65,12 +69,15 @@ export class LoadedObject implements Disposable {
         });
       }
     });
-    this.maps = namedRecord<ObjectMap>(`map in ${core.image.label}`, (record) => {
+    this.#maps = namedRecord<ObjectMap>(`map in ${core.image.label}`, (record) => {
       for (const name of core.mapNames) {
         if (core.map(name).isInternal) continue;
         Object.defineProperty(record, name, { enumerable: true, get: () => this.#map(name) });
       }
     });
+    // A skeleton is held against its object when that is opened, so these are what its types say.
+    this.programs = this.#programs as Readonly<S["programs"]>;
+    this.maps = this.#maps as Readonly<S["maps"]>;
   }
 
   get closed(): boolean {
@@ -94,12 +101,12 @@ export class LoadedObject implements Disposable {
 
   /** A program by name. @throws BpfError NOT_FOUND, naming the nearest */
   program(name: string): Program {
-    return this.programs[name] as Program;
+    return this.#programs[name] as Program;
   }
 
   /** A map by name, of whichever class its type has. @throws BpfError NOT_FOUND, naming the nearest */
   map(name: string): ObjectMap {
-    return this.maps[name] as ObjectMap;
+    return this.#maps[name] as ObjectMap;
   }
 
   /** A hash map, plain or LRU; for the per-CPU ones V is an array. @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type */
@@ -138,22 +145,26 @@ export class LoadedObject implements Disposable {
   }
 
   /** The constants, as they were at load. */
-  get rodata(): Globals {
-    return this.section(".rodata");
+  get rodata(): LoadedSectionOf<S, ".rodata"> {
+    return this.#section(".rodata") as LoadedSectionOf<S, ".rodata">;
   }
 
   /** Live variables that had an initial value. Each access reads or writes mapped memory; aligned 4 and 8 bytes atomically. */
-  get data(): Globals {
-    return this.section(".data");
+  get data(): LoadedSectionOf<S, ".data"> {
+    return this.#section(".data") as LoadedSectionOf<S, ".data">;
   }
 
   /** Live variables that began as zero; see {@link LoadedObject.data}. */
-  get bss(): Globals {
-    return this.section(".bss");
+  get bss(): LoadedSectionOf<S, ".bss"> {
+    return this.#section(".bss") as LoadedSectionOf<S, ".bss">;
   }
 
   /** The variables of a data section, custom ones such as `.data.config` included. @throws BpfError NOT_FOUND, CLOSED */
-  section(name: string): Globals {
+  section<Name extends SectionName<S>>(name: Name): LoadedSectionOf<S, Name> {
+    return this.#section(name) as LoadedSectionOf<S, Name>;
+  }
+
+  #section(name: string): Globals {
     this.#core.mustBeOpen();
     const constant = name === ".rodata" || name.startsWith(".rodata.") || name === ".kconfig";
     return sectionRecord(this.#core, this.#sections, name, () =>
@@ -166,11 +177,11 @@ export class LoadedObject implements Disposable {
    * first that this kernel attaches. All or nothing: when one fails, those attached by this call are detached.
    * @throws BpfError as {@link Program.attach}
    */
-  attach(options: AttachOptions = {}): readonly Link[] {
+  attach(...[options = {}]: AttachAllArguments<S>): readonly Link[] {
     const { variants } = this.#core;
     const made: Link[] = [];
     try {
-      for (const program of Object.values(this.programs)) {
+      for (const program of Object.values(this.#programs)) {
         if (!program.loaded || !this.#autoattach.has(program.name) || variants.wants(program.name) !== undefined) continue;
         made.push(program.attach(options));
       }
@@ -259,7 +270,7 @@ export class LoadedObject implements Disposable {
       const wanted = options.type.replace(/^(struct|union|enum)\s+/, "");
       codec = compileCodec(core.btf, core.btf.get(wanted));
     } else if (btf !== undefined && declaration !== undefined) {
-      codec = compileCodec(btf, declaration.recordType);
+      codec = recordCodec(btf, declaration.recordType, name);
     }
     const counters =
       btf === undefined || declaration === undefined

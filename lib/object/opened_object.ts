@@ -7,6 +7,7 @@ import { OpenedProgram } from "../program/opened_program.js";
 import { ObjectCore } from "./core.js";
 import type { Globals } from "./globals.js";
 import { LoadedObject } from "./loaded_object.js";
+import type { AnyObject, ObjectShape, OpenedMaps, OpenedPrograms, SectionName, SectionOf } from "./object_shape.js";
 import { sectionRecord } from "./sections.js";
 import { type ObjectSource, readObject } from "./source.js";
 import { Variants, type VariantSpec } from "./variants.js";
@@ -35,24 +36,31 @@ const OPEN_OPTIONS: Readonly<Record<keyof OpenOptions, OptionCheck>> = {
   variants: "object",
 };
 
+/** What an opened object becomes. @internal */
+export type MakeLoaded<Loaded> = (core: ObjectCore, autoattach: ReadonlySet<string>) => Loaded;
+
 /**
  * An object file, parsed; nothing of it is in the kernel yet. Here programs are chosen, maps resized and constants set;
  * `load()` hands it to the kernel.
  */
-export class OpenedObject implements Disposable {
+export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends LoadedObject<S> = LoadedObject<S>> implements Disposable {
   readonly name: string;
   /** By C name; an unknown name throws and suggests the nearest. */
-  readonly programs: Readonly<Record<string, OpenedProgram>>;
+  readonly programs: OpenedPrograms<S>;
   /** By C name, without the data sections. */
-  readonly maps: Readonly<Record<string, OpenedMap>>;
+  readonly maps: OpenedMaps<S>;
+  readonly #programs: Readonly<Record<string, OpenedProgram>>;
+  readonly #maps: Readonly<Record<string, OpenedMap>>;
   readonly #core: ObjectCore;
+  readonly #make: MakeLoaded<Loaded>;
   readonly #sections = new Map<string, Globals>();
 
   /** @internal */
-  constructor(core: ObjectCore) {
+  constructor(core: ObjectCore, make: MakeLoaded<Loaded>) {
     this.#core = core;
+    this.#make = make;
     this.name = core.image.name;
-    this.programs = namedRecord<OpenedProgram>(`program in ${core.image.label}`, (record) => {
+    this.#programs = namedRecord<OpenedProgram>(`program in ${core.image.label}`, (record) => {
       for (const name of core.programNames) {
         record[name] = new OpenedProgram(core.addon, () => {
           core.mustBeOpened(`program ${name}`);
@@ -60,7 +68,7 @@ export class OpenedObject implements Disposable {
         });
       }
     });
-    this.maps = namedRecord<OpenedMap>(`map in ${core.image.label}`, (record) => {
+    this.#maps = namedRecord<OpenedMap>(`map in ${core.image.label}`, (record) => {
       for (const name of core.mapNames) {
         if (core.map(name).isInternal) continue;
         record[name] = new OpenedMap(core.addon, () => {
@@ -69,16 +77,19 @@ export class OpenedObject implements Disposable {
         });
       }
     });
+    // A skeleton is held against its object when that is opened, so these are what its types say.
+    this.programs = this.#programs as OpenedPrograms<S>;
+    this.maps = this.#maps as OpenedMaps<S>;
   }
 
   /** A program by name. @throws BpfError NOT_FOUND, naming the nearest */
   program(name: string): OpenedProgram {
-    return this.programs[name] as OpenedProgram;
+    return this.#programs[name] as OpenedProgram;
   }
 
   /** A map by name. @throws BpfError NOT_FOUND, naming the nearest */
   map(name: string): OpenedMap {
-    return this.maps[name] as OpenedMap;
+    return this.#maps[name] as OpenedMap;
   }
 
   /** The object's BTF. @throws BpfError BTF_MISSING */
@@ -87,22 +98,26 @@ export class OpenedObject implements Disposable {
   }
 
   /** `const volatile` variables: set here, constant for the verifier and the program from `load()` on. */
-  get rodata(): Globals {
-    return this.section(".rodata");
+  get rodata(): SectionOf<S, ".rodata"> {
+    return this.#section(".rodata") as SectionOf<S, ".rodata">;
   }
 
   /** Initial values of variables that have one. */
-  get data(): Globals {
-    return this.section(".data");
+  get data(): SectionOf<S, ".data"> {
+    return this.#section(".data") as SectionOf<S, ".data">;
   }
 
   /** Variables without an initial value: zero, unless set here. */
-  get bss(): Globals {
-    return this.section(".bss");
+  get bss(): SectionOf<S, ".bss"> {
+    return this.#section(".bss") as SectionOf<S, ".bss">;
   }
 
   /** The variables of a data section, custom ones such as `.data.config` included. @throws BpfError NOT_FOUND */
-  section(name: string): Globals {
+  section<Name extends SectionName<S>>(name: Name): SectionOf<S, Name> {
+    return this.#section(name) as SectionOf<S, Name>;
+  }
+
+  #section(name: string): Globals {
     const core = this.#core;
     core.mustBeOpened(name);
     return sectionRecord(core, this.#sections, name, () => {
@@ -117,11 +132,11 @@ export class OpenedObject implements Disposable {
    * @throws VerifierError a program was rejected: the reason, the C line, and the whole log
    * @throws BpfError PERMISSION_DENIED, KERNEL_UNSUPPORTED, NOT_FOUND, ...
    */
-  async load(): Promise<LoadedObject> {
+  async load(): Promise<Loaded> {
     const core = this.#core;
-    const autoattach = new Set(core.phase === "opened" ? Object.values(this.programs).flatMap((program) => (program.autoattach ? [program.name] : [])) : []);
+    const autoattach = new Set(core.phase === "opened" ? Object.values(this.#programs).flatMap((program) => (program.autoattach ? [program.name] : [])) : []);
     await core.load();
-    return new LoadedObject(core, autoattach);
+    return this.#make(core, autoattach);
   }
 
   /** Gives the object up without loading it. Idempotent. After a successful `load()` the loaded object is what is to be closed. */
@@ -136,10 +151,15 @@ export class OpenedObject implements Disposable {
 
 /** Opens an object file. @internal */
 export function openObject(source: ObjectSource, options: OpenOptions): OpenedObject {
+  return new OpenedObject(openCore(source, options), (core, autoattach) => new LoadedObject(core, autoattach));
+}
+
+/** Opens an object file, for whichever class is to have it. @internal */
+export function openCore(source: ObjectSource, options: OpenOptions): ObjectCore {
   checkOptions("open", options, OPEN_OPTIONS);
   const image = readObject(source);
   const { variants, name } = options;
-  const core = new ObjectCore(
+  return new ObjectCore(
     native(),
     name === undefined ? image : { ...image, name },
     {
@@ -150,5 +170,4 @@ export function openObject(source: ObjectSource, options: OpenOptions): OpenedOb
     },
     (programs) => new Variants(variants ?? {}, programs),
   );
-  return new OpenedObject(core);
 }

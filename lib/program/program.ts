@@ -1,5 +1,5 @@
 import { BpfError } from "../errors.js";
-import { ProgramType } from "../kernel/abi.js";
+import { ENOTSUPP, ProgramType } from "../kernel/abi.js";
 import { withCgroup } from "../kernel/cgroup.js";
 import { errno } from "../kernel/errno.js";
 import { attempt, type Meaning } from "../kernel/explain.js";
@@ -27,7 +27,33 @@ export interface KprobeOptions extends CookieOptions {
   readonly mode?: "link" | "perf" | "legacy" | undefined;
 }
 
+export interface TestRunOptions {
+  /** The packet, for programs that see one; XDP and tc want at least 14 bytes. */
+  readonly data?: Uint8Array | undefined;
+  /** Bytes of room for the packet as the program leaves it; none comes back by default. */
+  readonly dataRoom?: number | undefined;
+  /** The context (`struct __sk_buff`, `struct xdp_md`, a raw tracepoint's arguments, ...), for program types that take one. */
+  readonly context?: Uint8Array | undefined;
+  /** Bytes of room for the context as the program leaves it. */
+  readonly contextRoom?: number | undefined;
+  /** How often to run it; by default once. */
+  readonly repeat?: number | undefined;
+  /** BPF_F_TEST_* flags. */
+  readonly flags?: number | undefined;
+}
+
+export interface TestRunResult {
+  /** What the program returned, the last time. */
+  readonly returnValue: number;
+  /** Mean nanoseconds of one run. */
+  readonly durationNs: number;
+  /** The packet as the program left it, if there was room. */
+  readonly data: Uint8Array | undefined;
+  readonly context: Uint8Array | undefined;
+}
+
 const COOKIE = { cookie: u64 } as const;
+const BYTES = { wants: "a Uint8Array", accepts: (value: unknown) => value instanceof Uint8Array } as const;
 const PROBE_MODES: Readonly<Record<string, number>> = { legacy: 1, perf: 2, link: 3 };
 
 /** Who owns a program: told of each link, so that closing the object closes it. @internal */
@@ -164,6 +190,51 @@ export class Program implements ProgramIdentity {
         },
       }),
     );
+  }
+
+  /**
+   * Runs the program without attaching it (BPF_PROG_TEST_RUN), on this thread: the event loop waits. Minimum kernel 4.12; which
+   * program types can depends on the kernel.
+   * @throws BpfError KERNEL_UNSUPPORTED (not this program type), FULL (too little room), INVALID_ARGUMENT
+   */
+  testRun(options: TestRunOptions = {}): TestRunResult {
+    const operation = `${this.name}.testRun`;
+    checkOptions(operation, options, {
+      data: BYTES,
+      context: BYTES,
+      dataRoom: integer(0, 0x7fffffff),
+      contextRoom: integer(0, 0x7fffffff),
+      repeat: integer(0, 0x7fffffff),
+      flags: integer(0, 0xffffffff),
+    });
+    const native = this.#loaded("testRun");
+    const dataOut = options.dataRoom ? new Uint8Array(options.dataRoom) : undefined;
+    const contextOut = options.contextRoom ? new Uint8Array(options.contextRoom) : undefined;
+    const result = attempt(
+      {
+        doing: `run ${this.name}`,
+        meanings: {
+          [ENOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: `this kernel cannot run a ${this.type} program by itself` },
+          [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: `a ${this.type} program cannot be run with this data and context` },
+          [errno.ENOSPC]: { code: "FULL", text: "what the program left is larger than dataRoom or contextRoom" },
+        },
+      },
+      () =>
+        this.#owner.addon.testRun(native.fd(), {
+          ...(options.data === undefined ? {} : { data: options.data }),
+          ...(options.context === undefined ? {} : { context: options.context }),
+          ...(dataOut === undefined ? {} : { dataOut }),
+          ...(contextOut === undefined ? {} : { contextOut }),
+          repeat: options.repeat ?? 1,
+          flags: options.flags ?? 0,
+        }),
+    );
+    return {
+      returnValue: result.returnValue,
+      durationNs: result.duration,
+      data: dataOut?.subarray(0, result.dataSizeOut),
+      context: contextOut?.subarray(0, result.contextSizeOut),
+    };
   }
 
   #attachKprobe(kind: "kprobe" | "kretprobe", functionName: string, options: KprobeOptions): Link {

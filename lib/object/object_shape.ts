@@ -1,0 +1,56 @@
+/** What the compiler knows of an object: everything, from a skeleton, or nothing beyond that it has names. */
+import type { OpenedMap } from "../map/opened_map.js";
+import type { OpenedProgram } from "../program/opened_program.js";
+import type { AttachOptions, Program } from "../program/program.js";
+import type { Globals } from "./globals.js";
+import type { ObjectMap } from "./loaded_object.js";
+import type { CgroupAttachOptions } from "./program_of.js";
+
+/** An object's programs, maps and data sections by name. Skeletons have interfaces that extend this. */
+export interface ObjectShape {
+  /** Loaded programs: see {@link ProgramOf}. */
+  readonly programs: object;
+  /** Loaded maps, by their classes. */
+  readonly maps: object;
+  /** The variables of data sections, as they are before load: writable. */
+  readonly sections: object;
+}
+
+/** The shape of an object that is opened without a skeleton: any names, checked at run time. */
+export interface AnyObject extends ObjectShape {
+  readonly programs: Readonly<Record<string, Program>>;
+  readonly maps: Readonly<Record<string, ObjectMap>>;
+  readonly sections: Readonly<Record<string, Globals>>;
+}
+
+export type OpenedPrograms<S extends ObjectShape> = { readonly [Name in keyof S["programs"]]: OpenedProgram };
+
+export type OpenedMaps<S extends ObjectShape> = { readonly [Name in keyof S["maps"]]: OpenedMap };
+
+export type SectionName<S extends ObjectShape> = keyof S["sections"] & string;
+
+/** A section's variables before load; `never` where the object has no such section. */
+export type SectionOf<S extends ObjectShape, Name extends string> = Name extends keyof S["sections"] ? S["sections"][Name] : never;
+
+/** A section's variables after load: those of constant sections are read-only. */
+export type LoadedSectionOf<S extends ObjectShape, Name extends string> = string extends keyof S["sections"]
+  ? SectionOf<S, Name>
+  : Name extends ".rodata" | `.rodata.${string}` | ".kconfig"
+    ? Constant<SectionOf<S, Name>>
+    : SectionOf<S, Name>;
+
+/** A value none of whose parts can be assigned. */
+export type Constant<T> = T extends string | number | bigint | boolean | Uint8Array | undefined
+  ? T
+  : T extends readonly (infer Element)[]
+    ? readonly Constant<Element>[]
+    : { readonly [Name in keyof T]: Constant<T[Name]> };
+
+type ArgumentsOf<P> = P extends { attach: (...options: infer Options) => unknown } ? Options : never;
+
+/** Options of the object's `attach()`: a cgroup must be given where one of the programs needs it. */
+export type AttachAllArguments<S extends ObjectShape> = string extends keyof S["programs"]
+  ? [options?: AttachOptions]
+  : [options: CgroupAttachOptions] extends ArgumentsOf<S["programs"][keyof S["programs"]]>
+    ? [options: CgroupAttachOptions]
+    : [];
