@@ -1,0 +1,87 @@
+/** What an object file offers, as plain data: what a skeleton is written from, and what its fingerprint is taken of. */
+import type { Btf } from "../btf/btf.js";
+import { type GlobalVariable, sectionOf, variablesOf } from "../object/globals.js";
+import { findRing, RINGS_SECTION } from "../object/rings.js";
+
+export interface ProgramDescription {
+  readonly name: string;
+  /** The ELF section, for example `fexit/nf_hook_slow`. */
+  readonly section: string;
+}
+
+export interface MapDescription {
+  readonly name: string;
+  /** enum bpf_map_type. */
+  readonly type: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  /** BTF type id of the key; 0 when BTF does not know it or contradicts the size: then keys are bytes. */
+  readonly keyType: number;
+  readonly valueType: number;
+  /** BTF type id of a ring's records, when `EBPF_RINGBUF` declared it. */
+  readonly recordType: number | undefined;
+}
+
+export interface SectionDescription {
+  /** For example `.rodata` or `.data.config`. */
+  readonly name: string;
+  readonly variables: readonly GlobalVariable[];
+}
+
+export interface ObjectDescription {
+  readonly btf: Btf | undefined;
+  readonly programs: readonly ProgramDescription[];
+  /** Without the data sections. */
+  readonly maps: readonly MapDescription[];
+  /** Data sections with variables that BTF names. */
+  readonly sections: readonly SectionDescription[];
+}
+
+/** The parts of an opened object that are described. `NativeObject` has them. */
+export interface DescribedObject {
+  readonly programs: readonly ProgramDescription[];
+  readonly maps: readonly {
+    readonly name: string;
+    readonly isInternal: boolean;
+    readonly type: number;
+    readonly keySize: number;
+    readonly valueSize: number;
+    readonly maxEntries: number;
+    readonly keyTypeId: number;
+    readonly valueTypeId: number;
+    readonly dataSize: number;
+  }[];
+}
+
+export function describeObject(object: DescribedObject, btf: Btf | undefined): ObjectDescription {
+  const sized = (typeId: number, size: number) => (btf !== undefined && typeId !== 0 && btf.size(typeId) === size ? typeId : 0);
+  return {
+    btf,
+    programs: object.programs.map(({ name, section }) => ({ name, section })),
+    maps: object.maps
+      .filter((map) => !map.isInternal)
+      .map((map) => ({
+        name: map.name,
+        type: map.type,
+        keySize: map.keySize,
+        valueSize: map.valueSize,
+        maxEntries: map.maxEntries,
+        keyType: sized(map.keyTypeId, map.keySize),
+        valueType: sized(map.valueTypeId, map.valueSize),
+        recordType: btf === undefined ? undefined : findRing(btf, map.name)?.recordType,
+      })),
+    sections: object.maps
+      .filter((map) => map.isInternal && map.dataSize > 0)
+      .map((map) => sectionOf(map.name))
+      // The counters of rings are read through the rings.
+      .filter((name) => name !== RINGS_SECTION)
+      .map((name) => ({ name, variables: btf === undefined ? [] : unique(variablesOf(btf, name)) }))
+      .filter(({ variables }) => variables.length > 0),
+  };
+}
+
+/** Static variables of different functions may have one name; the record of a section has the first. */
+function unique(variables: readonly GlobalVariable[]): GlobalVariable[] {
+  return variables.filter((variable, i) => variables.findIndex(({ name }) => name === variable.name) === i);
+}

@@ -1,0 +1,168 @@
+/** Writes a skeleton: a TypeScript module that knows an object's programs, maps, variables and types. */
+import type { GlobalVariable } from "../object/globals.js";
+import { BpfError } from "../errors.js";
+import type { MapDescription, ObjectDescription, SectionDescription } from "./description.js";
+import { doc, importing, property, unionType } from "./emit.js";
+import { fingerprint } from "./fingerprint.js";
+import { mapClass, mapParameters, mapTypeConstant } from "./map_types.js";
+import { className, literalKey, ModuleNames, propertyName } from "./names.js";
+import { bytes, type Declaration, noteOf, TypeCatalog } from "./types.js";
+import { shapeOf } from "../codec/shape.js";
+
+export interface GenerateOptions {
+  /** The object's file name, for comments and for the class's name: `drops.bpf.o`. */
+  readonly file: string;
+  /** Where the object is, seen from the module: `./drops.bpf.o`. Not used with `embed`. */
+  readonly path?: string | undefined;
+  /** The object's bytes, to have them in the module. */
+  readonly embed?: Uint8Array | undefined;
+  /** The class's name; by default made from the file's: `Drops`. */
+  readonly className?: string | undefined;
+  /** What the module imports the library from. */
+  readonly library?: string | undefined;
+}
+
+interface Section extends SectionDescription {
+  readonly interfaceName: string;
+}
+
+/**
+ * The text of a skeleton. The same description gives the same text.
+ * @throws BpfError INVALID_ARGUMENT for a class name that is none; BTF_INVALID
+ */
+export function generateSkeleton(object: ObjectDescription, options: GenerateOptions): string {
+  const { file, library = "ebpf" } = options;
+  const name = options.className ?? className(file);
+  if (!/^[A-Za-z_$][\w$]*$/.test(name)) throw new BpfError({ code: "INVALID_ARGUMENT", message: `"${name}" cannot be the name of a class` });
+  const sections: Section[] = object.sections.map((section) => ({ ...section, interfaceName: `${name}${sectionWord(section.name)}` }));
+  const own = [name, `Opened${name}`, `${name}Object`, ...sections.map(({ interfaceName }) => interfaceName)];
+  const maps = object.maps.map((map) => ({ map, class: mapClass(map.type, { key: "", value: "", record: "" }).name }));
+  const names = new ModuleNames([...own, ...maps.map((map) => map.class)]);
+  const catalog = object.btf === undefined ? undefined : new TypeCatalog(object.btf, names);
+  for (const { recordType } of object.maps) if (recordType !== undefined) catalog?.noteRecord(recordType);
+
+  const mapLines = object.maps.map((map) => mapProperty(map, catalog)).join("");
+  const sectionTexts = sections.map((section) => sectionInterface(section, object, catalog)).join("");
+  const shape = shapeInterface(name, object, mapLines, sections);
+  const classes = [...new Set(maps.map((map) => map.class))].map((text) => ({ name: text, type: true }));
+  return [
+    header(file),
+    importing([...classes, { name: "LoadedObject", type: false }, { name: "OpenedObject", type: true }, { name: "OpenOptions", type: true }], library),
+    importing(
+      [{ name: "ObjectShape", type: true }, { name: "openSkeleton", type: false }, ...(object.programs.length > 0 ? [{ name: "ProgramOf", type: true }] : [])],
+      `${library}/skeleton`,
+    ),
+    "\n",
+    ...(catalog?.declarations ?? []).map((declaration) => `${declare(declaration)}\n`),
+    sectionTexts,
+    shape,
+    "\n",
+    skeletonClass(name, object, options),
+  ].join("");
+}
+
+function header(file: string): string {
+  return `/**\n * The types of ${file}, and what opens and loads it.\n * Made by \`ebpf gen\`: change the C source and make it again.\n */\n`;
+}
+
+/** `.rodata` -> `Rodata`, `.data.config` -> `DataConfig`. */
+function sectionWord(section: string): string {
+  return section.replace(/[^A-Za-z0-9]+([A-Za-z0-9])/g, (_, letter: string) => letter.toUpperCase()).replace(/[^A-Za-z0-9]/g, "");
+}
+
+function declare(declaration: Declaration): string {
+  const { name } = declaration;
+  const head = doc(declaration.doc, "");
+  switch (declaration.kind) {
+    case "record": {
+      // An interface without members would accept anything.
+      if (declaration.properties.length === 0) return `${head}export type ${name} = Record<string, never>;\n`;
+      const properties = declaration.properties.map((member) => doc(member.doc, "  ") + property(propertyName(member.name), { name: member.type, parameters: [] }, "  "));
+      return `${head}export interface ${name} {\n${properties.join("")}}\n`;
+    }
+    case "enum": {
+      const values = declaration.values.map(({ name: key, value }) => `  ${literalKey(key)}: ${value}${typeof value === "bigint" ? "n" : ""},\n`);
+      const base = typeof declaration.values[0]?.value === "bigint" ? "bigint" : "number";
+      return `${head}export const ${name} = {\n${values.join("")}} as const;\n${unionType(name, [`(typeof ${name})[keyof typeof ${name}]`, `(${base} & {})`])}`;
+    }
+    case "union":
+      return head + unionType(name, declaration.alternatives);
+  }
+}
+
+function mapProperty(map: MapDescription, catalog: TypeCatalog | undefined): string {
+  const wanted = mapParameters(map.type);
+  const type = (id: number, hint: string) => (id === 0 || catalog === undefined ? "Uint8Array" : catalog.typeOf(id, hint));
+  const generic = mapClass(map.type, {
+    key: wanted.includes("key") ? type(map.keyType, `${map.name}_key`) : "",
+    value: wanted.includes("value") ? type(map.valueType, `${map.name}_value`) : "",
+    record: map.recordType === undefined || catalog === undefined ? "Uint8Array" : catalog.recordOf(map.recordType, `${map.name}_record`),
+  });
+  const size = wanted.includes("record") ? bytes(map.maxEntries) : `${map.maxEntries} ${map.maxEntries === 1 ? "entry" : "entries"}`;
+  const constant = mapTypeConstant(map.type);
+  return doc(map.maxEntries === 0 ? `${constant}.` : `${constant}, ${size}.`, "    ") + property(`readonly ${propertyName(map.name)}`, generic, "    ");
+}
+
+function sectionInterface(section: Section, object: ObjectDescription, catalog: TypeCatalog | undefined): string {
+  const variables = section.variables.map((variable) => variableProperty(variable, object, catalog));
+  return `${doc(sectionDoc(section.name), "")}export interface ${section.interfaceName} {\n${variables.join("")}}\n\n`;
+}
+
+function variableProperty(variable: GlobalVariable, object: ObjectDescription, catalog: TypeCatalog | undefined): string {
+  const { btf } = object;
+  if (btf === undefined || catalog === undefined) return "";
+  const note = noteOf(shapeOf(btf, variable.type));
+  return (
+    doc(`\`${btf.describe(variable.type)}\`, ${bytes(variable.size)} at ${variable.offset}${note}.`, "  ") +
+    property(propertyName(variable.name), { name: catalog.typeOf(variable.type, variable.name), parameters: [] }, "  ")
+  );
+}
+
+function sectionDoc(section: string): string {
+  if (section === ".kconfig") return "`extern __kconfig` variables: the kernel's configuration, or what `open({ kconfig })` says.";
+  if (section.startsWith(".rodata")) return `Constants in ${section}: set on the opened object, read-only from \`load()\` on.`;
+  if (section.startsWith(".bss")) return `Variables in ${section}, zero at first; live from \`load()\` on.`;
+  return `Variables in ${section}; live from \`load()\` on.`;
+}
+
+function shapeInterface(name: string, object: ObjectDescription, mapLines: string, sections: readonly Section[]): string {
+  const block = (key: string, lines: string) => (lines === "" ? `  readonly ${key}: Record<never, never>;\n` : `  readonly ${key}: {\n${lines}  };\n`);
+  const programs = object.programs.map(({ name: own, section }) =>
+    property(`readonly ${propertyName(own)}`, { name: "ProgramOf", parameters: [JSON.stringify(section)] }, "    "),
+  );
+  const sectionLines = sections.map((section) => `    readonly ${JSON.stringify(section.name)}: ${section.interfaceName};\n`);
+  return (
+    doc("What the object has, by its C names.", "") +
+    `export interface ${name}Object extends ObjectShape {\n` +
+    block("programs", programs.join("")) +
+    block("maps", mapLines) +
+    block("sections", sectionLines.join("")) +
+    "}\n"
+  );
+}
+
+function skeletonClass(name: string, object: ObjectDescription, options: GenerateOptions): string {
+  const { file, embed } = options;
+  const stem = file.replace(/\.o$/, "");
+  const source = embed === undefined ? `new URL(${JSON.stringify(options.path ?? `./${file}`)}, import.meta.url)` : "EMBEDDED";
+  const data = embed === undefined ? "" : `/** ${file}, ${bytes(embed.byteLength)}. */\nconst EMBEDDED: string =\n  ${JSON.stringify(Buffer.from(embed).toString("base64"))};\n\n`;
+  return `${doc(`${file}, opened: programs are chosen, maps sized and constants set here, then \`load()\`.`, "")}export type Opened${name} = OpenedObject<${name}Object, ${name}>;
+
+${data}${doc(`${file} in the kernel. Closing it closes its links, streams and maps.`, "")}export class ${name} extends LoadedObject<${name}Object> {
+  /** Parses the object; nothing of it is in the kernel yet. */
+  static open(options: OpenOptions = {}): Opened${name} {
+    return openSkeleton(${name}, options, {
+      file: ${JSON.stringify(file)},
+      name: ${JSON.stringify((stem.split(".", 1)[0] as string).replace(/[^A-Za-z0-9_]/g, "_"))},
+      ${embed === undefined ? "url" : "embedded"}: ${source},
+      fingerprint: ${JSON.stringify(fingerprint(object))},
+    });
+  }
+
+  /** Opens and loads. */
+  static async load(options: OpenOptions = {}): Promise<${name}> {
+    return ${name}.open(options).load();
+  }
+}
+`;
+}
