@@ -76,6 +76,7 @@ if (built === digest && !options.force) {
     "configure",
     `--CDEBPF_UV_INCLUDE_DIR=${uvIncludeDirectory()}`,
     `--CDEBPF_SANITIZE=${options.sanitize ? "ON" : "OFF"}`,
+    `--CDEBPF_SYSTEM_LIBBPF=${options["system-libbpf"] ? "ON" : "OFF"}`,
   );
   cmakeJs("build", "--parallel", "2");
   mkdirSync(out, { recursive: true });

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "arguments.h"
+#include "btf_dump.h"
 #include "environment.h"
 #include "libbpf_features.h"
 #include "link.h"
@@ -20,7 +21,8 @@
 namespace ebpf {
 namespace {
 
-/// libbpf's own version string lacks the patch number; pkg-config's has it, as long as it speaks of the library that runs.
+/// libbpf's own version string lacks the patch number; pkg-config's has it, as long as it speaks of the library that
+/// runs.
 std::string LibbpfVersion() {
   const std::string running = std::to_string(libbpf_major_version()) + "." + std::to_string(libbpf_minor_version());
   const std::string built = EBPF_LIBBPF_VERSION;
@@ -63,6 +65,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("setLogger", Napi::Function::New<SetLogger>(env, "setLogger"));
   exports.Set("testRun", Napi::Function::New<TestRun>(env, "testRun"));
   ExportProbes(env, exports);
+  ExportBtfDump(env, exports);
   return exports;
 }
 

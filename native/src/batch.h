@@ -17,12 +17,12 @@ class Batch {
   static constexpr int kMore = 0;
   static constexpr int kFull = -1;
 
-  /// `slab` is aligned to 8 bytes; `index` has room for `capacity` pairs. What has been gathered so far is forgotten, except
-  /// for a record held back.
+  /// `slab` is aligned to 8 bytes; `index` has room for `capacity` pairs. What has been gathered so far is forgotten,
+  /// except for a record held back.
   void SetBuffers(uint8_t* slab, size_t slabSize, int32_t* index, size_t capacity);
 
-  /// Starts a batch. A record held back by the last one goes first. False when there is no room for more: that record fills
-  /// the batch, or does not fit at all.
+  /// Starts a batch. A record held back by the last one goes first. False when there is no room for more: that record
+  /// fills the batch, or does not fit at all.
   bool Begin();
 
   /// Takes one record. Inline as far as the common case goes: this runs once per record.

@@ -50,8 +50,8 @@ class Environment {
   void ClearLogger();
   /// What a capture has to gather: failures carry warnings and information, the logger may want more.
   int captureLevel() const { return loggerLevel_ > kLogInfo ? loggerLevel_ : static_cast<int>(kLogInfo); }
-  /// Hands what an operation printed to the logger. What a logger throws becomes an uncaught exception: the operation it reports on
-  /// has happened, and its result must not get lost.
+  /// Hands what an operation printed to the logger. What a logger throws becomes an uncaught exception: the operation
+  /// it reports on has happened, and its result must not get lost.
   void Publish(const std::vector<LogMessage>& messages) noexcept;
 
   Napi::FunctionReference program;
@@ -76,8 +76,8 @@ class Environment {
   napi_async_cleanup_hook_handle hook_ = nullptr;
 };
 
-/// A JavaScript object over a kernel resource. Between Hold and LetGo it is strongly referenced, so that the garbage collector never
-/// detaches or frees what a user can still see working.
+/// A JavaScript object over a kernel resource. Between Hold and LetGo it is strongly referenced, so that the garbage
+/// collector never detaches or frees what a user can still see working.
 template <typename Self>
 class Held : public Napi::ObjectWrap<Self>, public Closable {
  protected:

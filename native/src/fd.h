@@ -20,8 +20,8 @@ class UniqueFd {
   }
   ~UniqueFd() { Reset(); }
 
-  /// A second descriptor for the same file; -errno when there is none to be had. Never 0 to 2: a program that closes its
-  /// standard streams must not have them replaced by a map.
+  /// A second descriptor for the same file; -errno when there is none to be had. Never 0 to 2: a program that closes
+  /// its standard streams must not have them replaced by a map.
   static int Duplicate(int fd);
 
   int Get() const { return fd_; }

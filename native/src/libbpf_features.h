@@ -28,7 +28,11 @@ inline constexpr const char* kLibbpfFeatures[] = {
     "data_resize",
 #endif
 #if EBPF_LIBBPF_AT_LEAST(1, 3)
-    "ring_introspection", "tcx", "netkit", "netfilter", "uprobe_multi",
+    "ring_introspection",
+    "tcx",
+    "netkit",
+    "netfilter",
+    "uprobe_multi",
 #endif
 #if EBPF_LIBBPF_AT_LEAST(1, 4)
     "token",
@@ -37,7 +41,8 @@ inline constexpr const char* kLibbpfFeatures[] = {
     "raw_tp_cookie",
 #endif
 #if EBPF_LIBBPF_AT_LEAST(1, 5)
-    "consume_n", "kprobe_session",
+    "consume_n",
+    "kprobe_session",
 #endif
 #if EBPF_LIBBPF_AT_LEAST(1, 6)
     "prepare",

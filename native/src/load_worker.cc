@@ -37,7 +37,8 @@ void LoadWorker::OnWorkComplete(Napi::Env env, napi_status status) {
 }
 
 void LoadWorker::OnOK() {
-  // The environment may be ending: Node-API then refuses, and there is nobody to tell. Hence no C++ wrappers, which would throw.
+  // The environment may be ending: Node-API then refuses, and there is nobody to tell. Hence no C++ wrappers, which
+  // would throw.
   const napi_env env = Env();
   Environment& environment = Environment::Of(env);
   if (environment.ending()) return;

@@ -9,7 +9,8 @@ namespace ebpf {
 namespace {
 thread_local LogCapture* innermost = nullptr;
 
-/// A verifier log comes as one argument of one message and may hold megabytes: measure, then format, so that it is whole.
+/// A verifier log comes as one argument of one message and may hold megabytes: measure, then format, so that it is
+/// whole.
 std::string Format(const char* format, va_list arguments) {
   char room[512];
   va_list again;

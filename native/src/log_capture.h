@@ -1,5 +1,5 @@
-// libbpf prints through one callback per process. What it prints is routed here by thread, to the operation that runs on it.
-// Needs no Node.
+// libbpf prints through one callback per process. What it prints is routed here by thread, to the operation that runs
+// on it. Needs no Node.
 #pragma once
 
 #include <string>
@@ -15,7 +15,8 @@ struct LogMessage {
   std::string text;
 };
 
-/// While it lives, gathers what libbpf prints on this thread up to `level`. Captures nest: the innermost gets the messages.
+/// While it lives, gathers what libbpf prints on this thread up to `level`. Captures nest: the innermost gets the
+/// messages.
 class LogCapture {
  public:
   explicit LogCapture(int level);

@@ -103,7 +103,8 @@ Napi::Value Map::Make(Napi::Env env, UniqueFd fd) {
 }
 
 Map::Map(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Map>(info) {
-  if (!info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), "maps come from an object, a pin, an id or mapCreate");
+  if (!info[0].IsExternal())
+    throw Napi::TypeError::New(info.Env(), "maps come from an object, a pin, an id or mapCreate");
   fd_ = std::move(*info[0].As<Napi::External<UniqueFd>>().Data());
 }
 
@@ -171,7 +172,8 @@ void Map::Bind(const Napi::CallbackInfo& info) {
   auto [key, nextKey, value] = Arguments<Memory, Memory, Memory>(info);
   const bpf_map_info raw = ReadInfo(env, Use(env, "bpf_obj_get_info_by_fd"));
   // The kernel copies by the map's sizes, whatever the buffers have room for.
-  if (key.ByteLength() < raw.key_size || nextKey.ByteLength() < raw.key_size || value.ByteLength() < RoomForValue(raw)) {
+  if (key.ByteLength() < raw.key_size || nextKey.ByteLength() < raw.key_size ||
+      value.ByteLength() < RoomForValue(raw)) {
     throw Napi::RangeError::New(env, "a buffer is smaller than the map's keys or values");
   }
   keyBuffer_ = Napi::Persistent(key);

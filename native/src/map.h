@@ -15,7 +15,8 @@ class Map final : public Napi::ObjectWrap<Map> {
   explicit Map(const Napi::CallbackInfo& info);
 
  private:
-  // The hot methods are plain Node-API callbacks: they look up nothing, allocate nothing and throw only when the handle is closed.
+  // The hot methods are plain Node-API callbacks: they look up nothing, allocate nothing and throw only when the handle
+  // is closed.
   static napi_value Lookup(napi_env env, napi_callback_info info);
   static napi_value Update(napi_env env, napi_callback_info info);
   static napi_value Delete(napi_env env, napi_callback_info info);
@@ -37,7 +38,8 @@ class Map final : public Napi::ObjectWrap<Map> {
   Napi::Value DeleteBatch(const Napi::CallbackInfo& info);
 
   UniqueFd fd_;
-  // Memory of the buffers that the references below keep alive. It does not move; lib/ never hands them out, so nothing detaches them.
+  // Memory of the buffers that the references below keep alive. It does not move; lib/ never hands them out, so nothing
+  // detaches them.
   void* key_ = nullptr;
   void* nextKey_ = nullptr;
   void* value_ = nullptr;

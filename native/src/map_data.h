@@ -15,7 +15,8 @@ struct MapData {
   bool writable;
 };
 
-/// A map's memory in the kernel, mapped by us: libbpf puts its own image over it only from 1.6 on (before, only for its C skeletons).
+/// A map's memory in the kernel, mapped by us: libbpf puts its own image over it only from 1.6 on (before, only for its
+/// C skeletons).
 class LiveMapping {
  public:
   LiveMapping() = default;

@@ -12,7 +12,8 @@
 namespace ebpf {
 namespace {
 
-/// A pin or a number may be anything; the kernel would answer map calls on it with EINVAL, and calls for its info with another thing's.
+/// A pin or a number may be anything; the kernel would answer map calls on it with EINVAL, and calls for its info with
+/// another thing's.
 UniqueFd CheckIsMap(napi_env env, int fd, const char* operation) {
   UniqueFd owned(fd);
   char target[PATH_MAX];

@@ -9,7 +9,9 @@
 namespace ebpf {
 
 // libbpf 1.x: a function that returns a number returns -errno, one that returns a pointer returns null and sets errno.
-inline int ErrorOf(int result) { return result < 0 ? -result : 0; }
+inline int ErrorOf(int result) {
+  return result < 0 ? -result : 0;
+}
 template <typename T>
 int ErrorOf(T* result) {
   return result == nullptr ? (errno != 0 ? errno : EINVAL) : 0;

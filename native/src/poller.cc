@@ -33,8 +33,6 @@ int Poller::Watch() {
 
 void Poller::Wait(uint64_t milliseconds) {
   Rest();
-  // A timer of 0 ms would run within this very turn of the loop if it were armed from a timer, and starve I/O in theory; libuv
-  // measures from the start of the turn, so 0 comes in the next one.
   uv_timer_start(
       &timer_,
       [](uv_timer_t* handle) {

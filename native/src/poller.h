@@ -7,8 +7,8 @@
 
 namespace ebpf {
 
-/// Of libuv's handles, one watches the descriptor and one is a timer, for when watching it would spin. libuv owns handles until it has
-/// closed them, which is after their user is gone: a poller lives on the heap and frees itself.
+/// Of libuv's handles, one watches the descriptor and one is a timer, for when watching it would spin. libuv owns
+/// handles until it has closed them, which is after their user is gone: a poller lives on the heap and frees itself.
 class Poller {
  public:
   using Callback = void (*)(void* user);
@@ -18,7 +18,8 @@ class Poller {
 
   /// Calls back each time the loop finds the descriptor readable.
   int Watch();
-  /// Calls back once after `milliseconds`, and does not watch until told to.
+  /// Calls back once after `milliseconds`, and does not watch until told to. 0 may come within the same turn of the
+  /// loop: before libuv 1.48, timers that keep starting themselves with 0 let nothing else run.
   void Wait(uint64_t milliseconds);
   void Rest();
   void Ref();

@@ -18,12 +18,14 @@ Napi::Value Probe(napi_env env, Call&& call) {
 
 Napi::Value ProbeProgramType(const Napi::CallbackInfo& info) {
   const auto [type] = Arguments<Number<uint32_t>>(info);
-  return Probe(info.Env(), [type = type] { return libbpf_probe_bpf_prog_type(static_cast<bpf_prog_type>(type), nullptr); });
+  return Probe(info.Env(),
+               [type = type] { return libbpf_probe_bpf_prog_type(static_cast<bpf_prog_type>(type), nullptr); });
 }
 
 Napi::Value ProbeMapType(const Napi::CallbackInfo& info) {
   const auto [type] = Arguments<Number<uint32_t>>(info);
-  return Probe(info.Env(), [type = type] { return libbpf_probe_bpf_map_type(static_cast<bpf_map_type>(type), nullptr); });
+  return Probe(info.Env(),
+               [type = type] { return libbpf_probe_bpf_map_type(static_cast<bpf_map_type>(type), nullptr); });
 }
 
 Napi::Value ProbeHelper(const Napi::CallbackInfo& info) {

@@ -13,7 +13,8 @@ namespace ebpf {
 
 class Ring {
  public:
-  /// 0, or a negative errno, and then `out` is untouched. The ring keeps its own descriptor: `mapFd` may be closed after.
+  /// 0, or a negative errno, and then `out` is untouched. The ring keeps its own descriptor: `mapFd` may be closed
+  /// after.
   static int Open(int mapFd, std::unique_ptr<Ring>& out);
   ~Ring();
   Ring(const Ring&) = delete;

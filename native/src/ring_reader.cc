@@ -37,7 +37,8 @@ RingReader::RingReader(const Napi::CallbackInfo& info) : Held<RingReader>(info),
 
   napi_value name = nullptr;
   napi_create_string_utf8(env_, "ebpf.RingReader", NAPI_AUTO_LENGTH, &name);
-  if (napi_async_init(env_, info.This(), name, &asyncContext_) != napi_ok) ThrowFailure(env_, ECANCELED, "napi_async_init");
+  if (napi_async_init(env_, info.This(), name, &asyncContext_) != napi_ok)
+    ThrowFailure(env_, ECANCELED, "napi_async_init");
 
   Environment& environment = Environment::Of(env_);
   const int error = Poller::Open(
@@ -58,7 +59,8 @@ void RingReader::Use(napi_env env, const char* operation) const {
 void RingReader::BindBuffers(Napi::ArrayBuffer slab, Napi::Int32Array index) {
   slab_ = Napi::Persistent(slab);
   index_ = Napi::Persistent(index);
-  ring_->batch().SetBuffers(static_cast<uint8_t*>(slab.Data()), slab.ByteLength(), index.Data(), index.ElementLength() / 2);
+  ring_->batch().SetBuffers(static_cast<uint8_t*>(slab.Data()), slab.ByteLength(), index.Data(),
+                            index.ElementLength() / 2);
 }
 
 void RingReader::Start(const Napi::CallbackInfo& info) {
@@ -66,9 +68,7 @@ void RingReader::Start(const Napi::CallbackInfo& info) {
   if (started_) return;
   started_ = true;
   backOff_ = 0;
-  // A record held back is not in the ring any more, so nothing would wake us for it.
-  if (ring_->batch().holds()) return poller_->Wait(0);
-  const int error = poller_->Watch();
+  const int error = Await();
   if (error == 0) return;
   started_ = false;
   ThrowFailure(info.Env(), -error, "uv_poll_start");
@@ -86,8 +86,7 @@ Napi::Value RingReader::Drain(const Napi::CallbackInfo& info) {
   const uint32_t count = Deliver(From::kJavaScript, error);
   if (info.Env().IsExceptionPending()) throw info.Env().GetAndClearPendingException();
   if (error != 0) ThrowFailure(info.Env(), -error, "ring_buffer__consume");
-  // The ring may be empty now, with a record held back.
-  if (ring_ && started_ && ring_->batch().holds() && ring_->batch().oversize() == 0) poller_->Wait(0);
+  if (ring_ && started_ && ring_->batch().oversize() == 0) Await();
   return Napi::Number::New(info.Env(), count);
 }
 
@@ -95,7 +94,7 @@ void RingReader::SetBuffers(const Napi::CallbackInfo& info) {
   Use(info.Env(), "setBuffers");
   const auto [slab, index] = Arguments<Memory, Integers>(info);
   BindBuffers(slab, index);
-  if (started_ && ring_->batch().holds()) poller_->Wait(0);
+  if (started_ && ring_->batch().holds()) Await();
 }
 
 Napi::Value RingReader::Available(const Napi::CallbackInfo& info) {
@@ -144,10 +143,20 @@ void RingReader::OnReady() {
   const uint32_t count = Deliver(From::kLoop, error);
   if (error != 0) {
     // Memory for a record held back. Nobody called, so nobody can catch it.
-    if (const napi_value failure = MakeFailure(env_, -error, "ring_buffer__consume")) napi_fatal_exception(env_, failure);
+    if (const napi_value failure = MakeFailure(env_, -error, "ring_buffer__consume"))
+      napi_fatal_exception(env_, failure);
   }
   if (ring_ && started_) Rearm(count > 0 || ring_->Consumed() != before);
   napi_close_handle_scope(env_, scope);
+}
+
+int RingReader::Await() {
+  // A record held back is not in the ring any more: when it is the last one, nothing else wakes us for it.
+  if (ring_->batch().holds() && ring_->Available() == 0) {
+    poller_->Wait(0);
+    return 0;
+  }
+  return poller_->Watch();
 }
 
 void RingReader::Rearm(bool progress) {
@@ -155,11 +164,9 @@ void RingReader::Rearm(bool progress) {
   if (batch.oversize() > 0 && !progress) {
     // Told, and nothing came of it: setBuffers goes on.
     poller_->Rest();
-  } else if (batch.holds()) {
-    poller_->Wait(0);
-  } else if (progress || ring_->Available() == 0) {
+  } else if (progress || batch.holds() || ring_->Available() == 0) {
     backOff_ = 0;
-    if (poller_->Watch() != 0) started_ = false;
+    if (Await() != 0) started_ = false;
   } else {
     // Readable, but the first record is reserved and not committed: watching would spin until it is.
     backOff_ = std::clamp<uint64_t>(backOff_ * 2, 1, kLongestBackOff);

@@ -39,6 +39,8 @@ class RingReader final : public Held<RingReader> {
   /// False when JavaScript cannot be called any more, or threw while called from JavaScript.
   bool Call(From from, const Napi::FunctionReference& function, std::initializer_list<double> numbers);
   void Rearm(bool progress);
+  /// Wakes for what is there and what comes. A negative errno when the loop does not take the descriptor.
+  int Await();
 
   const napi_env env_;
   std::unique_ptr<Ring> ring_;

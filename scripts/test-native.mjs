@@ -1,0 +1,72 @@
+// Builds and runs the tests of the C++ that needs no Node, under AddressSanitizer and UndefinedBehaviorSanitizer; then fuzzes it for a
+// while, where a clang with libFuzzer is installed (libclang-rt-*-dev).
+//
+//   node scripts/test-native.mjs [--fuzz-seconds 10] [--no-sanitize]
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const { values: options } = parseArgs({
+  options: {
+    "fuzz-seconds": { type: "string", default: "10" },
+    sanitize: { type: "boolean", default: true },
+  },
+  allowNegative: true,
+});
+
+function run(command, args, more = {}) {
+  const { status, signal, error } = spawnSync(command, args, { stdio: "inherit", ...more });
+  if (error) throw error;
+  if (status !== 0) {
+    console.error(`test-native: ${command} failed (${signal ?? status})`);
+    process.exit(status || 1);
+  }
+}
+
+/** The newest clang++ on PATH, for libFuzzer; undefined when there is none, and the system's compiler does. */
+function newestClang() {
+  const versions = new Set();
+  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
+    if (!existsSync(folder)) continue;
+    for (const name of readdirSync(folder)) {
+      const found = /^clang\+\+-(\d+)$/.exec(name);
+      if (found) versions.add(Number(found[1]));
+    }
+  }
+  const newest = Math.max(...versions);
+  return Number.isFinite(newest) ? `clang++-${newest}` : undefined;
+}
+
+/** False too when its sanitizers' libraries are not installed. */
+function compiles(compiler, flags) {
+  const source = 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char *, unsigned long) { return 0; }';
+  const args = [...flags, "-x", "c++", "-", "-o", "/dev/null"];
+  return spawnSync(compiler, args, { input: source, stdio: ["pipe", "ignore", "ignore"] }).status === 0;
+}
+
+const clang = newestClang();
+const fuzzes = clang !== undefined && compiles(clang, ["-fsanitize=fuzzer,address,undefined"]);
+const out = join(root, "build", fuzzes ? "native-tests-clang" : "native-tests");
+run("cmake", [
+  "-S",
+  join(root, "native"),
+  "-B",
+  out,
+  "-DCMAKE_BUILD_TYPE=Release",
+  "-DEBPF_TESTS=ON",
+  `-DEBPF_SANITIZE=${options.sanitize ? "ON" : "OFF"}`,
+  ...(fuzzes ? [`-DCMAKE_CXX_COMPILER=${clang}`, `-DCMAKE_C_COMPILER=${clang.replace("++", "")}`] : []),
+]);
+run("cmake", ["--build", out, "--parallel", "2"]);
+run(join(out, "native-tests", "ebpf_native_tests"), []);
+if (fuzzes && Number(options["fuzz-seconds"]) > 0) {
+  const corpus = join(out, "corpus");
+  mkdirSync(corpus, { recursive: true });
+  const args = [`-max_total_time=${options["fuzz-seconds"]}`, "-max_len=4096", "-print_final_stats=1", corpus];
+  run(join(out, "native-tests", "ebpf_fuzz_batch"), args, { cwd: out });
+} else {
+  console.log("test-native: not fuzzed: there is no clang with libFuzzer (package libclang-rt-*-dev)");
+}
