@@ -18,7 +18,7 @@ export default class Reporter {
 
   /** @param {readonly import("vitest/node").TestModule[]} modules */
   onTestRunEnd(modules, errors) {
-    const counts = { passed: 0, failed: 0, skipped: 0 };
+    const counts = { passed: 0, failed: 0, skipped: 0, unexplained: 0 };
     /** @type {Map<string, string[]>} */
     const skips = new Map();
     for (const module of modules) {
@@ -32,6 +32,7 @@ export default class Reporter {
           const known = result.note ?? REASON_IN_NAME.exec(test.fullName)?.[1];
           if (known === undefined && this.#filtered) continue;
           counts.skipped += 1;
+          if (known === undefined) counts.unexplained += 1;
           const reason = known ?? "no reason given";
           const name = `${module.relativeModuleId} > ${test.fullName.replace(REASON_IN_NAME, "")}`;
           skips.set(reason, [...(skips.get(reason) ?? []), name]);
