@@ -61,6 +61,10 @@ export interface NativeAddon {
   linkTypeName(type: number): string | undefined;
   /** BPF_PROG_TEST_RUN. */
   testRun(programFd: number, options: NativeTestRunOptions): NativeTestRunResult;
+  /** btf_dump: every type of a BTF file (raw, or an ELF object's) as C declarations. */
+  dumpBtf(path: string): string;
+  /** The .BTF.ext section of an ELF object, which btf__parse_elf reads; undefined when it has none. */
+  readBtfExtension(path: string): Uint8Array | undefined;
 }
 
 /** An opened, later loaded, bpf_object. It stays alive until `close()`, whatever the garbage collector does. */
