@@ -20,7 +20,9 @@ import { findRing, RINGS_SECTION, ringCounters } from "./rings.js";
 import { sectionRecord } from "./sections.js";
 import type { VariantChoice } from "./variants.js";
 
-export interface RingOptions {
+export interface RingOptions<T = unknown> {
+  /** Makes of each decoded record what listeners get. It must return something other than undefined. */
+  readonly convert?: ((record: never) => T) | undefined;
   /** The C type of the records, for a ring that was not declared with `EBPF_RINGBUF`: `struct verdict`. By default bytes. */
   readonly type?: string | undefined;
 }
@@ -134,8 +136,8 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
    * A ring buffer, as the stream of its records. The same stream each time.
    * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND for an unknown record type
    */
-  ringBuffer<T>(name: string, options: RingOptions = {}): RingBuffer<T> {
-    checkOptions(`ringBuffer(${name})`, options, { type: "string" });
+  ringBuffer<T>(name: string, options: RingOptions<T> = {}): RingBuffer<T> {
+    checkOptions(`ringBuffer(${name})`, options, { type: "string", convert: "function" });
     if (this.#made.get(name) === undefined && this.#core.mapNames.includes(name) && this.#core.map(name).type === MapType.ringbuf) {
       this.#made.set(name, this.#makeRing(name, options));
     }
@@ -261,7 +263,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     );
   }
 
-  #makeRing<T>(name: string, options: RingOptions): RingBuffer<T> {
+  #makeRing<T>(name: string, options: RingOptions<T>): RingBuffer<T> {
     const core = this.#core;
     const btf = core.btfOrUndefined;
     const declaration = btf === undefined ? undefined : findRing(btf, name);
@@ -281,10 +283,13 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
             if (map === undefined) throw invalid(`${core.image.label} has no section ${RINGS_SECTION}`);
             return map;
           });
+    const records = codec ?? bytesCodec(0, { tail: true, label: name });
+    const { convert } = options;
     return new RingBuffer<T>({
       name,
-      codec: (codec ?? bytesCodec(0, { tail: true, label: name })) as Codec<T>,
+      codec: convert === undefined ? (records as Codec<T>) : convertingCodec(records, convert as (record: unknown) => T),
       counters,
+      fd: () => core.map(name).fd(),
       open: (buffers) => new core.addon.RingReader({ mapFd: core.map(name).fd(), ...buffers }),
     });
   }
@@ -293,4 +298,18 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     const type = mapTypeName(this.#core.addon, this.#core.map(name).type);
     return new BpfError({ code: "INVALID_ARGUMENT", message: `map ${name} is a ${type}, not a ${wanted}` });
   }
+}
+
+/** Decodes, and converts what was decoded. Streams only decode. */
+function convertingCodec<T>(codec: Codec, convert: (record: unknown) => T): Codec<T> {
+  return {
+    type: codec.type,
+    size: codec.size,
+    minimumSize: codec.minimumSize,
+    hasTail: codec.hasTail,
+    decode: (memory, offset, length) => convert(codec.decode(memory, offset, length)),
+    encode: () => {
+      throw invalid(`${codec.type}: a converted record cannot be encoded`);
+    },
+  };
 }
