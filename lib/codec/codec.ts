@@ -1,6 +1,7 @@
 /** Values of C types as JavaScript values, both ways: one engine for rings, maps, globals, iterators and test runs. */
 import type { Btf } from "../btf/btf.js";
-import { closureDecoder, closureEncoder } from "./closures.js";
+import { closureDecoder } from "./closure_decode.js";
+import { closureEncoder } from "./closure_encode.js";
 import { type Decode, generateDecoder } from "./generate_decode.js";
 import { type Encode, generateEncoder } from "./generate_encode.js";
 import { fixedSize } from "./layout.js";

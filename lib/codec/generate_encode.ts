@@ -1,5 +1,6 @@
 /** Encoders as generated code: each value checked inline, the path to it made only for an error. */
 import { addressOf, advance, type Place, strided, type Views } from "./access.js";
+import { closureUnion } from "./closure_encode.js";
 import { uncovered } from "./layout.js";
 import type { Memory } from "./memory.js";
 import { hasTail, type IntegerShape, type RecordMember, type RecordShape, type Shape } from "./shape.js";
@@ -141,34 +142,28 @@ ${this.#members(shape, variable, place, path, context)}`;
     return `{ let ${value} = ${propertyRead(variable, member.name)}; ${store} }`;
   }
 
-  /**
-   * One member of a union is enough. What decoding gives has all of them: then all are stored, and stored once more, and if the
-   * second time changes a byte two of them contradict each other.
-   */
+  /** The usual case, one member given, is written out; with none or several the closures decide. */
   #union(shape: RecordShape, variable: string, place: Place, path: Path): string {
     const alternatives = shape.members.filter(
       (member) => member.name !== "" || (member.shape.kind === "record" && member.shape.names.length > 0),
     );
     if (alternatives.length === 0) return "";
-    const where = `${this.#label}, ${pathText(path)}`;
     const given = this.#source.unique("given");
-    const before = this.#source.unique("before");
-    const bytes = this.#views.bytes();
-    const start = addressOf(place);
-    const stores = alternatives.map((member) => {
+    const presence = alternatives.map((member, index) => {
       const names = member.name === "" ? (member.shape as RecordShape).names : [member.name];
       const present = names.map((name) => `${propertyRead(variable, name)} !== undefined`).join(" || ");
-      return `if (${present}) {
-${given}++;
-${this.#member(member, variable, place, path, { sparse: true })}
-if (${before} !== undefined && differs(${bytes}, ${start}, ${before})) contradiction(${literal(member.name)}, ${where});
-}`;
+      return `if (${present}) ${given} = ${given} === -1 ? ${index} : -2;`;
     });
-    return `for (let ${given} = 0, ${before}; ;) {
-${stores.join("\n")}
-if (${given} === 0) noAlternative(${this.#source.constant(shape.names)}, ${where});
-if (${given} === 1 || ${before} !== undefined) break;
-${before} = ${bytes}.slice(${start}, ${start} + ${shape.size});
+    const cases = alternatives.map(
+      (member, index) => `case ${index}: { ${this.#member(member, variable, place, path, { sparse: true })} break; }`,
+    );
+    const several = `${this.#source.constant(closureUnion(shape, this.#source.labelText))}(memory, ${addressOf(place)}, ${variable}, end, ${pathText(path)}, true)`;
+    const rest = hasTail(shape) ? `used = Math.max(used, ${several} - offset);` : `${several};`;
+    return `let ${given} = -1;
+${presence.join("\n")}
+switch (${given}) {
+${cases.join("\n")}
+default: ${rest}
 }`;
   }
 }

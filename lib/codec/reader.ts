@@ -1,7 +1,7 @@
 /** A cursor over records in memory: fields are read where they lie, and no object is made per record. */
 import type { Btf } from "../btf/btf.js";
 import { type Place, Views } from "./access.js";
-import { closureMember, closureRead, flatten } from "./closures.js";
+import { closureMember, closureRead, flatten } from "./closure_decode.js";
 import type { CodecOptions } from "./codec.js";
 import { DecodeEmitter } from "./generate_decode.js";
 import { fixedSize } from "./layout.js";

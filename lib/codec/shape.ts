@@ -89,10 +89,14 @@ export interface ShapeOptions {
 
 /** Nesting of structs, arrays and references; C compilers guarantee 63 (C17 5.2.4.1). */
 const MAX_DEPTH = 96;
-/** Members over all nested structs. Hostile BTF nests wide structs into each other; the kernel's largest have a few thousand. */
-const MAX_MEMBERS = 1 << 16;
-/** Values that decoding would make, array elements counted. */
-const MAX_VALUES = 2 ** 26;
+/** Members over all nested structs. Hostile BTF nests wide structs into each other; the kernel's widest has 2,700. */
+const MAX_MEMBERS = 1 << 14;
+/**
+ * Values that decoding would make, array elements counted: this many, and then these per byte. The bytes must be there, which
+ * bounds arrays; what takes no bytes (empty structs) or takes the same ones (unions) is bounded here.
+ */
+const MAX_VALUES = 1 << 16;
+const MAX_VALUES_PER_BYTE = 64;
 
 const LITTLE_ENDIAN = endianness() === "LE";
 const SWAPPED_TYPEDEF = LITTLE_ENDIAN ? /^__be(16|32|64)$/ : /^__le(16|32|64)$/;
@@ -116,7 +120,9 @@ export function shapeOf(btf: Btf, id: number, options: ShapeOptions = {}): Shape
       message: `${btf.describe(id)} has no 64-bit integer at "${path}" to have as number`,
     });
   }
-  if (countValues(shape) > MAX_VALUES) throw unsupported(btf, id, "too many elements for one value");
+  if (countValues(shape) > MAX_VALUES + MAX_VALUES_PER_BYTE * shape.size) {
+    throw unsupported(btf, id, "too many elements that take no room of their own");
+  }
   return shape;
 }
 

@@ -16,9 +16,8 @@ import {
   checkNumber,
   checkRecord,
   checkRoom,
-  contradiction,
   exactNumber,
-  noAlternative,
+  ownProperty,
   sizeMismatch,
   unknownMember,
 } from "./values.js";
@@ -46,15 +45,10 @@ const RUNTIME = {
   checkNumber,
   checkRecord,
   checkRoom,
-  contradiction,
   exactNumber,
-  noAlternative,
+  ownProperty,
   sizeMismatch,
   unknownMember,
-  own: (value: object, name: string): unknown =>
-    Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined,
-  differs: (bytes: Uint8Array, offset: number, before: Uint8Array): boolean =>
-    before.some((byte, i) => bytes[offset + i] !== byte),
 };
 
 /** A path within a value: literal text, and variables that hold indexes. */
@@ -84,7 +78,7 @@ export function propertyKey(name: string): string {
 
 /** A variable's property, or undefined: names that every object inherits count only where they are its own. */
 export function propertyRead(variable: string, name: string): string {
-  return name in Object.prototype ? `own(${variable}, ${literal(name)})` : `${variable}[${literal(name)}]`;
+  return name in Object.prototype ? `ownProperty(${variable}, ${literal(name)})` : `${variable}[${literal(name)}]`;
 }
 
 let permitted: boolean | undefined;
@@ -110,8 +104,11 @@ export class Source {
   #names = 0;
 
   constructor(label: string) {
+    this.labelText = label;
     this.constant(label);
   }
+
+  readonly labelText: string;
 
   /** The variable that holds the caller's label. */
   readonly label = "k0";

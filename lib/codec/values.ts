@@ -66,6 +66,12 @@ export function checkRecord(value: unknown, label: string, path: string): Record
   return value as Record<string, unknown>;
 }
 
+/** A property, or undefined: a name that every object inherits counts only where it is the object's own. */
+export function ownProperty(value: unknown, name: string): unknown {
+  if (name in Object.prototype && !Object.hasOwn(value as object, name)) return undefined;
+  return (value as Record<string, unknown>)[name];
+}
+
 /** An array or typed array of exactly `length` elements. */
 export function checkList(value: unknown, length: number, label: string, path: string): ArrayLike<unknown> {
   const list = checkAnyList(value, label, path);
