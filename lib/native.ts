@@ -45,6 +45,10 @@ export interface NativeAddon {
   mapFromId(id: number): NativeMap;
   mapFromFd(fd: number): NativeMap;
   mapCreate(options: NativeMapCreateOptions): NativeMap;
+  /** A copy of the BTF that the kernel has under this id, as a map's info names it. */
+  btfById(id: number): Uint8Array;
+  /** pidfd_open(2): a descriptor of a process, which the caller closes. Minimum kernel 5.3. */
+  openProcess(pid: number): number;
   linkFromPin(path: string): NativeLink;
   /** libbpf_num_possible_cpus(). */
   possibleCpus(): number;
@@ -101,7 +105,7 @@ export interface NativeProgram {
   attach(): NativeLink;
   attachKprobe(functionName: string, options: NativeKprobeOptions): NativeLink;
   attachTracepoint(category: string, name: string, cookie: bigint): NativeLink;
-  /** `cookie` other than 0 needs libbpf 1.5 (feature "raw_tp_cookie"). */
+  /** `cookie` other than 0 needs libbpf 1.4 (feature "raw_tp_cookie"). */
   attachRawTracepoint(name: string, cookie: bigint): NativeLink;
   /** fentry, fexit, fmod_ret, tp_btf. */
   attachTrace(cookie: bigint): NativeLink;
@@ -155,7 +159,7 @@ export interface NativeMapDefinition {
   /** Size in bytes of the section's data (bpf_map__initial_value), 0 when the map has none. */
   readonly dataSize: number;
   /**
-   * Copies from the section's data: before load its initial value, after load the live mapping; no system call.
+   * Copies from the section's data: before load its initial value, after load the live mapping; no system call after the first.
    * A copy of 4 or 8 bytes at an address aligned to its size is one atomic load (acquire).
    */
   readData(offset: number, target: Uint8Array): void;
@@ -198,6 +202,8 @@ export interface NativeMap {
   lookupAndDelete(flags: number): number;
   /** key (ignored when `first`) -> nextKey. */
   nextKey(first: boolean): number;
+  /** Looks up as many keys as `results` has elements; each result is 0 or a negative errno. Keys and values lie as in batches. */
+  lookupMany(keys: Uint8Array, values: Uint8Array, results: Int32Array, flags: number): void;
   /**
    * Batch operations over caller's buffers. `inBatch`/`outBatch` are the kernel's opaque cursor (max(4, keySize) bytes);
    * `inBatch` null starts. Returns { errno (0 or negative), count }.
@@ -221,6 +227,10 @@ export interface NativeMapCreateOptions {
   readonly numaNode?: number;
   readonly mapExtra?: bigint;
   readonly innerMapFd?: number;
+  /** Raw BTF to load with the map, and the ids of its key's and value's types in it. */
+  readonly btf?: Uint8Array;
+  readonly keyTypeId?: number;
+  readonly valueTypeId?: number;
 }
 
 export interface NativeTestRunOptions {

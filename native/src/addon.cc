@@ -61,6 +61,8 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("mapFromId", Napi::Function::New<MapFromId>(env, "mapFromId"));
   exports.Set("mapFromFd", Napi::Function::New<MapFromFd>(env, "mapFromFd"));
   exports.Set("mapCreate", Napi::Function::New<MapCreate>(env, "mapCreate"));
+  exports.Set("btfById", Napi::Function::New<BtfById>(env, "btfById"));
+  exports.Set("openProcess", Napi::Function::New<OpenProcess>(env, "openProcess"));
   exports.Set("linkFromPin", Napi::Function::New<Link::FromPin>(env, "linkFromPin"));
   exports.Set("setLogger", Napi::Function::New<SetLogger>(env, "setLogger"));
   exports.Set("testRun", Napi::Function::New<TestRun>(env, "testRun"));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "log_capture.h"
+#include "signal_watch.h"
 
 namespace ebpf {
 
@@ -58,11 +59,15 @@ class Environment {
   Napi::FunctionReference mapDefinition;
   Napi::FunctionReference map;
   Napi::FunctionReference link;
+  Napi::FunctionReference attachment;
 
   // Closed in this order: a reader before the map it reads, a link before the program that it runs.
   Registry readers;
   Registry links;
   Registry objects;
+
+  /// Attachments that a signal must not leave behind.
+  SignalWatch signals;
 
  private:
   explicit Environment(napi_env env) : env_(env) {}

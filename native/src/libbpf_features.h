@@ -15,7 +15,7 @@
 /// bpf_map__set_value_size moves a section's data to the new size; before, it only changed the number.
 #define EBPF_HAS_DATA_RESIZE EBPF_LIBBPF_AT_LEAST(1, 3)
 /// bpf_program__attach_raw_tracepoint_opts
-#define EBPF_HAS_RAW_TP_COOKIE EBPF_LIBBPF_AT_LEAST(1, 5)
+#define EBPF_HAS_RAW_TP_COOKIE EBPF_LIBBPF_AT_LEAST(1, 4)
 
 namespace ebpf {
 

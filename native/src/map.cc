@@ -89,6 +89,7 @@ Napi::Function Map::Define(Napi::Env env) {
                          InstanceAccessor<&Map::Fd>("fd"),
                          InstanceMethod<&Map::Info>("info"),
                          InstanceMethod<&Map::Bind>("bind"),
+                         InstanceMethod<&Map::LookupMany>("lookupMany"),
                          InstanceMethod<&Map::LookupBatch>("lookupBatch"),
                          InstanceMethod<&Map::UpdateBatch>("updateBatch"),
                          InstanceMethod<&Map::DeleteBatch>("deleteBatch"),
@@ -176,10 +177,13 @@ void Map::Bind(const Napi::CallbackInfo& info) {
       value.ByteLength() < RoomForValue(raw)) {
     throw Napi::RangeError::New(env, "a buffer is smaller than the map's keys or values");
   }
+  keySize_ = raw.key_size;
+  valueRoom_ = RoomForValue(raw);
   keyBuffer_ = Napi::Persistent(key);
   nextKeyBuffer_ = Napi::Persistent(nextKey);
   valueBuffer_ = Napi::Persistent(value);
-  key_ = key.Data();
+  // Queues, stacks and bloom filters have no key, and the kernel refuses to be given one.
+  key_ = raw.key_size == 0 ? nullptr : key.Data();
   nextKey_ = nextKey.Data();
   value_ = value.Data();
 }

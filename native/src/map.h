@@ -33,11 +33,15 @@ class Map final : public Napi::ObjectWrap<Map> {
   void Close(const Napi::CallbackInfo& info);
 
   // map_batch.cc
+  Napi::Value LookupMany(const Napi::CallbackInfo& info);
   Napi::Value LookupBatch(const Napi::CallbackInfo& info);
   Napi::Value UpdateBatch(const Napi::CallbackInfo& info);
   Napi::Value DeleteBatch(const Napi::CallbackInfo& info);
 
   UniqueFd fd_;
+  // What the kernel reads and writes per element, since Bind.
+  size_t keySize_ = 0;
+  size_t valueRoom_ = 0;
   // Memory of the buffers that the references below keep alive. It does not move; lib/ never hands them out, so nothing
   // detaches them.
   void* key_ = nullptr;
@@ -48,10 +52,14 @@ class Map final : public Napi::ObjectWrap<Map> {
   Napi::Reference<Napi::ArrayBuffer> valueBuffer_;
 };
 
-/// What mapFromPin, mapFromId, mapFromFd and mapCreate of the addon do.
+// Functions of the addon, by their names there.
 Napi::Value MapFromPin(const Napi::CallbackInfo& info);
 Napi::Value MapFromId(const Napi::CallbackInfo& info);
 Napi::Value MapFromFd(const Napi::CallbackInfo& info);
 Napi::Value MapCreate(const Napi::CallbackInfo& info);
+/// (id) -> a copy of the BTF that the kernel has under this id.
+Napi::Value BtfById(const Napi::CallbackInfo& info);
+/// (pid) -> a descriptor of the process (pidfd_open, 5.3), owned by the caller.
+Napi::Value OpenProcess(const Napi::CallbackInfo& info);
 
 }  // namespace ebpf

@@ -1,4 +1,4 @@
-// Batch operations: many elements by one system call.
+// Many elements by one call.
 #include <bpf/bpf.h>
 
 #include "arguments.h"
@@ -22,6 +22,22 @@ bpf_map_batch_opts BatchOptions(uint32_t flags) {
 }
 
 }  // namespace
+
+Napi::Value Map::LookupMany(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  auto [keys, values, results, flags] = Arguments<Bytes, Bytes, Integers, Number<uint32_t>>(info);
+  const int fd = Use(env, "bpf_map_lookup_elem_flags");
+  const size_t count = results.ElementLength();
+  if (keys.size < count * keySize_ || values.size < count * valueRoom_) {
+    throw Napi::RangeError::New(env, "a buffer is too small for so many keys or values");
+  }
+  // The kernel has no batch lookup by given keys: what is saved is the way to JavaScript and back.
+  int32_t* const result = results.Data();
+  for (size_t i = 0; i < count; ++i) {
+    result[i] = bpf_map_lookup_elem_flags(fd, keys.data + i * keySize_, values.data + i * valueRoom_, flags);
+  }
+  return env.Undefined();
+}
 
 Napi::Value Map::LookupBatch(const Napi::CallbackInfo& info) {
   const auto [in, out, keys, values, limit, flags, remove] =

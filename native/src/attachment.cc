@@ -1,0 +1,63 @@
+#include "attachment.h"
+
+#include <utility>
+
+#include "arguments.h"
+#include "perform.h"
+#include "signal_watch.h"
+
+namespace ebpf {
+
+Napi::Function Attachment::Define(Napi::Env env) {
+  return DefineClass(env, "Attachment",
+                     {
+                         InstanceMethod<&Attachment::UpdateProgram>("updateProgram"),
+                         InstanceMethod<&Attachment::Close>("close"),
+                     });
+}
+
+Napi::Value Attachment::Make(Napi::Env env, Ways ways) {
+  return Environment::Of(env).attachment.New({Napi::External<Ways>::New(env, &ways)});
+}
+
+Attachment::Attachment(const Napi::CallbackInfo& info) : Held<Attachment>(info) {
+  if (!info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), "attachments come from attaching a program");
+  ways_ = std::move(*info[0].As<Napi::External<Ways>>().Data());
+  Environment& environment = Environment::Of(info.Env());
+  Hold(environment.links);
+  environment.signals.Add(environment, this);
+}
+
+void Attachment::UpdateProgram(const Napi::CallbackInfo& info) {
+  constexpr char kOperation[] = "update_program";
+  const auto [program] = Arguments<Number<int>>(info);
+  if (!ways_.undo) ThrowFailure(info.Env(), EBADF, kOperation);
+  if (!ways_.replace) ThrowFailure(info.Env(), EOPNOTSUPP, kOperation);
+  Perform(info.Env(), kOperation, [&, program = program] { return ways_.replace(program); });
+}
+
+void Attachment::Close(const Napi::CallbackInfo& info) {
+  if (!ways_.undo) return;
+  Environment::Of(info.Env()).signals.Remove(this);
+  const auto undo = std::exchange(ways_, {}).undo;
+  LetGo();
+  Perform(info.Env(), "detach", [&] { return undo(); });
+}
+
+int Attachment::Undo() {
+  const auto undo = std::exchange(ways_, {}).undo;
+  LogCapture silent(-1);
+  return undo ? undo() : 0;
+}
+
+void Attachment::UndoForSignal() noexcept {
+  Undo();
+}
+
+void Attachment::CloseWithEnvironment() noexcept {
+  Environment::Of(Env()).signals.Remove(this);
+  Undo();
+  LetGo();
+}
+
+}  // namespace ebpf
