@@ -119,7 +119,11 @@ export class VerifierError extends BpfError {
   }
 
   static {
-    Object.defineProperty(VerifierError.prototype, "name", { value: "VerifierError", configurable: true, writable: true });
+    Object.defineProperty(VerifierError.prototype, "name", {
+      value: "VerifierError",
+      configurable: true,
+      writable: true,
+    });
   }
 }
 

@@ -20,4 +20,11 @@ export type { OpenedObject, OpenOptions } from "./object/opened_object.js";
 export type { ObjectSource } from "./object/source.js";
 export type { RejectedVariant, VariantChoice, VariantSpec } from "./object/variants.js";
 export type { OpenedProgram, ProgramIdentity } from "./program/opened_program.js";
-export { type AttachOptions, type CookieOptions, type KprobeOptions, Program, type TestRunOptions, type TestRunResult } from "./program/program.js";
+export {
+  type AttachOptions,
+  type CookieOptions,
+  type KprobeOptions,
+  Program,
+  type TestRunOptions,
+  type TestRunResult,
+} from "./program/program.js";

@@ -2,7 +2,18 @@ import { BpfError } from "./errors.js";
 import { suggestion } from "./nearest.js";
 
 // Names that the language itself asks for on any object: awaiting, printing and converting it must not throw.
-const LANGUAGE_NAMES = new Set(["then", "toJSON", "constructor", "inspect", "nodeType", "toString", "valueOf", "asymmetricMatch", "$$typeof", "length"]);
+const LANGUAGE_NAMES = new Set([
+  "then",
+  "toJSON",
+  "constructor",
+  "inspect",
+  "nodeType",
+  "toString",
+  "valueOf",
+  "asymmetricMatch",
+  "$$typeof",
+  "length",
+]);
 
 /**
  * A record whose unknown names are errors that name the nearest: `maps.flws` throws, saying `flows`.

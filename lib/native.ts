@@ -208,7 +208,15 @@ export interface NativeMap {
    * Batch operations over caller's buffers. `inBatch`/`outBatch` are the kernel's opaque cursor (max(4, keySize) bytes);
    * `inBatch` null starts. Returns { errno (0 or negative), count }.
    */
-  lookupBatch(inBatch: Uint8Array | null, outBatch: Uint8Array, keys: Uint8Array, values: Uint8Array, count: number, flags: number, remove: boolean): { errno: number; count: number };
+  lookupBatch(
+    inBatch: Uint8Array | null,
+    outBatch: Uint8Array,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+    flags: number,
+    remove: boolean,
+  ): { errno: number; count: number };
   updateBatch(keys: Uint8Array, values: Uint8Array, count: number, flags: number): { errno: number; count: number };
   deleteBatch(keys: Uint8Array, count: number, flags: number): { errno: number; count: number };
   freeze(): void;

@@ -2,7 +2,13 @@ import { BpfError } from "./errors.js";
 import { suggestion } from "./nearest.js";
 
 /** What an option must be: a `typeof` name, or a test with the words for what it wants. */
-export type OptionCheck = "string" | "boolean" | "function" | "bigint" | "object" | { readonly wants: string; readonly accepts: (value: unknown) => boolean };
+export type OptionCheck =
+  | "string"
+  | "boolean"
+  | "function"
+  | "bigint"
+  | "object"
+  | { readonly wants: string; readonly accepts: (value: unknown) => boolean };
 
 /** A whole number in a range, as an option. */
 export function integer(minimum: number, maximum: number): OptionCheck {
@@ -21,7 +27,8 @@ export function oneOf(...words: readonly string[]): OptionCheck {
 export const u64: OptionCheck = {
   wants: "a whole number from 0 to 2^64-1 (number or bigint)",
   accepts: (value) =>
-    (typeof value === "bigint" && value >= 0n && value < 1n << 64n) || (Number.isSafeInteger(value) && (value as number) >= 0),
+    (typeof value === "bigint" && value >= 0n && value < 1n << 64n) ||
+    (Number.isSafeInteger(value) && (value as number) >= 0),
 };
 
 export const abortSignal: OptionCheck = { wants: "an AbortSignal", accepts: (value) => value instanceof AbortSignal };
@@ -47,7 +54,8 @@ export function checkOptions(operation: string, options: unknown, checks: Readon
   }
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
-    if (check === undefined) throw invalid(`${operation}: unknown option "${name}"${suggestion(name, Object.keys(checks))}`);
+    if (check === undefined)
+      throw invalid(`${operation}: unknown option "${name}"${suggestion(name, Object.keys(checks))}`);
     if (value === undefined) continue;
     const fits = typeof check === "string" ? typeof value === check && value !== null : check.accepts(value);
     if (!fits) {
@@ -59,7 +67,8 @@ export function checkOptions(operation: string, options: unknown, checks: Readon
 
 /** @throws BpfError INVALID_ARGUMENT when `value` is not a string with something in it. */
 export function checkString(operation: string, argument: string, value: unknown): asserts value is string {
-  if (typeof value !== "string" || value === "") throw invalid(`${operation}: ${argument} must be a non-empty string, got ${shown(value)}`);
+  if (typeof value !== "string" || value === "")
+    throw invalid(`${operation}: ${argument} must be a non-empty string, got ${shown(value)}`);
   // C strings end at the first NUL; what follows would be silently ignored.
   if (value.includes("\0")) throw invalid(`${operation}: ${argument} must not contain a NUL character`);
 }

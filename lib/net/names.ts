@@ -1,6 +1,13 @@
 /** Numbers of network headers by the names that people use. */
 
-const FAMILIES: Readonly<Record<number, string>> = { 1: "inet", 2: "ipv4", 3: "arp", 5: "netdev", 7: "bridge", 10: "ipv6" };
+const FAMILIES: Readonly<Record<number, string>> = {
+  1: "inet",
+  2: "ipv4",
+  3: "arp",
+  5: "netdev",
+  7: "bridge",
+  10: "ipv6",
+};
 
 /** NFPROTO_* (include/uapi/linux/netfilter.h). */
 export function familyName(pf: number): string {

@@ -8,7 +8,8 @@ export type NetNamespaceRef = number | string;
 /** The inode number by which the kernel knows a namespace. @throws BpfError NOT_FOUND, INVALID_ARGUMENT */
 export function netnsInode(operation: string, ref: NetNamespaceRef): number {
   if (typeof ref === "number") {
-    if (!Number.isInteger(ref) || ref < 1 || ref > 0xffffffff) throw invalid(`${operation}: netns must be an inode number, a path or a name, got ${shown(ref)}`);
+    if (!Number.isInteger(ref) || ref < 1 || ref > 0xffffffff)
+      throw invalid(`${operation}: netns must be an inode number, a path or a name, got ${shown(ref)}`);
     return ref;
   }
   const path = ref.includes("/") ? ref : `/run/netns/${ref}`;

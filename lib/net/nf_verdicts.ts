@@ -1,11 +1,11 @@
 import { fileURLToPath } from "node:url";
 import type { LostRecords, StreamTotals } from "../events/loss.js";
-import type { RingBuffer } from "../events/ring_buffer.js";
 import type { StreamEvents } from "../events/record_stream.js";
+import type { RingBuffer } from "../events/ring_buffer.js";
 import { BpfObject } from "../object/bpf_object.js";
 import type { LoadedObject } from "../object/loaded_object.js";
 import type { VariantChoice } from "../object/variants.js";
-import { checkOptions, integer, oneOf, type OptionCheck } from "../options.js";
+import { checkOptions, integer, type OptionCheck, oneOf } from "../options.js";
 import { addressText } from "./address.js";
 import { cgroupId } from "./cgroup_id.js";
 import { familyName, HOOK_NAMES, hookName, hookNumber, PROTOCOL_NAMES, protocolName, protocolNumber } from "./names.js";
@@ -79,7 +79,10 @@ export interface NfVerdictsOptions {
 
 const OPTIONS: Readonly<Record<keyof NfVerdictsOptions, OptionCheck>> = {
   only: oneOf("drop"),
-  netns: { wants: "an inode number, a path or a name", accepts: (value) => typeof value === "number" || (typeof value === "string" && value !== "") },
+  netns: {
+    wants: "an inode number, a path or a name",
+    accepts: (value) => typeof value === "number" || (typeof value === "string" && value !== ""),
+  },
   pid: integer(1, 0xffffffff),
   cgroup: "string",
   port: integer(1, 65535),
@@ -243,7 +246,9 @@ export async function nfVerdicts(options: NfVerdictsOptions = {}): Promise<NfVer
   checkOptions("nfVerdicts", options, OPTIONS);
   const candidates = options.probe === "fexit" ? [FEXIT] : options.probe === "kprobe" ? [KPROBE] : [FEXIT, KPROBE];
   const unused = [FEXIT, KPROBE].filter((candidate) => !candidates.includes(candidate)).flat();
-  const opened = BpfObject.open(fileURLToPath(new URL("../../bpf/nf_verdicts.bpf.o", import.meta.url)), { variants: { nf_hook_slow: candidates } });
+  const opened = BpfObject.open(fileURLToPath(new URL("../../bpf/nf_verdicts.bpf.o", import.meta.url)), {
+    variants: { nf_hook_slow: candidates },
+  });
   try {
     for (const program of unused) opened.program(program).autoload = false;
     if (options.ringBytes !== undefined) opened.map("verdicts").maxEntries = options.ringBytes;

@@ -23,7 +23,12 @@ export class ObjectCore {
   #phase: Phase = "opened";
   #btf: Btf | undefined;
 
-  constructor(addon: NativeAddon, image: ObjectImage, options: NativeOpenOptions, makeVariants: (programs: readonly string[]) => Variants) {
+  constructor(
+    addon: NativeAddon,
+    image: ObjectImage,
+    options: NativeOpenOptions,
+    makeVariants: (programs: readonly string[]) => Variants,
+  ) {
     this.addon = addon;
     this.image = image;
     this.#options = options;
@@ -52,7 +57,10 @@ export class ObjectCore {
   get btf(): Btf {
     const btf = this.btfOrUndefined;
     if (btf === undefined) {
-      throw new BpfError({ code: "BTF_MISSING", message: `${this.image.label} has no BTF: compile it with clang -g (and do not strip .BTF)` });
+      throw new BpfError({
+        code: "BTF_MISSING",
+        message: `${this.image.label} has no BTF: compile it with clang -g (and do not strip .BTF)`,
+      });
     }
     return btf;
   }
@@ -75,13 +83,19 @@ export class ObjectCore {
   mustBeOpened(operation: string): void {
     this.mustBeOpen();
     if (this.#phase !== "opened") {
-      throw new BpfError({ code: "INVALID_STATE", message: `${operation}: ${this.image.label} is ${this.#phase} already; this is for an opened object, before load()` });
+      throw new BpfError({
+        code: "INVALID_STATE",
+        message: `${operation}: ${this.image.label} is ${this.#phase} already; this is for an opened object, before load()`,
+      });
     }
   }
 
   program(name: string): NativeProgram {
     this.mustBeOpen();
-    return this.#companionPrograms.get(name) ?? (this.#native.programs.find((program) => program.name === name) as NativeProgram);
+    return (
+      this.#companionPrograms.get(name) ??
+      (this.#native.programs.find((program) => program.name === name) as NativeProgram)
+    );
   }
 
   map(name: string): NativeMapDefinition {
@@ -161,7 +175,10 @@ export class ObjectCore {
       {
         doing: `open ${image.label}`,
         meanings: {
-          [errno.EINVAL]: { code: "OBJECT_INVALID", text: "it is not a BPF object that libbpf can read: damaged, truncated, or not made by clang -target bpf" },
+          [errno.EINVAL]: {
+            code: "OBJECT_INVALID",
+            text: "it is not a BPF object that libbpf can read: damaged, truncated, or not made by clang -target bpf",
+          },
           [errno.ENOENT]: { code: "OBJECT_INVALID", text: "something that the object refers to is not in it" },
         },
       },

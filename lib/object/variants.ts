@@ -43,7 +43,9 @@ class Group {
   reject(reason: Error): void {
     this.rejected.push({ programs: this.chosen, reason });
     if (this.rejected.length < this.candidates.length) return;
-    const tried = this.rejected.map(({ programs, reason: why }) => `\n  ${programs.join(" + ")}: ${why.message.split("\n").join("\n    ")}`);
+    const tried = this.rejected.map(
+      ({ programs, reason: why }) => `\n  ${programs.join(" + ")}: ${why.message.split("\n").join("\n    ")}`,
+    );
     throw new BpfError({
       code: reason instanceof BpfError ? reason.code : "SYSTEM",
       message: `no variant of "${this.name}" works on this kernel:${tried.join("")}`,
@@ -61,12 +63,19 @@ export class Variants {
   constructor(spec: VariantSpec, programs: readonly string[]) {
     const taken = new Map<string, string>();
     this.#groups = Object.entries(spec).map(([name, given]) => {
-      if (!Array.isArray(given) || given.length === 0) throw invalid(`variants: "${name}" must be a list of candidates, got ${shown(given)}`);
-      const candidates = given.map((candidate: string | readonly string[]) => (typeof candidate === "string" ? [candidate] : [...candidate]));
+      if (!Array.isArray(given) || given.length === 0)
+        throw invalid(`variants: "${name}" must be a list of candidates, got ${shown(given)}`);
+      const candidates = given.map((candidate: string | readonly string[]) =>
+        typeof candidate === "string" ? [candidate] : [...candidate],
+      );
       for (const program of candidates.flat()) {
-        if (!programs.includes(program)) throw invalid(`variants: "${name}" names a program "${program}" that the object does not have${suggestion(program, programs)}`);
+        if (!programs.includes(program))
+          throw invalid(
+            `variants: "${name}" names a program "${program}" that the object does not have${suggestion(program, programs)}`,
+          );
         const other = taken.get(program);
-        if (other !== undefined) throw invalid(`variants: program "${program}" is in "${other}" and again in "${name}"`);
+        if (other !== undefined)
+          throw invalid(`variants: program "${program}" is in "${other}" and again in "${name}"`);
         taken.set(program, name);
       }
       return new Group(name, candidates);
@@ -101,7 +110,9 @@ export class Variants {
 
   /** For users: what was chosen and why. */
   report(): Readonly<Record<string, VariantChoice>> {
-    return Object.fromEntries(this.#groups.map((group) => [group.name, { chosen: group.chosen, rejected: [...group.rejected] }]));
+    return Object.fromEntries(
+      this.#groups.map((group) => [group.name, { chosen: group.chosen, rejected: [...group.rejected] }]),
+    );
   }
 
   #group(name: string): Group {

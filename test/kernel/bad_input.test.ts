@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { BpfError, BpfObject, VerifierError } from "ebpf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { bpfDescriptors } from "./support/descriptors.js";
 import { fixture } from "./support/fixture.js";
 import { Child } from "./support/run.js";
-import { fileURLToPath } from "node:url";
 
 /** The error that `call` throws or rejects with. */
 async function errorOf(call: () => unknown): Promise<BpfError> {
@@ -76,7 +76,9 @@ describe("bad input gets a clear error and leaves nothing behind", () => {
 
   test("a map that does not exist names the nearest", async () => {
     using object = await BpfObject.load(fixture("ring"));
-    expect((await errorOf(() => object.map("recrods"))).message).toContain('no map named "recrods"'.replace("map named", `map in ${fixture("ring")} named`));
+    expect((await errorOf(() => object.map("recrods"))).message).toContain(
+      'no map named "recrods"'.replace("map named", `map in ${fixture("ring")} named`),
+    );
     expect((await errorOf(() => object.map("recrods"))).message).toContain('did you mean "records"?');
     expect((await errorOf(() => object.program("generat"))).message).toContain('did you mean "generate"?');
     expect((await errorOf(() => object.hash("records"))).message).toBe("map records is a ringbuf, not a hash map");
@@ -84,8 +86,12 @@ describe("bad input gets a clear error and leaves nothing behind", () => {
 
   test("unknown and wrong options", async () => {
     const misspelt = { logLevl: 1 } as object;
-    expect((await errorOf(() => BpfObject.open(fixture("ring"), misspelt))).message).toBe('open: unknown option "logLevl" (did you mean "logLevel"?)');
-    expect((await errorOf(() => BpfObject.open(fixture("ring"), { logLevel: 9 }))).message).toBe('open: option "logLevel" must be a whole number from 0 to 7, got 9');
+    expect((await errorOf(() => BpfObject.open(fixture("ring"), misspelt))).message).toBe(
+      'open: unknown option "logLevl" (did you mean "logLevel"?)',
+    );
+    expect((await errorOf(() => BpfObject.open(fixture("ring"), { logLevel: 9 }))).message).toBe(
+      'open: option "logLevel" must be a whole number from 0 to 7, got 9',
+    );
   });
 
   test("variables: an unknown name, a value that does not fit", async () => {
@@ -102,7 +108,14 @@ describe("bad input gets a clear error and leaves nothing behind", () => {
     const program = object.program("generate");
     object.close();
     object.close();
-    for (const use of [() => object.map("records"), () => bss["attempted"], () => program.fd, () => program.attach(), () => ring.available, () => object.section(".bss")]) {
+    for (const use of [
+      () => object.map("records"),
+      () => bss["attempted"],
+      () => program.fd,
+      () => program.attach(),
+      () => ring.available,
+      () => object.section(".bss"),
+    ]) {
       expect((await errorOf(use)).code).toBe("CLOSED");
     }
   });
@@ -123,11 +136,16 @@ describe("bad input gets a clear error and leaves nothing behind", () => {
     const wrong = await errorOf(() => program?.attach({ cgroup: "/tmp" }));
     expect(wrong.code).toBe("INVALID_ARGUMENT");
     expect(wrong.message).toContain("/tmp is not a cgroup v2 directory");
-    expect((await errorOf(() => program?.attach())).message).toContain('say which, attach({ cgroup: "/sys/fs/cgroup/..." })');
+    expect((await errorOf(() => program?.attach())).message).toContain(
+      'say which, attach({ cgroup: "/sys/fs/cgroup/..." })',
+    );
   });
 
   test("no privileges at all", async () => {
-    const child = new Child(process.execPath, [fileURLToPath(new URL("children/unprivileged.mjs", import.meta.url)), fixture("ring")]);
+    const child = new Child(process.execPath, [
+      fileURLToPath(new URL("children/unprivileged.mjs", import.meta.url)),
+      fixture("ring"),
+    ]);
     const error = JSON.parse(await child.output()) as { code: string; message: string };
     expect(error.code).toBe("PERMISSION_DENIED");
     expect(error.message).toContain("CAP_BPF");

@@ -8,7 +8,13 @@ import { until } from "../support/until.js";
 const PACKETS = 50;
 
 /** Sends UDP packets inside the namespace: to 127.0.0.1 or ::1, from a port of its own. */
-async function sendUdp(namespace: NetNamespace, port: number, count: number, from: number, family: 4 | 6 = 4): Promise<void> {
+async function sendUdp(
+  namespace: NetNamespace,
+  port: number,
+  count: number,
+  from: number,
+  family: 4 | 6 = 4,
+): Promise<void> {
   const script = `
     import { createSocket } from "node:dgram";
     const [port, count, from, family] = process.argv.slice(1).map(Number);
@@ -35,7 +41,11 @@ requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfV
   afterEach(() => namespace.close());
 
   /** What is seen of the traffic. */
-  async function watch(options: NfVerdictsOptions, traffic: () => Promise<void>, expected: number): Promise<{ seen: NfVerdict[]; probe: readonly string[] }> {
+  async function watch(
+    options: NfVerdictsOptions,
+    traffic: () => Promise<void>,
+    expected: number,
+  ): Promise<{ seen: NfVerdict[]; probe: readonly string[] }> {
     using verdicts = await nfVerdicts(options);
     const seen: NfVerdict[] = [];
     verdicts.on("event", (verdict) => seen.push(verdict));
@@ -55,7 +65,11 @@ requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfV
   describe.each(PROBES)("by %s", (probe, program) => {
     test("a rule that drops: a drop per packet, with the packet's addresses", async () => {
       const before = process.hrtime.bigint();
-      const { seen, probe: programs } = await watch({ probe, netns: namespace.path, port: 9999, hook: "input" }, () => sendUdp(namespace, 9999, PACKETS, 4321), PACKETS);
+      const { seen, probe: programs } = await watch(
+        { probe, netns: namespace.path, port: 9999, hook: "input" },
+        () => sendUdp(namespace, 9999, PACKETS, 4321),
+        PACKETS,
+      );
       expect(programs).toContain(program);
       for (const verdict of seen) {
         expect(verdict).toMatchObject({
@@ -77,18 +91,36 @@ requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfV
         expect(verdict.timeNs > before && verdict.timeNs < process.hrtime.bigint()).toBe(true);
       }
       // 20 of IPv4, 8 of UDP, and "hello N".
-      expect(seen.map((verdict) => verdict.length)).toEqual(Array.from({ length: PACKETS }, (_, i) => 28 + `hello ${i}`.length));
+      expect(seen.map((verdict) => verdict.length)).toEqual(
+        Array.from({ length: PACKETS }, (_, i) => 28 + `hello ${i}`.length),
+      );
     });
 
     test("a rule that accepts: accepts", async () => {
-      const { seen } = await watch({ probe, netns: namespace.path, port: 9998, hook: "input" }, () => sendUdp(namespace, 9998, PACKETS, 4321), PACKETS);
+      const { seen } = await watch(
+        { probe, netns: namespace.path, port: 9998, hook: "input" },
+        () => sendUdp(namespace, 9998, PACKETS, 4321),
+        PACKETS,
+      );
       expect(new Set(seen.map(({ verdict, retval }) => `${verdict} ${retval}`))).toEqual(new Set(["accept 1"]));
     });
 
     test("IPv6 too", async () => {
-      const { seen } = await watch({ probe, netns: namespace.path, port: 9999, hook: "input", family: "ipv6" }, () => sendUdp(namespace, 9999, 3, 4321, 6), 3);
+      const { seen } = await watch(
+        { probe, netns: namespace.path, port: 9999, hook: "input", family: "ipv6" },
+        () => sendUdp(namespace, 9999, 3, 4321, 6),
+        3,
+      );
       for (const verdict of seen) {
-        expect(verdict).toMatchObject({ verdict: "drop", family: "ipv6", protocol: "udp", source: "::1", destination: "::1", sourcePort: 4321, destinationPort: 9999 });
+        expect(verdict).toMatchObject({
+          verdict: "drop",
+          family: "ipv6",
+          protocol: "udp",
+          source: "::1",
+          destination: "::1",
+          sourcePort: 4321,
+          destinationPort: 9999,
+        });
       }
     });
 
@@ -123,16 +155,23 @@ requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfV
 
 describe("nfVerdicts' options", () => {
   test("misspelt or wrong ones are refused before anything is loaded", async () => {
-    await expect(nfVerdicts({ prot: 80 } as object)).rejects.toThrow('nfVerdicts: unknown option "prot" (did you mean "port"?)');
-    await expect(nfVerdicts({ port: 65536 })).rejects.toThrow('nfVerdicts: option "port" must be a whole number from 1 to 65535, got 65536');
-    await expect(nfVerdicts({ netns: "no-such" })).rejects.toThrow("nfVerdicts: no network namespace at /run/netns/no-such");
+    await expect(nfVerdicts({ prot: 80 } as object)).rejects.toThrow(
+      'nfVerdicts: unknown option "prot" (did you mean "port"?)',
+    );
+    await expect(nfVerdicts({ port: 65536 })).rejects.toThrow(
+      'nfVerdicts: option "port" must be a whole number from 1 to 65535, got 65536',
+    );
+    await expect(nfVerdicts({ netns: "no-such" })).rejects.toThrow(
+      "nfVerdicts: no network namespace at /run/netns/no-such",
+    );
     await expect(nfVerdicts({ cgroup: "/tmp" })).rejects.toThrow("is not a cgroup v2 directory");
   });
 
   test("where no variant works, the error has each one's reason", async ({ skip }) => {
     const { native } = await import("../../../lib/native.js");
     const { hasKprobes } = await import("../../../lib/kernel/functions.js");
-    if (native().probeProgramType(26) === 1 || hasKprobes()) skip("this kernel has fexit or kprobes: nothing to refuse");
+    if (native().probeProgramType(26) === 1 || hasKprobes())
+      skip("this kernel has fexit or kprobes: nothing to refuse");
     const error = await nfVerdicts().catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(BpfError);
     const { message } = error as BpfError;

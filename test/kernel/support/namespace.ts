@@ -65,7 +65,21 @@ export class NamespacePair implements Disposable {
   readonly b = new NetNamespace();
 
   constructor() {
-    run("ip", "link", "add", "veth0", "netns", this.a.name, "type", "veth", "peer", "name", "veth0", "netns", this.b.name);
+    run(
+      "ip",
+      "link",
+      "add",
+      "veth0",
+      "netns",
+      this.a.name,
+      "type",
+      "veth",
+      "peer",
+      "name",
+      "veth0",
+      "netns",
+      this.b.name,
+    );
     for (const [namespace, host] of [
       [this.a, 1],
       [this.b, 2],

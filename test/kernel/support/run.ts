@@ -29,7 +29,9 @@ export class Child {
     });
     this.finished = new Promise((resolve, reject) => {
       this.process.once("error", reject);
-      this.process.once("close", (code, signal) => resolve({ code, signal, stdout: this.#stdout, stderr: this.#stderr }));
+      this.process.once("close", (code, signal) =>
+        resolve({ code, signal, stdout: this.#stdout, stderr: this.#stderr }),
+      );
     });
   }
 

@@ -4,7 +4,11 @@ import { setTimeout as delay } from "node:timers/promises";
 const DEADLINE_MS = 30_000;
 
 /** Waits until `condition` holds (is neither false nor undefined) and returns what it gave; fails, saying `what`, at the deadline. */
-export async function until<T>(what: string, condition: () => T | false | undefined | Promise<T | false | undefined>, deadlineMs = DEADLINE_MS): Promise<T> {
+export async function until<T>(
+  what: string,
+  condition: () => T | false | undefined | Promise<T | false | undefined>,
+  deadlineMs = DEADLINE_MS,
+): Promise<T> {
   const deadline = performance.now() + deadlineMs;
   for (;;) {
     const got = await condition();

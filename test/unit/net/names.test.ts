@@ -27,7 +27,13 @@ describe("addresses", () => {
 
 describe("names", () => {
   test("hooks by family", () => {
-    expect([0, 1, 2, 3, 4].map((hook) => hookName(2, hook))).toEqual(["prerouting", "input", "forward", "output", "postrouting"]);
+    expect([0, 1, 2, 3, 4].map((hook) => hookName(2, hook))).toEqual([
+      "prerouting",
+      "input",
+      "forward",
+      "output",
+      "postrouting",
+    ]);
     expect(hookName(3, 1)).toBe("output");
     expect(hookName(5, 1)).toBe("egress");
     expect(hookName(2, 9)).toBe("hook 9");
