@@ -30,6 +30,8 @@ export interface RecordSource<T> {
   readonly name: string;
   readonly codec: Codec<T>;
   readonly counters: CountersReader | undefined;
+  /** The map's descriptor. */
+  fd(): number;
   open(buffers: Pick<NativeRingReaderOptions, "slab" | "index" | "onBatch" | "onOversize">): NativeRingReader;
 }
 
@@ -85,6 +87,12 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** The map's descriptor, for other libraries. It is the object's: it must not be closed. @throws BpfError CLOSED */
+  get fd(): number {
+    if (this.#closed) throw closedError(`ring ${this.name}`);
+    return this.#source.fd();
   }
 
   /** What was produced, delivered and lost since load. The figures are read now, without a system call. */

@@ -1,0 +1,79 @@
+#!/usr/bin/env node
+/**
+ * npm run bench                what a record costs its consumer, in about ten seconds
+ * npm run bench -- ring        all of the stream benches
+ *
+ *   --rounds N       rounds per case (default 15)
+ *   --json [file]    the results as JSON, on standard output or into a file
+ *
+ * Figures of one run compare with each other: every case runs on the same machine, in the same process, in turns.
+ */
+import { writeFileSync } from "node:fs";
+import { arch, availableParallelism, cpus, release } from "node:os";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { figure, table } from "./table.mjs";
+
+function usage(problem) {
+  console.error(`bench: ${problem}\nusage: npm run bench -- [drain|ring] [--rounds N] [--json [file]]`);
+  process.exit(2);
+}
+
+function parse(args) {
+  const options = { suite: "drain", rounds: 15, json: undefined };
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i];
+    if (arg === "--rounds") {
+      options.rounds = Number(args[++i]);
+      if (!Number.isInteger(options.rounds) || options.rounds < 1) usage("--rounds wants a whole number from 1");
+    } else if (arg === "--json")
+      options.json = args[i + 1] !== undefined && !args[i + 1].startsWith("-") ? args[++i] : "-";
+    else if (arg.startsWith("-")) usage(`unknown option ${arg}`);
+    else if (arg === "drain" || arg === "ring") options.suite = arg;
+    else usage(`there is no bench "${arg}"`);
+  }
+  return options;
+}
+
+async function main() {
+  const options = parse(process.argv.slice(2));
+  if (process.geteuid() !== 0) usage("BPF needs root");
+  // The naive case leaves a Buffer per record behind: what that costs must not fall on the next case.
+  setFlagsFromString("--expose-gc");
+  const context = { rounds: options.rounds, collectGarbage: runInNewContext("gc") };
+  const { suites } = await import("./ring/suites.mjs");
+  const machine = {
+    node: process.version,
+    kernel: release(),
+    arch: arch(),
+    cpu: cpus()[0]?.model,
+    cores: availableParallelism(),
+  };
+  const quiet = options.json === "-";
+  if (!quiet) console.log(`node ${machine.node}, Linux ${machine.kernel}, ${machine.cores} x ${machine.cpu}`);
+  const results = [];
+  for (const { name, title, run } of suites(options.suite)) {
+    const began = performance.now();
+    const result = await run(context);
+    results.push({ bench: name, title, ...result });
+    if (quiet) continue;
+    console.log(`\n${title}  (${((performance.now() - began) / 1000).toFixed(1)} s)`);
+    console.log(
+      table(
+        result.columns.map(({ heading }) => heading),
+        result.rows.map((row) =>
+          result.columns.map(({ key }) => (typeof row[key] === "number" ? figure(row[key]) : (row[key] ?? ""))),
+        ),
+      ),
+    );
+    for (const note of result.notes ?? []) console.log(note);
+  }
+  const document = JSON.stringify({ machine, date: new Date().toISOString(), results }, null, 2);
+  if (quiet) console.log(document);
+  else if (options.json !== undefined) writeFileSync(options.json, `${document}\n`);
+  for (const { heading, value, reach, met } of results.flatMap(({ targets }) => targets ?? [])) {
+    if (!quiet) console.log(`${met ? "reached" : "MISSED "}  ${heading}: ${value} (${reach})`);
+  }
+}
+
+await main();
