@@ -72,13 +72,14 @@ struct sock_common {
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	possible_net_t skc_net;
+	unsigned long skc_flags;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
 struct sock {
 	struct sock_common __sk_common;
-	unsigned long sk_flags;
+	int sk_err;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
@@ -135,6 +136,7 @@ struct tcp_sock {
 	__u32 snd_una;
 	__u32 write_seq;
 	__u32 snd_cwnd;
+	__u32 mss_cache;
 	struct minmax rtt_min;
 };
 
