@@ -6,6 +6,8 @@ const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 /** Tests import the package by its own name, and get the sources: no build in between to forget. */
 const alias = [
   { find: /^ebpf$/, replacement: fromHere("lib/index.ts") },
+  { find: /^ebpf\/build$/, replacement: fromHere("lib/build/index.ts") },
+  { find: /^ebpf\/skeleton$/, replacement: fromHere("lib/skeleton/index.ts") },
   { find: /^ebpf\/net$/, replacement: fromHere("lib/net/index.ts") },
 ];
 

@@ -205,6 +205,11 @@ export class Btf {
     return describeType(this, id);
   }
 
+  /** The string at an offset of the string section, as .BTF.ext refers to them. @throws BpfError `BTF_INVALID` */
+  string(offset: number): string {
+    return this.#string(offset);
+  }
+
   #checkedSize(id: number, size: number): number {
     if (!Number.isSafeInteger(size)) throw invalid(this.#name, `type ${id} is larger than memory`);
     return size;

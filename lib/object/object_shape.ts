@@ -30,7 +30,9 @@ export type OpenedMaps<S extends ObjectShape> = { readonly [Name in keyof S["map
 export type SectionName<S extends ObjectShape> = keyof S["sections"] & string;
 
 /** A section's variables before load; `never` where the object has no such section. */
-export type SectionOf<S extends ObjectShape, Name extends string> = Name extends keyof S["sections"] ? S["sections"][Name] : never;
+export type SectionOf<S extends ObjectShape, Name extends string> = Name extends keyof S["sections"]
+  ? S["sections"][Name]
+  : never;
 
 /** A section's variables after load: those of constant sections are read-only. */
 export type LoadedSectionOf<S extends ObjectShape, Name extends string> = string extends keyof S["sections"]

@@ -47,7 +47,12 @@ type AttachArguments<Kind extends string> = Kind extends Cgroup
     : Parameters<Program["attach"]>;
 
 /** Kinds that name their target after a slash, and can only be attached by a method where they do not. */
-type NeedsTarget<Section extends string> = KindOf<Section> extends Kprobe | Tracepoint | RawTracepoint | Trace ? (Section extends `${string}/${string}` ? false : true) : false;
+type NeedsTarget<Section extends string> =
+  KindOf<Section> extends Kprobe | Tracepoint | RawTracepoint | Trace
+    ? Section extends `${string}/${string}`
+      ? false
+      : true
+    : false;
 
 /**
  * A program of a loaded object, known by its section: it has the `attach` methods that fit it, with the options that it needs.

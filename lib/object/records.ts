@@ -54,7 +54,10 @@ export function taggedUnion(btf: Btf, id: number): TaggedUnion | undefined {
   return { member: tag.member, enumType, tagSize: size, signed, alternatives };
 }
 
-function tagOf(btf: Btf, structId: number): { readonly member: string; readonly enum: BtfEnum | BtfEnum64 } | undefined {
+function tagOf(
+  btf: Btf,
+  structId: number,
+): { readonly member: string; readonly enum: BtfEnum | BtfEnum64 } | undefined {
   const struct = btf.type(btf.resolve(structId));
   const member = struct.kind === "struct" ? struct.members[0] : undefined;
   if (member === undefined || member.name === "" || member.bitfieldSize !== 0) return undefined;
@@ -62,7 +65,9 @@ function tagOf(btf: Btf, structId: number): { readonly member: string; readonly 
   return type.kind === "enum" || type.kind === "enum64" ? { member: member.name, enum: type } : undefined;
 }
 
-function enumeratorsByShortName(type: BtfEnum | BtfEnum64): Map<string, { readonly name: string; readonly value: number | bigint }> {
+function enumeratorsByShortName(
+  type: BtfEnum | BtfEnum64,
+): Map<string, { readonly name: string; readonly value: number | bigint }> {
   const prefix = commonPrefix(type.values.map(({ name }) => name));
   return new Map(type.values.map((enumerator) => [enumerator.name.slice(prefix.length).toLowerCase(), enumerator]));
 }
@@ -84,7 +89,10 @@ export function recordCodec(btf: Btf, id: number, label: string): Codec {
     const codec = byTag.get(tag);
     if (codec !== undefined) return codec;
     const known = union.alternatives.map(({ enumerator }) => enumerator).join(", ");
-    throw new BpfError({ code: "VALUE_INVALID", message: `${label}: a record's ${union.member} is ${tag}, which is none of ${known}` });
+    throw new BpfError({
+      code: "VALUE_INVALID",
+      message: `${label}: a record's ${union.member} is ${tag}, which is none of ${known}`,
+    });
   };
   const type = btf.describe(id);
   return {
@@ -94,13 +102,17 @@ export function recordCodec(btf: Btf, id: number, label: string): Codec {
     hasTail: true,
     decode(memory: Memory, offset: number, length?: number): unknown {
       if (length !== undefined && length < union.tagSize) {
-        throw new BpfError({ code: "SIZE_MISMATCH", message: `${type}: needs ${union.tagSize} bytes for its ${union.member}, there are ${length}` });
+        throw new BpfError({
+          code: "SIZE_MISMATCH",
+          message: `${type}: needs ${union.tagSize} bytes for its ${union.member}, there are ${length}`,
+        });
       }
       return codecFor(BigInt(tags.decode(memory, offset))).decode(memory, offset, length);
     },
     encode(memory: Memory, offset: number, value: unknown, length?: number): number {
       const tag = (value as Record<string, unknown> | null)?.[union.member];
-      if (typeof tag !== "number" && typeof tag !== "bigint") throw new BpfError({ code: "VALUE_INVALID", message: `${label}.${union.member}: missing` });
+      if (typeof tag !== "number" && typeof tag !== "bigint")
+        throw new BpfError({ code: "VALUE_INVALID", message: `${label}.${union.member}: missing` });
       return codecFor(BigInt(tag)).encode(memory, offset, value, length);
     },
   };

@@ -55,7 +55,8 @@ export interface DescribedObject {
 }
 
 export function describeObject(object: DescribedObject, btf: Btf | undefined): ObjectDescription {
-  const sized = (typeId: number, size: number) => (btf !== undefined && typeId !== 0 && btf.size(typeId) === size ? typeId : 0);
+  const sized = (typeId: number, size: number) =>
+    btf !== undefined && typeId !== 0 && btf.size(typeId) === size ? typeId : 0;
   return {
     btf,
     programs: object.programs.map(({ name, section }) => ({ name, section })),

@@ -11,11 +11,23 @@ export function fingerprint(object: ObjectDescription): string {
   const hash = createHash("sha256");
   const { btf } = object;
   const types = btf === undefined ? undefined : new Layouts(btf);
-  const type = (id: number | undefined) => (id === undefined || id === 0 || types === undefined ? "" : types.layout(id));
+  const type = (id: number | undefined) =>
+    id === undefined || id === 0 || types === undefined ? "" : types.layout(id);
   const facts = [
     object.programs.map(({ name, section }) => [name, section]),
-    object.maps.map((map) => [map.name, map.type, map.keySize, map.valueSize, type(map.keyType), type(map.valueType), type(map.recordType)]),
-    object.sections.map(({ name, variables }) => [name, variables.map((variable) => [variable.name, variable.offset, variable.size, type(variable.type)])]),
+    object.maps.map((map) => [
+      map.name,
+      map.type,
+      map.keySize,
+      map.valueSize,
+      type(map.keyType),
+      type(map.valueType),
+      type(map.recordType),
+    ]),
+    object.sections.map(({ name, variables }) => [
+      name,
+      variables.map((variable) => [variable.name, variable.offset, variable.size, type(variable.type)]),
+    ]),
   ];
   hash.update(JSON.stringify(facts));
   hash.update(JSON.stringify(types?.definitions ?? []));
@@ -38,7 +50,8 @@ class Layouts {
     const numbers: number[] = [];
     for (let at = id, depth = 0; depth < 64; depth++) {
       const type = this.#btf.type(at);
-      if (type.kind === "struct" || type.kind === "union" || type.kind === "enum" || type.kind === "enum64") numbers.push(this.#define(at));
+      if (type.kind === "struct" || type.kind === "union" || type.kind === "enum" || type.kind === "enum64")
+        numbers.push(this.#define(at));
       if (type.kind === "array") at = type.element;
       else if ("type" in type && type.kind !== "ptr" && type.kind !== "func") at = type.type;
       else break;
@@ -55,9 +68,16 @@ class Layouts {
     const entry: unknown[] = [type.kind, type.name];
     this.definitions[number] = entry;
     if (type.kind === "struct" || type.kind === "union") {
-      entry.push(type.size, type.members.map((member) => [member.name, member.bitOffset, member.bitfieldSize, this.layout(member.type)]));
+      entry.push(
+        type.size,
+        type.members.map((member) => [member.name, member.bitOffset, member.bitfieldSize, this.layout(member.type)]),
+      );
     } else if (type.kind === "enum" || type.kind === "enum64") {
-      entry.push(type.size, type.signed, type.values.map(({ name, value }) => [name, String(value)]));
+      entry.push(
+        type.size,
+        type.signed,
+        type.values.map(({ name, value }) => [name, String(value)]),
+      );
     }
     return number;
   }

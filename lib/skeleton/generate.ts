@@ -1,13 +1,14 @@
 /** Writes a skeleton: a TypeScript module that knows an object's programs, maps, variables and types. */
-import type { GlobalVariable } from "../object/globals.js";
+
+import { shapeOf } from "../codec/shape.js";
 import { BpfError } from "../errors.js";
+import type { GlobalVariable } from "../object/globals.js";
 import type { MapDescription, ObjectDescription, SectionDescription } from "./description.js";
 import { doc, importing, property, unionType } from "./emit.js";
 import { fingerprint } from "./fingerprint.js";
 import { mapClass, mapParameters, mapTypeConstant } from "./map_types.js";
 import { className, literalKey, ModuleNames, propertyName } from "./names.js";
 import { bytes, type Declaration, noteOf, TypeCatalog } from "./types.js";
-import { shapeOf } from "../codec/shape.js";
 
 export interface GenerateOptions {
   /** The object's file name, for comments and for the class's name: `drops.bpf.o`. */
@@ -33,8 +34,12 @@ interface Section extends SectionDescription {
 export function generateSkeleton(object: ObjectDescription, options: GenerateOptions): string {
   const { file, library = "ebpf" } = options;
   const name = options.className ?? className(file);
-  if (!/^[A-Za-z_$][\w$]*$/.test(name)) throw new BpfError({ code: "INVALID_ARGUMENT", message: `"${name}" cannot be the name of a class` });
-  const sections: Section[] = object.sections.map((section) => ({ ...section, interfaceName: `${name}${sectionWord(section.name)}` }));
+  if (!/^[A-Za-z_$][\w$]*$/.test(name))
+    throw new BpfError({ code: "INVALID_ARGUMENT", message: `"${name}" cannot be the name of a class` });
+  const sections: Section[] = object.sections.map((section) => ({
+    ...section,
+    interfaceName: `${name}${sectionWord(section.name)}`,
+  }));
   const own = [name, `Opened${name}`, `${name}Object`, ...sections.map(({ interfaceName }) => interfaceName)];
   const maps = object.maps.map((map) => ({ map, class: mapClass(map.type, { key: "", value: "", record: "" }).name }));
   const names = new ModuleNames([...own, ...maps.map((map) => map.class)]);
@@ -47,9 +52,21 @@ export function generateSkeleton(object: ObjectDescription, options: GenerateOpt
   const classes = [...new Set(maps.map((map) => map.class))].map((text) => ({ name: text, type: true }));
   return [
     header(file),
-    importing([...classes, { name: "LoadedObject", type: false }, { name: "OpenedObject", type: true }, { name: "OpenOptions", type: true }], library),
     importing(
-      [{ name: "ObjectShape", type: true }, { name: "openSkeleton", type: false }, ...(object.programs.length > 0 ? [{ name: "ProgramOf", type: true }] : [])],
+      [
+        ...classes,
+        { name: "LoadedObject", type: false },
+        { name: "OpenedObject", type: true },
+        { name: "OpenOptions", type: true },
+      ],
+      library,
+    ),
+    importing(
+      [
+        { name: "ObjectShape", type: true },
+        { name: "openSkeleton", type: false },
+        ...(object.programs.length > 0 ? [{ name: "ProgramOf", type: true }] : []),
+      ],
       `${library}/skeleton`,
     ),
     "\n",
@@ -67,7 +84,9 @@ function header(file: string): string {
 
 /** `.rodata` -> `Rodata`, `.data.config` -> `DataConfig`. */
 function sectionWord(section: string): string {
-  return section.replace(/[^A-Za-z0-9]+([A-Za-z0-9])/g, (_, letter: string) => letter.toUpperCase()).replace(/[^A-Za-z0-9]/g, "");
+  return section
+    .replace(/[^A-Za-z0-9]+([A-Za-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+    .replace(/[^A-Za-z0-9]/g, "");
 }
 
 function declare(declaration: Declaration): string {
@@ -77,11 +96,16 @@ function declare(declaration: Declaration): string {
     case "record": {
       // An interface without members would accept anything.
       if (declaration.properties.length === 0) return `${head}export type ${name} = Record<string, never>;\n`;
-      const properties = declaration.properties.map((member) => doc(member.doc, "  ") + property(propertyName(member.name), { name: member.type, parameters: [] }, "  "));
+      const properties = declaration.properties.map(
+        (member) =>
+          doc(member.doc, "  ") + property(propertyName(member.name), { name: member.type, parameters: [] }, "  "),
+      );
       return `${head}export interface ${name} {\n${properties.join("")}}\n`;
     }
     case "enum": {
-      const values = declaration.values.map(({ name: key, value }) => `  ${literalKey(key)}: ${value}${typeof value === "bigint" ? "n" : ""},\n`);
+      const values = declaration.values.map(
+        ({ name: key, value }) => `  ${literalKey(key)}: ${value}${typeof value === "bigint" ? "n" : ""},\n`,
+      );
       const base = typeof declaration.values[0]?.value === "bigint" ? "bigint" : "number";
       return `${head}export const ${name} = {\n${values.join("")}} as const;\n${unionType(name, [`(typeof ${name})[keyof typeof ${name}]`, `(${base} & {})`])}`;
     }
@@ -92,15 +116,24 @@ function declare(declaration: Declaration): string {
 
 function mapProperty(map: MapDescription, catalog: TypeCatalog | undefined): string {
   const wanted = mapParameters(map.type);
-  const type = (id: number, hint: string) => (id === 0 || catalog === undefined ? "Uint8Array" : catalog.typeOf(id, hint));
+  const type = (id: number, hint: string) =>
+    id === 0 || catalog === undefined ? "Uint8Array" : catalog.typeOf(id, hint);
   const generic = mapClass(map.type, {
     key: wanted.includes("key") ? type(map.keyType, `${map.name}_key`) : "",
     value: wanted.includes("value") ? type(map.valueType, `${map.name}_value`) : "",
-    record: map.recordType === undefined || catalog === undefined ? "Uint8Array" : catalog.recordOf(map.recordType, `${map.name}_record`),
+    record:
+      map.recordType === undefined || catalog === undefined
+        ? "Uint8Array"
+        : catalog.recordOf(map.recordType, `${map.name}_record`),
   });
-  const size = wanted.includes("record") ? bytes(map.maxEntries) : `${map.maxEntries} ${map.maxEntries === 1 ? "entry" : "entries"}`;
+  const size = wanted.includes("record")
+    ? bytes(map.maxEntries)
+    : `${map.maxEntries} ${map.maxEntries === 1 ? "entry" : "entries"}`;
   const constant = mapTypeConstant(map.type);
-  return doc(map.maxEntries === 0 ? `${constant}.` : `${constant}, ${size}.`, "    ") + property(`readonly ${propertyName(map.name)}`, generic, "    ");
+  return (
+    doc(map.maxEntries === 0 ? `${constant}.` : `${constant}, ${size}.`, "    ") +
+    property(`readonly ${propertyName(map.name)}`, generic, "    ")
+  );
 }
 
 function sectionInterface(section: Section, object: ObjectDescription, catalog: TypeCatalog | undefined): string {
@@ -108,7 +141,11 @@ function sectionInterface(section: Section, object: ObjectDescription, catalog: 
   return `${doc(sectionDoc(section.name), "")}export interface ${section.interfaceName} {\n${variables.join("")}}\n\n`;
 }
 
-function variableProperty(variable: GlobalVariable, object: ObjectDescription, catalog: TypeCatalog | undefined): string {
+function variableProperty(
+  variable: GlobalVariable,
+  object: ObjectDescription,
+  catalog: TypeCatalog | undefined,
+): string {
   const { btf } = object;
   if (btf === undefined || catalog === undefined) return "";
   const note = noteOf(shapeOf(btf, variable.type));
@@ -119,18 +156,28 @@ function variableProperty(variable: GlobalVariable, object: ObjectDescription, c
 }
 
 function sectionDoc(section: string): string {
-  if (section === ".kconfig") return "`extern __kconfig` variables: the kernel's configuration, or what `open({ kconfig })` says.";
-  if (section.startsWith(".rodata")) return `Constants in ${section}: set on the opened object, read-only from \`load()\` on.`;
+  if (section === ".kconfig")
+    return "`extern __kconfig` variables: the kernel's configuration, or what `open({ kconfig })` says.";
+  if (section.startsWith(".rodata"))
+    return `Constants in ${section}: set on the opened object, read-only from \`load()\` on.`;
   if (section.startsWith(".bss")) return `Variables in ${section}, zero at first; live from \`load()\` on.`;
   return `Variables in ${section}; live from \`load()\` on.`;
 }
 
-function shapeInterface(name: string, object: ObjectDescription, mapLines: string, sections: readonly Section[]): string {
-  const block = (key: string, lines: string) => (lines === "" ? `  readonly ${key}: Record<never, never>;\n` : `  readonly ${key}: {\n${lines}  };\n`);
+function shapeInterface(
+  name: string,
+  object: ObjectDescription,
+  mapLines: string,
+  sections: readonly Section[],
+): string {
+  const block = (key: string, lines: string) =>
+    lines === "" ? `  readonly ${key}: Record<never, never>;\n` : `  readonly ${key}: {\n${lines}  };\n`;
   const programs = object.programs.map(({ name: own, section }) =>
     property(`readonly ${propertyName(own)}`, { name: "ProgramOf", parameters: [JSON.stringify(section)] }, "    "),
   );
-  const sectionLines = sections.map((section) => `    readonly ${JSON.stringify(section.name)}: ${section.interfaceName};\n`);
+  const sectionLines = sections.map(
+    (section) => `    readonly ${JSON.stringify(section.name)}: ${section.interfaceName};\n`,
+  );
   return (
     doc("What the object has, by its C names.", "") +
     `export interface ${name}Object extends ObjectShape {\n` +
@@ -144,8 +191,12 @@ function shapeInterface(name: string, object: ObjectDescription, mapLines: strin
 function skeletonClass(name: string, object: ObjectDescription, options: GenerateOptions): string {
   const { file, embed } = options;
   const stem = file.replace(/\.o$/, "");
-  const source = embed === undefined ? `new URL(${JSON.stringify(options.path ?? `./${file}`)}, import.meta.url)` : "EMBEDDED";
-  const data = embed === undefined ? "" : `/** ${file}, ${bytes(embed.byteLength)}. */\nconst EMBEDDED: string =\n  ${JSON.stringify(Buffer.from(embed).toString("base64"))};\n\n`;
+  const source =
+    embed === undefined ? `new URL(${JSON.stringify(options.path ?? `./${file}`)}, import.meta.url)` : "EMBEDDED";
+  const data =
+    embed === undefined
+      ? ""
+      : `/** ${file}, ${bytes(embed.byteLength)}. */\nconst EMBEDDED: string =\n  ${JSON.stringify(Buffer.from(embed).toString("base64"))};\n\n`;
   return `${doc(`${file}, opened: programs are chosen, maps sized and constants set here, then \`load()\`.`, "")}export type Opened${name} = OpenedObject<${name}Object, ${name}>;
 
 ${data}${doc(`${file} in the kernel. Closing it closes its links, streams and maps.`, "")}export class ${name} extends LoadedObject<${name}Object> {

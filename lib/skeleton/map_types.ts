@@ -22,7 +22,7 @@ const CLASSES: Readonly<Record<number, readonly [name: string, ...parameters: Pa
 
 /** The parts of a map's BTF that its class is generic over. */
 export function mapParameters(type: number): readonly Parameter[] {
-  return CLASSES[type]?.slice(1) as Parameter[] | undefined ?? [];
+  return (CLASSES[type]?.slice(1) as Parameter[] | undefined) ?? [];
 }
 
 /** A type without a class of its own is a `BpfMap`: it can be pinned, and its descriptor given to others. */
@@ -34,7 +34,9 @@ export function mapClass(type: number, texts: MapTypeTexts): GenericType {
 /** libbpf's declaration of the type, for comments. */
 export function mapTypeConstant(type: number): string {
   const word = Object.entries(MapType).find(([, number]) => number === type)?.[0];
-  return word === undefined ? `map type ${type}` : `BPF_MAP_TYPE_${CONSTANTS[word] ?? word.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+  return word === undefined
+    ? `map type ${type}`
+    : `BPF_MAP_TYPE_${CONSTANTS[word] ?? word.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
 /** Where the kernel writes a name otherwise than its words would be. */

@@ -45,7 +45,10 @@ export function literalKey(name: string): string {
 
 /** `nf_verdicts.bpf.o` -> `NfVerdicts`. */
 export function className(file: string): string {
-  const stem = file.replace(/^.*\//, "").replace(/\.o$/, "").replace(/\.bpf$/, "");
+  const stem = file
+    .replace(/^.*\//, "")
+    .replace(/\.o$/, "")
+    .replace(/\.bpf$/, "");
   const words = stem.split(/[^A-Za-z0-9]+/).filter((word) => word !== "");
   const name = words.map((word) => (word[0] as string).toUpperCase() + word.slice(1)).join("");
   return /^[A-Za-z]/.test(name) ? name : `Bpf${name}`;

@@ -5,7 +5,7 @@ import { BpfError } from "../errors.js";
 import type { ObjectCore } from "../object/core.js";
 import type { LoadedObject } from "../object/loaded_object.js";
 import type { ObjectShape } from "../object/object_shape.js";
-import { openCore, OpenedObject, type OpenOptions } from "../object/opened_object.js";
+import { OpenedObject, type OpenOptions, openCore } from "../object/opened_object.js";
 import type { ObjectSource } from "../object/source.js";
 import { describeObject } from "./description.js";
 import { fingerprint } from "./fingerprint.js";
@@ -39,7 +39,15 @@ export function openSkeleton<S extends ObjectShape, Loaded extends LoadedObject<
 ): OpenedObject<S, Loaded> {
   const core = openCore(objectOf(source), { name: source.name, ...options });
   try {
-    const found = fingerprint(describeObject({ programs: core.programNames.map((name) => core.program(name)), maps: core.mapNames.map((name) => core.map(name)) }, core.btfOrUndefined));
+    const found = fingerprint(
+      describeObject(
+        {
+          programs: core.programNames.map((name) => core.program(name)),
+          maps: core.mapNames.map((name) => core.map(name)),
+        },
+        core.btfOrUndefined,
+      ),
+    );
     if (found !== source.fingerprint) {
       throw new BpfError({
         code: "OBJECT_INVALID",
@@ -56,9 +64,16 @@ export function openSkeleton<S extends ObjectShape, Loaded extends LoadedObject<
 function objectOf(source: SkeletonSource): ObjectSource {
   if (source.embedded !== undefined) return Buffer.from(source.embedded, "base64");
   const { url } = source;
-  if (url === undefined) throw new BpfError({ code: "INVALID_ARGUMENT", message: `open: the skeleton of ${source.file} says neither where the object is nor what is in it` });
+  if (url === undefined)
+    throw new BpfError({
+      code: "INVALID_ARGUMENT",
+      message: `open: the skeleton of ${source.file} says neither where the object is nor what is in it`,
+    });
   if (url.protocol !== "file:") {
-    throw new BpfError({ code: "NOT_FOUND", message: `open: ${source.file} cannot be read from ${url.protocol} (is the program bundled?); make the skeleton with ebpf gen --embed` });
+    throw new BpfError({
+      code: "NOT_FOUND",
+      message: `open: ${source.file} cannot be read from ${url.protocol} (is the program bundled?); make the skeleton with ebpf gen --embed`,
+    });
   }
   if (!existsSync(url)) {
     throw new BpfError({

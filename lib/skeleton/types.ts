@@ -12,8 +12,18 @@ export interface PropertyDeclaration {
 }
 
 export type Declaration =
-  | { readonly kind: "record"; readonly name: string; readonly doc: string; readonly properties: readonly PropertyDeclaration[] }
-  | { readonly kind: "enum"; readonly name: string; readonly doc: string; readonly values: readonly { readonly name: string; readonly value: number | bigint }[] }
+  | {
+      readonly kind: "record";
+      readonly name: string;
+      readonly doc: string;
+      readonly properties: readonly PropertyDeclaration[];
+    }
+  | {
+      readonly kind: "enum";
+      readonly name: string;
+      readonly doc: string;
+      readonly values: readonly { readonly name: string; readonly value: number | bigint }[];
+    }
   | { readonly kind: "union"; readonly name: string; readonly doc: string; readonly alternatives: readonly string[] };
 
 interface Tag {
@@ -96,7 +106,10 @@ export class TypeCatalog {
     if ((type.kind !== "enum" && type.kind !== "enum64") || type.values.length === 0) return undefined;
     const name = this.#names.take(this.#cName(id, hint));
     this.#named.set(resolved, name);
-    const values = type.values.map((value) => ({ name: value.name, value: type.size > 4 ? BigInt(value.value) : value.value }));
+    const values = type.values.map((value) => ({
+      name: value.name,
+      value: type.size > 4 ? BigInt(value.value) : value.value,
+    }));
     const doc = `\`${this.#btf.describe(id)}\`, ${bytes(type.size)}, ${type.signed ? "signed" : "unsigned"}. C may hold any other number in it.`;
     this.declarations.push({ kind: "enum", name, doc, values });
     return name;
@@ -117,11 +130,19 @@ export class TypeCatalog {
     return name;
   }
 
-  #properties(id: number, shape: RecordShape, base: number, parent: string, tag: Tag | undefined): PropertyDeclaration[] {
+  #properties(
+    id: number,
+    shape: RecordShape,
+    base: number,
+    parent: string,
+    tag: Tag | undefined,
+  ): PropertyDeclaration[] {
     const properties: PropertyDeclaration[] = [];
     for (const [member, inner] of this.#members(id, shape)) {
       if (member.name === "" && inner.shape.kind === "record") {
-        properties.push(...this.#properties(this.#resolve(member.type), inner.shape, base + inner.offset, parent, undefined));
+        properties.push(
+          ...this.#properties(this.#resolve(member.type), inner.shape, base + inner.offset, parent, undefined),
+        );
       } else {
         const tagged = tag !== undefined && tag.member === member.name && base === 0;
         const type = this.#text(member.type, inner.shape, `${parent}_${member.name}`);
@@ -167,7 +188,8 @@ export class TypeCatalog {
 function describePlace(btf: Btf, member: BtfMember, inner: RecordMember, base: number, union: boolean): string {
   const type = `\`${btf.describe(member.type)}\``;
   const bits = inner.bits;
-  if (bits !== undefined) return `${type}, ${bits.size} bit${bits.size === 1 ? "" : "s"} at bit ${base * 8 + bits.offset}.`;
+  if (bits !== undefined)
+    return `${type}, ${bits.size} bit${bits.size === 1 ? "" : "s"} at bit ${base * 8 + bits.offset}.`;
   const at = base + inner.offset;
   return `${type}, ${bytes(inner.shape.size)} at ${at}${noteOf(inner.shape)}${union && member.name !== "" ? "; shares its bytes." : "."}`;
 }

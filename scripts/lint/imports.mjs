@@ -8,7 +8,7 @@ import { dirname, join, relative, resolve, sep } from "node:path";
 export const levels = [
   ["native", "errors", "options", "named", "nearest"],
   ["kernel"],
-  ["btf"],
+  ["btf", "build"],
   ["codec"],
   ["program", "map", "link", "events"],
   ["object"],

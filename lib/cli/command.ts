@@ -1,0 +1,178 @@
+/** The `ebpf` command: its arguments, its help, and what its exit status says. */
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { BpfError } from "../errors.js";
+import { type BuildCommandOptions, build } from "./build.js";
+import { type GenOptions, gen } from "./gen.js";
+import { inspect } from "./inspect.js";
+import { colored, type Output, styleOf } from "./output.js";
+import { vmlinux } from "./vmlinux.js";
+
+/** sysexits are for mailers; these are the shell's habits. */
+export const ExitStatus = { ok: 0, failure: 1, usage: 2 } as const;
+
+export interface CommandOptions {
+  /** Ends `--watch`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Runs the command and returns its exit status: 0 when all went well, 1 when it did not, 2 when it was called wrongly.
+ * What is wrong with the user's input is one line on stderr; a mistake of our own is thrown.
+ */
+export async function runCommand(args: readonly string[], out: Output, options: CommandOptions = {}): Promise<number> {
+  let status: number = ExitStatus.ok;
+  const program = define(out, options, (result) => {
+    status = result;
+  });
+  try {
+    await program.parseAsync(args as string[], { from: "user" });
+    return status;
+  } catch (error) {
+    // commander has said what it had to say.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? ExitStatus.ok : ExitStatus.usage;
+    if (!(error instanceof BpfError)) throw error;
+    out.stderr.write(`${styleOf(out.stderr).red("ebpf:")} ${error.message.trimEnd()}\n`);
+    return ExitStatus.failure;
+  }
+}
+
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  return (manifest as { version: string }).version;
+}
+
+function examples(...lines: readonly (readonly [command: string, what: string])[]): string {
+  const width = Math.max(...lines.map(([command]) => command.length));
+  return `\nExamples:\n${lines.map(([command, what]) => `  $ ${command.padEnd(width)}   # ${what}`).join("\n")}\n`;
+}
+
+const collect = (value: string, before: readonly string[] | undefined) => [...(before ?? []), value];
+
+function define(out: Output, { signal }: CommandOptions, setStatus: (status: number) => void): Command {
+  const program = new Command("ebpf")
+    .description("Builds eBPF programs and writes their TypeScript skeletons.")
+    .version(version(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand("help [command]", "print the help of a command")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => out.stdout.write(text),
+      writeErr: (text) => out.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, `${styleOf(out.stderr).red("ebpf:")} `)),
+      getOutHasColors: () => colored(out.stdout),
+      getErrHasColors: () => colored(out.stderr),
+      ...(out.stdout.columns === undefined ? {} : { getOutHelpWidth: () => out.stdout.columns as number }),
+    })
+    .showSuggestionAfterError()
+    .showHelpAfterError("(ebpf --help shows how)")
+    .addHelpText(
+      "after",
+      `
+From C to a running tool:
+  1. write drops.bpf.c
+  2. ebpf build drops.bpf.c       makes drops.bpf.o, and drops.bpf.ts: its programs, maps and variables, typed
+  3. import { Drops } from "./drops.bpf.js";
+     using drops = await Drops.load();
+     drops.attach();
+
+Exit status: 0 done, 1 it failed, 2 called wrongly. Colours are for terminals; NO_COLOR=1 turns them off.
+`,
+    );
+
+  program
+    .command("build")
+    .summary("compile BPF C, and write its skeleton")
+    .description(
+      "Compiles each FILE.bpf.c with clang to FILE.bpf.o, and writes FILE.bpf.ts, its skeleton. The right target, the headers of " +
+        "libbpf and <ebpf/events.h> are found without being told. A source that includes vmlinux.h gets one of the running kernel.",
+    )
+    .argument("<file...>", "C sources")
+    .option("-o, --output <file>", "the object file (one source only)")
+    .option("--skeleton <file>", "the skeleton (one source only)")
+    .option("--no-skeleton", "only compile")
+    .option("--embed", "put the object into the skeleton: one file to ship")
+    .option("--class <name>", "the skeleton's class (one source only)")
+    .option("--library <module>", "what the skeleton imports the library from")
+    .option("--clang <path>", "the compiler (else $EBPF_CLANG, else the newest clang on PATH)")
+    .option("--vmlinux <file>", "vmlinux.h, or BTF to make it from, in place of the running kernel's")
+    .option("-I, --include <folder>", "look for headers there too", collect)
+    .option("-D, --define <macro>", "NAME or NAME=VALUE", collect)
+    .option("--clang-flag <flag>", "one more argument for clang", collect)
+    .option("-w, --watch", "build again whenever the source or a header changes")
+    .addHelpText(
+      "after",
+      examples(
+        ["ebpf build drops.bpf.c", "drops.bpf.o and drops.bpf.ts"],
+        ["ebpf build --watch src/*.bpf.c", "again at every change"],
+        ["ebpf build --embed drops.bpf.c", "no .o file is needed at run time"],
+        ["ebpf build -D MAX=4096 --vmlinux arm64.btf x.bpf.c", "for another kernel"],
+      ),
+    )
+    .action(async (files: string[], options: BuildCommandOptions, command: Command) => {
+      const forOne = [
+        options.output && "--output",
+        typeof options.skeleton === "string" && "--skeleton",
+        options.class && "--class",
+      ].filter(Boolean);
+      if (files.length > 1 && forOne.length > 0)
+        command.error(`error: ${forOne[0]} names one file, and there are ${files.length} sources`, {
+          exitCode: ExitStatus.usage,
+        });
+      setStatus(await build(files, { ...options, signal }, out));
+    });
+
+  program
+    .command("gen")
+    .summary("write the skeleton of an object file")
+    .description("Writes the skeleton of FILE.bpf.o to FILE.bpf.ts: its programs, maps, variables and types, from BTF.")
+    .argument("<object>", "an object file that clang -target bpf -g made")
+    .option("-o, --output <file>", "where to write; - is standard output")
+    .option("--embed", "put the object into the skeleton: one file to ship")
+    .option("--class <name>", "the class's name; by default the file's: tcp_flows.bpf.o has TcpFlows")
+    .option("--library <module>", "what the skeleton imports the library from", "ebpf")
+    .addHelpText(
+      "after",
+      examples(
+        ["ebpf gen drops.bpf.o", "writes drops.bpf.ts"],
+        ["ebpf gen -o src/drops.ts --class DropWatch build/drops.bpf.o", "elsewhere, and named"],
+        ["ebpf gen -o - drops.bpf.o", "to look at"],
+      ),
+    )
+    .action((object: string, options: GenOptions) => gen(object, options, out));
+
+  program
+    .command("vmlinux")
+    .summary("write the kernel's types as a C header")
+    .description("Writes vmlinux.h: every type of the running kernel, or of another one's BTF, for CO-RE programs.")
+    .option("-o, --output <file>", "where to write; by default standard output")
+    .option("--btf <file>", "raw BTF, or an ELF file with BTF, in place of the running kernel's")
+    .addHelpText(
+      "after",
+      examples(
+        ["ebpf vmlinux > vmlinux.h", "of this kernel"],
+        ["ebpf vmlinux --btf /boot/vmlinux-6.1 -o vmlinux.h", "of another"],
+      ),
+    )
+    .action((options: { output?: string; btf?: string }) => vmlinux(options, out));
+
+  program
+    .command("inspect")
+    .summary("show what an object file contains")
+    .description(
+      "Shows the programs, maps, variables, CO-RE relocations and kernel requirements of an object file. Needs no privileges.",
+    )
+    .argument("<object>", "an object file")
+    .option("--json", "as JSON, for programs to read")
+    .addHelpText(
+      "after",
+      examples(
+        ["ebpf inspect drops.bpf.o", "for people"],
+        ["ebpf inspect --json drops.bpf.o | jq .minimumKernel", "for scripts"],
+      ),
+    )
+    .action((object: string, options: { json?: boolean }) => inspect(object, options, out));
+
+  for (const command of program.commands) command.showHelpAfterError(`(ebpf ${command.name()} --help shows how)`);
+  return program;
+}

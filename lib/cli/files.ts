@@ -1,0 +1,19 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { BpfError } from "../errors.js";
+
+/** Writes a file whole or not at all; false when it has this content already, so that what watches it is not woken. */
+export function writeIfChanged(path: string, content: string | Uint8Array): boolean {
+  const bytes = Buffer.from(content as Uint8Array);
+  const unfinished = `${path}.${process.pid}.tmp`;
+  try {
+    if (existsSync(path) && readFileSync(path).equals(bytes)) return false;
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(unfinished, bytes);
+    renameSync(unfinished, path);
+    return true;
+  } catch (cause) {
+    rmSync(unfinished, { force: true });
+    throw new BpfError({ code: "SYSTEM", message: `cannot write ${path}: ${(cause as Error).message}`, cause });
+  }
+}

@@ -1,0 +1,195 @@
+/** `ebpf inspect`: what an object file contains. */
+import type { Btf } from "../btf/btf.js";
+import { native } from "../native.js";
+import { openCore } from "../object/opened_object.js";
+import { describeObject } from "../skeleton/index.js";
+import { mapTypeConstant } from "../skeleton/map_types.js";
+import { bytes } from "../skeleton/types.js";
+import { type CoreRelocations, readCoreRelocations } from "./core_relocations.js";
+import { type Output, plural, styleOf, table } from "./output.js";
+import {
+  kernelOf,
+  mapRequirement,
+  programRequirements,
+  type Requirement,
+  sectionRequirements,
+} from "./requirements.js";
+
+export interface Inspection {
+  readonly file: string;
+  readonly bytes: number;
+  readonly programs: readonly {
+    readonly name: string;
+    readonly section: string;
+    readonly type: string;
+    readonly instructions: number;
+    readonly coreRelocations: number;
+  }[];
+  readonly maps: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly key: string | null;
+    readonly value: string | null;
+    readonly keySize: number;
+    readonly valueSize: number;
+    readonly maxEntries: number;
+    readonly record: string | null;
+    readonly pinned: boolean;
+  }[];
+  readonly sections: readonly {
+    readonly name: string;
+    readonly bytes: number;
+    readonly variables: readonly {
+      readonly name: string;
+      readonly type: string;
+      readonly offset: number;
+      readonly size: number;
+    }[];
+  }[];
+  readonly types: number;
+  readonly coreRelocations: CoreRelocations | null;
+  readonly requirements: readonly Requirement[];
+  /** The oldest kernel that has all of the above. */
+  readonly minimumKernel: string;
+}
+
+export function inspectObject(path: string): Inspection {
+  const core = openCore(path, {});
+  try {
+    const btf = core.btfOrUndefined;
+    const programs = core.programNames.map((name) => core.program(name));
+    const maps = core.mapNames.map((name) => core.map(name));
+    const description = describeObject({ programs, maps }, btf);
+    const relocations = btf === undefined ? undefined : readCoreRelocations(path, btf);
+    const type = (id: number) => (btf === undefined || id === 0 ? null : btf.describe(id));
+    const requirements = [
+      ...programs.flatMap(programRequirements),
+      ...maps.flatMap((map) => mapRequirement(map.name, map.type, map.isInternal)),
+      ...sectionRequirements(externs(btf), relocations?.total ?? 0),
+    ];
+    return {
+      file: path,
+      bytes: core.image.bytes.byteLength,
+      programs: programs.map((program) => ({
+        name: program.name,
+        section: program.section,
+        type: core.addon.programTypeName(program.type) ?? `type ${program.type}`,
+        instructions: program.instructionCount,
+        coreRelocations: relocations?.bySection[program.section] ?? 0,
+      })),
+      maps: description.maps.map((map) => ({
+        name: map.name,
+        type: mapTypeConstant(map.type),
+        key: type(map.keyType),
+        value: type(map.valueType),
+        keySize: map.keySize,
+        valueSize: map.valueSize,
+        maxEntries: map.maxEntries,
+        record: type(map.recordType ?? 0),
+        pinned: core.map(map.name).pinPath !== undefined,
+      })),
+      sections: description.sections.map(({ name, variables }) => ({
+        name,
+        bytes: maps.find((map) => map.isInternal && map.name.endsWith(name))?.dataSize ?? 0,
+        variables: variables.map((variable) => ({
+          name: variable.name,
+          type: type(variable.type) ?? "",
+          offset: variable.offset,
+          size: variable.size,
+        })),
+      })),
+      types: btf === undefined ? 0 : btf.typeCount - 1,
+      coreRelocations: relocations ?? null,
+      requirements: unique(requirements),
+      minimumKernel: kernelOf(requirements),
+    };
+  } finally {
+    core.close();
+  }
+}
+
+/** Kernel functions and variables that the object refers to. */
+function externs(btf: Btf | undefined): { readonly functions: string[]; readonly variables: string[] } {
+  const id = btf?.find(".ksyms", "datasec");
+  const found = { functions: [] as string[], variables: [] as string[] };
+  const datasec = id === undefined ? undefined : btf?.type(id);
+  if (btf === undefined || datasec?.kind !== "datasec") return found;
+  for (const { type } of datasec.variables)
+    found[btf.kind(type) === "func" ? "functions" : "variables"].push(btf.name(type));
+  return found;
+}
+
+function unique(requirements: readonly Requirement[]): Requirement[] {
+  return requirements.filter((one, i) => requirements.findIndex(({ feature }) => feature === one.feature) === i);
+}
+
+export function inspect(path: string, options: { readonly json?: boolean | undefined }, out: Output): void {
+  const found = inspectObject(path);
+  if (options.json) {
+    out.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
+    return;
+  }
+  const { bold, dim } = styleOf(out.stdout);
+  const write = (text: string) => out.stdout.write(text);
+  const title = (text: string, count: number) => write(`\n${bold(text)} (${count})\n`);
+  write(
+    `${bold(found.file)}  ${bytes(found.bytes)}, ${plural(found.types, "BTF type")}, libbpf ${native().libbpfVersion}\n`,
+  );
+  title("Programs", found.programs.length);
+  write(
+    table(
+      found.programs.map((program) => [
+        program.name,
+        `SEC("${program.section}")`,
+        program.type,
+        plural(program.instructions, "instruction"),
+        program.coreRelocations === 0 ? "" : `CO-RE: ${program.coreRelocations}`,
+      ]),
+    ),
+  );
+  title("Maps", found.maps.length);
+  write(
+    table(
+      found.maps.map((map) => [
+        map.name,
+        map.type,
+        map.record !== null
+          ? `records: ${map.record}`
+          : map.keySize === 0 && map.valueSize === 0
+            ? ""
+            : `${map.key ?? bytes(map.keySize)} -> ${map.value ?? bytes(map.valueSize)}`,
+        map.keySize === 0 && map.valueSize === 0 ? bytes(map.maxEntries) : plural(map.maxEntries, "entry", "entries"),
+        map.pinned ? "pinned by name" : "",
+      ]),
+    ),
+  );
+  for (const section of found.sections) {
+    title(section.name, section.variables.length);
+    write(
+      table(
+        section.variables.map((variable) => [
+          variable.name,
+          variable.type,
+          `${bytes(variable.size)} at ${variable.offset}`,
+        ]),
+      ),
+    );
+  }
+  const { coreRelocations } = found;
+  title("CO-RE relocations", coreRelocations?.total ?? 0);
+  if (coreRelocations !== null)
+    write(table(Object.entries(coreRelocations.byType).map(([type, count]) => [type, `${count}`])));
+  title("Needs", found.requirements.length);
+  write(
+    table(
+      found.requirements.map(({ feature, since, because }) => [
+        feature,
+        since === undefined ? "" : `Linux ${since}`,
+        dim(because),
+      ]),
+    ),
+  );
+  write(
+    `\nOldest kernel that has all of this: ${bold(found.minimumKernel)}. Helpers that the programs call are not counted.\n`,
+  );
+}
