@@ -1,2 +1,10 @@
 export type { NetNamespaceRef } from "./netns.js";
 export { type MissedVerdicts, type NfVerdict, NfVerdicts, type NfVerdictsOptions, nfVerdicts } from "./nf_verdicts.js";
+export {
+  type TcpFlow,
+  type TcpFlowEvent,
+  TcpFlows,
+  type TcpFlowsOptions,
+  type TcpState,
+  tcpFlows,
+} from "./tcp_flows.js";
