@@ -1,6 +1,7 @@
 #include "btf_dump.h"
 
 #include <bpf/btf.h>
+#include <bpf/libbpf_legacy.h>
 
 #include <cstdarg>
 #include <cstdio>
@@ -65,7 +66,8 @@ Napi::Value ReadBtfExtension(const Napi::CallbackInfo& info) {
   const std::unique_ptr<btf_ext, Free> extension(parsed);
   if (extension == nullptr) return env.Undefined();
   __u32 size = 0;
-  const void* const data = btf_ext__raw_data(extension.get(), &size);
+  // By its old name: libbpf before 1.4 declares the new one, and does not export it.
+  const void* const data = btf_ext__get_raw_data(extension.get(), &size);
   if (data == nullptr) return env.Undefined();
   Napi::Uint8Array copy = Napi::Uint8Array::New(env, size);
   std::memcpy(copy.Data(), data, size);
