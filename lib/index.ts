@@ -15,6 +15,7 @@ export { KeyedMap, type SetOptions } from "./map/keyed_map.js";
 export type { OpenedMap } from "./map/opened_map.js";
 export { BpfObject } from "./object/bpf_object.js";
 export type { Globals } from "./object/globals.js";
+export { snapshot } from "./object/live.js";
 export { LoadedObject, type ObjectMap, type RingOptions } from "./object/loaded_object.js";
 export type { OpenedObject, OpenOptions } from "./object/opened_object.js";
 export type { ObjectSource } from "./object/source.js";

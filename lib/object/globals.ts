@@ -1,11 +1,11 @@
 /** The object's global variables: sections .rodata, .data, .bss, .kconfig and custom ones, as records of accessors. */
 import type { Btf } from "../btf/btf.js";
-import { compileCodec } from "../codec/codec.js";
-import { Memory } from "../codec/memory.js";
+import { shapeOf } from "../codec/shape.js";
 import { BpfError } from "../errors.js";
 import { attempt } from "../kernel/explain.js";
 import { namedRecord } from "../named.js";
 import type { NativeMapDefinition } from "../native.js";
+import { type LiveMemory, type LiveValue, liveValue, noteSnapshot, snapshot } from "./live.js";
 
 /** A section's variables by their C names. Reading and writing go through mapped memory: no system call. */
 export type Globals = Record<string, unknown>;
@@ -48,32 +48,42 @@ export interface GlobalsAccess {
   readOnly(): string | undefined;
 }
 
-/** A record with an accessor for each variable of a section. */
+/**
+ * A record with an accessor for each variable of a section. Structs, unions and arrays stay live: `bss.stats.count` reads only that
+ * member, `bss.stats.count = 0n` writes it; a whole value can be assigned too.
+ */
 export function globalsRecord(access: GlobalsAccess): Globals {
   const { section, btf } = access;
+  const memory: LiveMemory = {
+    read: (offset, target) => access.map().readData(offset, target),
+    write: (offset, source, label) => {
+      const map = access.map();
+      const reason = access.readOnly();
+      if (reason !== undefined) {
+        throw new BpfError({ code: "INVALID_STATE", message: `cannot set ${label}: ${reason}` });
+      }
+      attempt({ doing: `set ${label}` }, () => map.writeData(offset, source));
+    },
+  };
   return namedRecord<unknown>(`variable in ${section}`, (record) => {
+    const copies = new Map<string, () => unknown>();
     for (const variable of variablesOf(btf, section)) {
       // Two static variables of one name, of different functions: the first is as good as any, and neither is meant.
-      if (Object.hasOwn(record, variable.name)) continue;
+      if (copies.has(variable.name)) continue;
       const label = `${section} ${variable.name}`;
-      const codec = compileCodec(btf, variable.type, { label });
-      const memory = new Memory(new ArrayBuffer(Math.max(variable.size, 1)));
-      const bytes = memory.bytes.subarray(0, variable.size);
+      let made: LiveValue | undefined;
+      const value = (): LiveValue => {
+        made ??= liveValue(shapeOf(btf, variable.type), variable.offset, label, memory);
+        return made;
+      };
+      copies.set(variable.name, () => snapshot(value().get()));
       Object.defineProperty(record, variable.name, {
         enumerable: true,
         configurable: false,
-        get: () => {
-          access.map().readData(variable.offset, bytes);
-          return codec.decode(memory, 0, variable.size);
-        },
-        set: (value: unknown) => {
-          const map = access.map();
-          const reason = access.readOnly();
-          if (reason !== undefined) throw new BpfError({ code: "INVALID_STATE", message: `cannot set ${label}: ${reason}` });
-          codec.encode(memory, 0, value);
-          attempt({ doing: `set ${label}` }, () => map.writeData(variable.offset, bytes));
-        },
+        get: () => value().get(),
+        set: (given: unknown) => value().set(given),
       });
     }
+    noteSnapshot(record, record, () => Object.fromEntries([...copies].map(([name, copy]) => [name, copy()])));
   });
 }
