@@ -29,7 +29,7 @@ enum flow_event_kind {
 
 enum flow_direction {
 	FLOW_ACTIVE = 1, /* opened from here */
-	FLOW_PASSIVE, /* accepted here */
+	FLOW_PASSIVE,	 /* accepted here */
 };
 
 /* The kernel's own numbers. */
@@ -113,14 +113,17 @@ struct flow_event {
 
 /* Filters, all of which must hold; the cgroup is where the program is attached. */
 const volatile __u32 only_netns = 0; /* inode; 0: any */
-const volatile __u32 only_tgid = 0; /* see flow.tgid; 0: any */
-const volatile __u16 only_port = 0; /* host byte order, either side; 0: any */
+const volatile __u32 only_tgid = 0;  /* see flow.tgid; 0: any */
+const volatile __u16 only_port = 0;  /* host byte order, either side; 0: any */
 
 /* What to report besides connect, established and close. */
 const volatile bool want_states = true;
 const volatile bool want_retransmits = false;
 const volatile bool want_rtt = false;
-/* Counters in `flows` are refreshed at round-trip samples, at most this often. ~0: only at changes of state. */
+/*
+ * Counters in `flows` are refreshed by traffic, at most this often: at round-trip samples, which whoever sends data gets, and at
+ * segments sent, which are acknowledgements for whoever receives it. ~0: only at changes of state, which costs least.
+ */
 const volatile __u64 refresh_ns = 100000000;
 
 EBPF_RINGBUF(events, struct flow_event, 1024 * 1024);
@@ -240,8 +243,8 @@ static __always_inline void read_counters(struct tcp_sock *tcp, struct flow *flo
 	flow->error = BPF_CORE_READ(sk, sk_err);
 }
 
-static __always_inline void report(struct flow *flow, enum flow_event_kind kind, enum flow_state old_state, __u32 sample,
-				   __s32 result, __u64 now)
+static __always_inline void report(struct flow *flow, enum flow_event_kind kind, enum flow_state old_state,
+				   __u32 sample, __s32 result, __u64 now)
 {
 	struct flow_event *event = events_reserve();
 
@@ -280,6 +283,7 @@ static __always_inline struct flow *track(struct bpf_sock_ops *ctx, struct tcp_s
 	flow.id = bpf_get_socket_cookie(ctx);
 	flow.cgroup_id = cgroup_id(socket_cgroup(sk));
 	flow.start_ns = now;
+	flow.updated_ns = now;
 	flow.direction = direction;
 	flow.state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (owner) {
@@ -293,6 +297,8 @@ static __always_inline struct flow *track(struct bpf_sock_ops *ctx, struct tcp_s
 	}
 	if (want_rtt || refresh_ns != ~0ULL)
 		flags |= BPF_SOCK_OPS_RTT_CB_FLAG;
+	if (refresh_ns != ~0ULL)
+		flags |= BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG;
 	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | flags);
 	return bpf_map_lookup_elem(&flows, &flow.id);
 }
@@ -363,6 +369,7 @@ int tcp_flows(struct bpf_sock_ops *ctx)
 	case BPF_SOCK_OPS_STATE_CB:
 	case BPF_SOCK_OPS_RETRANS_CB:
 	case BPF_SOCK_OPS_RTT_CB:
+	case BPF_SOCK_OPS_HDR_OPT_LEN_CB:
 		break;
 	default:
 		return 1;
@@ -400,6 +407,11 @@ int tcp_flows(struct bpf_sock_ops *ctx)
 		read_counters(tcp, flow, now);
 		if (want_retransmits)
 			report(flow, FLOW_RETRANSMIT, flow->state, ctx->args[1], ctx->args[2], now);
+		break;
+	case BPF_SOCK_OPS_HDR_OPT_LEN_CB:
+		/* The kernel asks how long an option to leave room for, before each segment: none. */
+		if (now - flow->updated_ns >= refresh_ns)
+			read_counters(tcp, flow, now);
 		break;
 	case BPF_SOCK_OPS_RTT_CB:
 		if (!want_rtt && now - flow->updated_ns < refresh_ns)
