@@ -5,12 +5,11 @@
 import { endianness } from "node:os";
 import { BpfError } from "../errors.js";
 import { writeBigBits, writeBits, writeWide } from "./bits.js";
-import { closureMember, flatten } from "./closure_decode.js";
 import type { Encode } from "./generate_encode.js";
 import { uncovered } from "./layout.js";
 import type { Memory } from "./memory.js";
 import { hasTail, type IntegerShape, type RecordMember, type RecordShape, type Shape } from "./shape.js";
-import { writeBytes, writeTail, writeText } from "./strings.js";
+import { readText, writeBytes, writeTail, writeText } from "./strings.js";
 import {
   checkAnyList,
   checkBigint,
@@ -62,15 +61,21 @@ function closureWrite(shape: Shape, label: string): Write {
     case "integer":
       return writeInteger(shape, label);
     case "boolean":
-      return ({ bytes }, offset, value, _end, path) => {
+      return ({ bytes }, offset, value, _end, path, sparse) => {
         const checked = checkBoolean(value, label, path);
+        const there = bytes.subarray(offset, offset + shape.size);
+        if (sparse && there.some((byte) => byte !== 0) === checked) return 0;
         bytes.fill(0, offset, offset + shape.size);
         bytes[LITTLE_ENDIAN ? offset : offset + shape.size - 1] = checked ? 1 : 0;
         return 0;
       };
     case "float":
-      return ({ view }, offset, value, _end, path) => {
+      return ({ view }, offset, value, _end, path, sparse) => {
         const checked = checkFloat(value, label, path);
+        // A NaN has many forms.
+        const there =
+          shape.size === 4 ? view.getFloat32(offset, LITTLE_ENDIAN) : view.getFloat64(offset, LITTLE_ENDIAN);
+        if (sparse && Object.is(there, checked)) return 0;
         if (shape.size === 4) view.setFloat32(offset, checked, LITTLE_ENDIAN);
         else view.setFloat64(offset, checked, LITTLE_ENDIAN);
         return 0;
@@ -80,6 +85,7 @@ function closureWrite(shape: Shape, label: string): Write {
         return (memory, offset, value, end, path) =>
           offset + writeTail(memory, offset, end, value, "string", label, path);
       return (memory, offset, value, _end, path, sparse) => {
+        if (sparse && readText(memory, offset, shape.size) === value) return 0;
         writeText(memory, offset, shape.size, value, sparse, label, path);
         return 0;
       };
@@ -126,27 +132,20 @@ function writeMembers(shape: RecordShape, label: string): Write {
   };
 }
 
-interface Alternative {
-  readonly name: string;
-  /** What it is in JavaScript: one name, or those of an anonymous struct's members. */
-  readonly names: readonly string[];
-  readonly write: Write;
-  /** Whether the bytes there decode to what the value has. */
-  readonly matches: (memory: Memory, offset: number, value: unknown, end: number) => boolean;
-}
+/** Rounds after which several members of a union must have settled; more than two are for text that is not UTF-8. */
+const ROUNDS = 3;
 
 /**
  * Stores what a value has of a union's members.
  *
- * One is enough. Decoding gives all of them, and what it gives is taken back: all given are stored one after another, those that
- * decoding may have changed (text that was not UTF-8, a bool of 2) first; then each must find its bytes as it would store them, or
- * decode to what was given. Else two contradict each other.
+ * One is enough. Decoding gives all of them, and what it gives is taken back: all given are stored one after another until none
+ * changes a byte any more. What decoding may have changed (text that was not UTF-8, a bool of 2) leaves bytes that decode to it as
+ * they are. When no round is quiet, two of them contradict each other.
  */
 export function closureUnion(shape: RecordShape, label: string): Write {
   const alternatives = shape.members
-    .map((member) => ({ ...alternative(member, label), rank: fidelity(member.shape) }))
-    .filter(({ names }) => names.length > 0)
-    .sort((a, b) => a.rank - b.rank);
+    .map((member) => ({ name: member.name, names: namesOf(member), write: writeMember(member, label) }))
+    .filter(({ names }) => names.length > 0);
   const tail = hasTail(shape);
   return (memory, offset, value, end, path) => {
     const present = alternatives.filter(({ names }) => names.some((name) => ownProperty(value, name) !== undefined));
@@ -155,82 +154,35 @@ export function closureUnion(shape: RecordShape, label: string): Write {
     if (present.length === 1) return first.write(memory, offset, value, end, path, true);
 
     const region = memory.bytes.subarray(offset, tail ? end : offset + shape.size);
-    const failures = new Map<Alternative, unknown>();
     let last = 0;
-    for (const one of present) {
-      const before = region.slice();
-      try {
-        last = Math.max(last, one.write(memory, offset, value, end, path, true));
-      } catch (error) {
-        if (!(error instanceof BpfError)) throw error;
-        failures.set(one, error);
-        region.set(before);
+    let failure: BpfError | undefined;
+    let restless: string | undefined;
+    for (let round = 0; round < ROUNDS; round++) {
+      failure = undefined;
+      restless = undefined;
+      for (const { name, write } of present) {
+        const before = region.slice();
+        try {
+          last = Math.max(last, write(memory, offset, value, end, path, true));
+        } catch (error) {
+          if (!(error instanceof BpfError)) throw error;
+          failure ??= error;
+          region.set(before);
+        }
+        if (before.some((byte, i) => region[i] !== byte)) {
+          restless ??= name;
+        }
       }
+      if (restless === undefined && failure === undefined) return last;
     }
-    const stored = region.slice();
-    for (const one of present) {
-      if (!failures.has(one)) {
-        one.write(memory, offset, value, end, path, true);
-        if (stored.every((byte, i) => region[i] === byte)) continue;
-        region.set(stored);
-      }
-      if (one.matches(memory, offset, value, end)) continue;
-      if (failures.has(one)) throw failures.get(one);
-      contradiction(one.name, label, path);
-    }
-    return last;
+    throw failure ?? contradiction(restless ?? "", label, path);
   };
 }
 
-function alternative(member: RecordMember, label: string): Alternative {
-  const { name, shape, offset: within } = member;
-  if (name !== "" || shape.kind !== "record") {
-    const read = closureMember(member, label, `.${name}`);
-    return {
-      name,
-      names: name === "" ? [] : [name],
-      write: writeMember(member, label),
-      matches: (memory, offset, value, end) => same(read(memory, offset, end), ownProperty(value, name)),
-    };
-  }
-  const members = flatten(shape, within, "").map((inner) => ({
-    ...inner,
-    read: closureMember(inner.member, label, inner.path),
-  }));
-  return {
-    name,
-    names: shape.names,
-    write: writeMember(member, label),
-    matches: (memory, offset, value, end) =>
-      members.every((inner) => same(inner.read(memory, offset + inner.base, end), ownProperty(value, inner.name))),
-  };
-}
-
-/** How much of the bytes decoding keeps: 0 for bool, 1 for text, 2 for floats (NaN has many forms), 3 for all else. */
-function fidelity(shape: Shape): number {
-  switch (shape.kind) {
-    case "boolean":
-      return 0;
-    case "chars":
-      return 1;
-    case "float":
-      return 2;
-    case "array":
-      return fidelity(shape.element);
-    case "record":
-      return Math.min(3, ...shape.members.map((member) => fidelity(member.shape)));
-    default:
-      return 3;
-  }
-}
-
-/** Whether two values that decoding may give are the same. */
-function same(decoded: unknown, given: unknown): boolean {
-  if (typeof decoded !== "object" || decoded === null) return Object.is(decoded, given);
-  if (typeof given !== "object" || given === null) return false;
-  const keys = Object.keys(decoded);
-  if (keys.length !== Object.keys(given).length) return false;
-  return keys.every((key) => same((decoded as Record<string, unknown>)[key], (given as Record<string, unknown>)[key]));
+/** What a member is in JavaScript: one name, or those of an anonymous struct's members. */
+function namesOf({ name, shape }: RecordMember): readonly string[] {
+  if (name !== "") return [name];
+  return shape.kind === "record" ? shape.names : [];
 }
 
 function writeMember(member: RecordMember, label: string): Write {
