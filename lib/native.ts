@@ -50,6 +50,10 @@ export interface NativeAddon {
   /** pidfd_open(2): a descriptor of a process, which the caller closes. Minimum kernel 5.3. */
   openProcess(pid: number): number;
   linkFromPin(path: string): NativeLink;
+  /** Takes the descriptor. */
+  linkFromFd(fd: number): NativeLink;
+  /** bpf_link_create: `target` is a descriptor (cgroup, map, namespace), or the index of a device of the current network namespace. */
+  linkCreate(programFd: number, target: number, attachType: number, options: NativeLinkCreateOptions): NativeLink;
   /** libbpf_num_possible_cpus(). */
   possibleCpus(): number;
   /** Sends libbpf's messages up to `level` to `sink`, on this environment's thread, after the operation that printed them. */
@@ -63,6 +67,60 @@ export interface NativeAddon {
   attachTypeName(type: number): string | undefined;
   mapTypeName(type: number): string | undefined;
   linkTypeName(type: number): string | undefined;
+  /** bpf_prog_attach, undone by bpf_prog_detach2. Both descriptors are copied. */
+  attachProgram(programFd: number, targetFd: number, attachType: number, flags: number): NativeAttachment;
+  /** bpf_xdp_attach (netlink). */
+  attachXdp(interfaceIndex: number, programFd: number, flags: number): NativeAttachment;
+  /**
+   * A tc filter on clsact, which is made where it is not there, and removed with the last filter where this made it.
+   * Handle and priority 0: the kernel's choice.
+   */
+  attachTc(
+    interfaceIndex: number,
+    ingress: boolean,
+    programFd: number,
+    options: { readonly handle: number; readonly priority: number; readonly replace: boolean },
+  ): { readonly attachment: NativeAttachment; readonly handle: number; readonly priority: number };
+  /** SO_ATTACH_BPF, or SO_ATTACH_REUSEPORT_EBPF. The socket stays its owner's. */
+  attachSocket(socketFd: number, reuseport: boolean, programFd: number): NativeAttachment;
+  /** Sends one rtnetlink message to make it, another to undo it, both in the namespace that is current now. */
+  attachByNetlink(make: Uint8Array, undo: Uint8Array): NativeAttachment;
+  /** Calls `body` while this thread is in another network namespace; what it returns or throws comes back. */
+  inNetworkNamespace<T>(namespaceFd: number, body: () => T): T;
+  /** 0 when the current network namespace has no such device. */
+  interfaceIndex(name: string): number;
+  /** An rtnetlink request in the current network namespace; the answer's messages, each at a multiple of 4. */
+  netlink(message: Uint8Array): Uint8Array;
+  /** A raw packet(7) socket on a device of the current network namespace; the descriptor is the caller's. */
+  packetSocket(interfaceIndex: number, protocol: number): number;
+  /** perf_event_open(2), disabled; the descriptor is the caller's. */
+  perfEventOpen(options: NativePerfEventOptions): number;
+  /** BPF_ENABLE_STATS of run time and runs, until the descriptor is closed. Minimum kernel 5.8. */
+  enableStats(): number;
+  /** The next larger id in use, 0 when there is none. */
+  readonly nextId: Readonly<Record<NativeKind, (id: number) => number>>;
+  /** A descriptor, the caller's. */
+  readonly openById: Readonly<Record<NativeKind, (id: number) => number>>;
+  /**
+   * bpf_obj_get_info_by_fd: `info` is the kernel's struct; `pointers` has pairs of an offset in it and the memory whose address goes there.
+   * Returns how many bytes the kernel knew.
+   */
+  objectInfo(fd: number, info: Uint8Array, pointers: readonly (number | Uint8Array)[]): number;
+  /** bpf_obj_get: a descriptor of whatever is pinned there, the caller's. */
+  openPin(path: string): number;
+  pinFd(fd: number, path: string): void;
+  /** bpf_link_detach. Minimum kernel 5.9. */
+  detachLink(linkFd: number): void;
+  updateLink(linkFd: number, programFd: number): void;
+  /** A descriptor to read an iterator's output from, the caller's. */
+  iterCreate(linkFd: number): number;
+  /** BPF_PROG_QUERY: ids in the order they run. `target` is a descriptor, or for tcx and netkit a device's index. */
+  programQuery(target: number, attachType: number, flags: number): readonly number[];
+  /** BPF_TASK_FD_QUERY: what a perf event or raw tracepoint runs. */
+  taskFdQuery(
+    pid: number,
+    fd: number,
+  ): { readonly programId: number; readonly kind: number; readonly name: string; readonly offset: bigint; readonly address: bigint };
   /** BPF_PROG_TEST_RUN. */
   testRun(programFd: number, options: NativeTestRunOptions): NativeTestRunResult;
   /** btf_dump: every type of a BTF file (raw, or an ELF object's) as C declarations. */
@@ -110,7 +168,104 @@ export interface NativeProgram {
   /** fentry, fexit, fmod_ret, tp_btf. */
   attachTrace(cookie: bigint): NativeLink;
   attachCgroup(cgroupFd: number): NativeLink;
+  attachKprobeMulti(options: NativeKprobeMultiOptions): NativeLink;
+  attachKsyscall(name: string, retprobe: boolean, cookie: bigint): NativeLink;
+  /** `pid`: 0 this process, -1 every process. `offset` is one within the file, or within `function` where that is given. */
+  attachUprobe(pid: number, path: string, offset: bigint, options: NativeUprobeOptions): NativeLink;
+  /** Needs libbpf 1.3 (feature "uprobe_multi"). */
+  attachUprobeMulti(pid: number, path: string, options: NativeUprobeMultiOptions): NativeLink;
+  attachUsdt(pid: number, path: string, provider: string, name: string, cookie: bigint): NativeLink;
+  /** Takes the descriptor of a perf event, also where it fails. */
+  attachPerfEvent(perfFd: number, cookie: bigint): NativeLink;
+  /** Needs libbpf 1.3 (feature "netfilter"). */
+  attachNetfilter(options: NativeNetfilterOptions): NativeLink;
+  attachNetns(namespaceFd: number): NativeLink;
+  attachFreplace(targetProgramFd: number, functionName: string): NativeLink;
+  attachLsm(): NativeLink;
+  /** `linkInfo`: union bpf_iter_link_info; empty where there is nothing to say. */
+  attachIter(linkInfo: Uint8Array): NativeLink;
 }
+
+export interface NativeLinkCreateOptions {
+  /** Those of the attach type: XDP modes; BPF_F_BEFORE, BPF_F_AFTER, BPF_F_ID, BPF_F_LINK. */
+  readonly flags: number;
+  /** What the fields below are for: "tcx" and "netkit" need libbpf 1.3 (features of these names), "cgroup" 1.6 ("cgroup_opts"). */
+  readonly anchor?: "tcx" | "netkit" | "cgroup" | undefined;
+  readonly relativeFd: number;
+  readonly relativeId: number;
+  readonly revision: bigint;
+}
+
+export interface NativeKprobeMultiOptions {
+  /** Either a glob or symbols. */
+  readonly pattern?: string | undefined;
+  readonly symbols?: readonly string[] | undefined;
+  /** One per symbol. */
+  readonly cookies?: readonly bigint[] | undefined;
+  readonly retprobe: boolean;
+  /** Needs libbpf 1.5 (feature "kprobe_session"). */
+  readonly session: boolean;
+}
+
+export interface NativeUprobeOptions {
+  readonly function?: string | undefined;
+  readonly refCounterOffset: bigint;
+  readonly cookie: bigint;
+  readonly retprobe: boolean;
+  /** As NativeKprobeOptions.mode. */
+  readonly mode: number;
+}
+
+export interface NativeUprobeMultiOptions {
+  /** A glob, or symbols, or offsets within the file. */
+  readonly pattern?: string | undefined;
+  readonly symbols?: readonly string[] | undefined;
+  readonly offsets?: readonly bigint[] | undefined;
+  readonly refCounterOffsets?: readonly bigint[] | undefined;
+  readonly cookies?: readonly bigint[] | undefined;
+  readonly retprobe: boolean;
+  /** Needs libbpf 1.6 (feature "uprobe_session"). */
+  readonly session: boolean;
+}
+
+export interface NativeNetfilterOptions {
+  /** NFPROTO_*. */
+  readonly family: number;
+  /** NF_INET_*. */
+  readonly hook: number;
+  readonly priority: number;
+  /** BPF_F_NETFILTER_IP_DEFRAG. */
+  readonly flags: number;
+}
+
+/**
+ * An attachment for which the kernel has no link, and which would outlive the process. It is undone by `close()`, at the end of the
+ * environment, and on SIGINT, SIGTERM and SIGHUP where nobody else in the process handles them.
+ */
+export interface NativeAttachment {
+  /** Exchanges the program; errno EOPNOTSUPP where the kind cannot. */
+  updateProgram(programFd: number): void;
+  /** Idempotent. */
+  close(): void;
+}
+
+export interface NativePerfEventOptions {
+  /** PERF_TYPE_*, or a PMU's number. */
+  readonly type: number;
+  readonly config: bigint;
+  /** Events per sample; 0 where `frequency` says. */
+  readonly period: bigint;
+  /** Samples per second; 0 where `period` says. */
+  readonly frequency: bigint;
+  /** -1: every process; with `cgroup` the descriptor of a cgroup. */
+  readonly pid: number;
+  /** -1: every CPU. */
+  readonly cpu: number;
+  readonly cgroup: boolean;
+  readonly inherit: boolean;
+}
+
+export type NativeKind = "program" | "map" | "btf" | "link";
 
 export interface NativeKprobeOptions {
   readonly retprobe: boolean;
@@ -167,6 +322,8 @@ export interface NativeMapDefinition {
   writeData(offset: number, source: Uint8Array): void;
   /** A handle with a descriptor of its own (F_DUPFD_CLOEXEC), for after load. */
   open(): NativeMap;
+  /** bpf_map__attach_struct_ops. */
+  attachStructOps(): NativeLink;
 }
 
 export interface NativeMapInfo {

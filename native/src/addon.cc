@@ -5,8 +5,11 @@
 #include <string>
 
 #include "arguments.h"
+#include "attach_unlinked.h"
+#include "attachment.h"
 #include "btf_dump.h"
 #include "environment.h"
+#include "inspect.h"
 #include "libbpf_features.h"
 #include "link.h"
 #include "log_capture.h"
@@ -16,6 +19,7 @@
 #include "probes.h"
 #include "program.h"
 #include "ring_reader.h"
+#include "system.h"
 #include "test_run.h"
 
 namespace ebpf {
@@ -52,6 +56,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   environment.mapDefinition = Napi::Persistent(MapDefinition::Define(env));
   environment.map = Napi::Persistent(Map::Define(env));
   environment.link = Napi::Persistent(Link::Define(env));
+  environment.attachment = Napi::Persistent(Attachment::Define(env));
 
   exports.Set("libbpfVersion", LibbpfVersion());
   exports.Set("libbpfFeatures", LibbpfFeatures(env));
@@ -64,9 +69,14 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("btfById", Napi::Function::New<BtfById>(env, "btfById"));
   exports.Set("openProcess", Napi::Function::New<OpenProcess>(env, "openProcess"));
   exports.Set("linkFromPin", Napi::Function::New<Link::FromPin>(env, "linkFromPin"));
+  exports.Set("linkFromFd", Napi::Function::New<Link::FromFd>(env, "linkFromFd"));
+  exports.Set("linkCreate", Napi::Function::New<Link::Create>(env, "linkCreate"));
   exports.Set("setLogger", Napi::Function::New<SetLogger>(env, "setLogger"));
   exports.Set("testRun", Napi::Function::New<TestRun>(env, "testRun"));
   ExportProbes(env, exports);
+  ExportUnlinkedAttachments(env, exports);
+  ExportSystem(env, exports);
+  ExportInspection(env, exports);
   ExportBtfDump(env, exports);
   return exports;
 }

@@ -14,6 +14,16 @@
 #define EBPF_HAS_KPROBE_ATTACH_MODE EBPF_LIBBPF_AT_LEAST(1, 2)
 /// bpf_map__set_value_size moves a section's data to the new size; before, it only changed the number.
 #define EBPF_HAS_DATA_RESIZE EBPF_LIBBPF_AT_LEAST(1, 3)
+/// bpf_link_create_opts.tcx and .netkit, bpf_program__attach_netfilter
+#define EBPF_HAS_TCX EBPF_LIBBPF_AT_LEAST(1, 3)
+/// bpf_program__attach_uprobe_multi
+#define EBPF_HAS_UPROBE_MULTI EBPF_LIBBPF_AT_LEAST(1, 3)
+/// bpf_kprobe_multi_opts.session
+#define EBPF_HAS_KPROBE_SESSION EBPF_LIBBPF_AT_LEAST(1, 5)
+/// bpf_uprobe_multi_opts.session
+#define EBPF_HAS_UPROBE_SESSION EBPF_LIBBPF_AT_LEAST(1, 6)
+/// bpf_link_create_opts.cgroup
+#define EBPF_HAS_CGROUP_OPTS EBPF_LIBBPF_AT_LEAST(1, 6)
 /// bpf_program__attach_raw_tracepoint_opts
 #define EBPF_HAS_RAW_TP_COOKIE EBPF_LIBBPF_AT_LEAST(1, 4)
 
@@ -46,6 +56,8 @@ inline constexpr const char* kLibbpfFeatures[] = {
 #endif
 #if EBPF_LIBBPF_AT_LEAST(1, 6)
     "prepare",
+    "uprobe_session",
+    "cgroup_opts",
 #endif
     nullptr,
 };

@@ -3,6 +3,7 @@
 #include "arguments.h"
 #include "environment.h"
 #include "libbpf_features.h"
+#include "link.h"
 #include "map.h"
 #include "perform.h"
 #include "property.h"
@@ -56,6 +57,7 @@ Napi::Function MapDefinition::Define(Napi::Env env) {
           InstanceMethod<&M::ReadData>("readData"),
           InstanceMethod<&M::WriteData>("writeData"),
           InstanceMethod<&M::Open>("open"),
+          InstanceMethod<&M::AttachStructOps>("attachStructOps"),
       });
 }
 
@@ -154,6 +156,13 @@ Napi::Value MapDefinition::Open(const Napi::CallbackInfo& info) {
   const int fd = bpf_map__fd(Use(info.Env(), "bpf_map__fd"));
   if (fd < 0) ThrowFailure(info.Env(), EBADF, "bpf_map__fd");
   return Map::Make(info.Env(), UniqueFd(Perform(info.Env(), "fcntl", [&] { return UniqueFd::Duplicate(fd); })));
+}
+
+Napi::Value MapDefinition::AttachStructOps(const Napi::CallbackInfo& info) {
+  constexpr char kOperation[] = "bpf_map__attach_struct_ops";
+  bpf_map* const map = Use(info.Env(), kOperation);
+  return Link::Make(info.Env(),
+                    OwnedLink(Perform(info.Env(), kOperation, [&] { return bpf_map__attach_struct_ops(map); })));
 }
 
 }  // namespace ebpf

@@ -41,6 +41,17 @@ Napi::Function Program::Define(Napi::Env env) {
           InstanceMethod<&Program::AttachRawTracepoint>("attachRawTracepoint"),
           InstanceMethod<&Program::AttachTrace>("attachTrace"),
           InstanceMethod<&Program::AttachCgroup>("attachCgroup"),
+          InstanceMethod<&Program::AttachKprobeMulti>("attachKprobeMulti"),
+          InstanceMethod<&Program::AttachKsyscall>("attachKsyscall"),
+          InstanceMethod<&Program::AttachUprobeMulti>("attachUprobeMulti"),
+          InstanceMethod<&Program::AttachUprobe>("attachUprobe"),
+          InstanceMethod<&Program::AttachUsdt>("attachUsdt"),
+          InstanceMethod<&Program::AttachPerfEvent>("attachPerfEvent"),
+          InstanceMethod<&Program::AttachNetfilter>("attachNetfilter"),
+          InstanceMethod<&Program::AttachNetns>("attachNetns"),
+          InstanceMethod<&Program::AttachFreplace>("attachFreplace"),
+          InstanceMethod<&Program::AttachLsm>("attachLsm"),
+          InstanceMethod<&Program::AttachIter>("attachIter"),
       });
 }
 

@@ -40,6 +40,21 @@ class Program final : public Napi::ObjectWrap<Program> {
   Napi::Value AttachRawTracepoint(const Napi::CallbackInfo& info);
   Napi::Value AttachTrace(const Napi::CallbackInfo& info);
   Napi::Value AttachCgroup(const Napi::CallbackInfo& info);
+  // program_attach_multi.cc
+  Napi::Value AttachKprobeMulti(const Napi::CallbackInfo& info);
+  Napi::Value AttachKsyscall(const Napi::CallbackInfo& info);
+  Napi::Value AttachUprobeMulti(const Napi::CallbackInfo& info);
+  // program_attach_user.cc
+  Napi::Value AttachUprobe(const Napi::CallbackInfo& info);
+  Napi::Value AttachUsdt(const Napi::CallbackInfo& info);
+  Napi::Value AttachPerfEvent(const Napi::CallbackInfo& info);
+  // program_attach_net.cc
+  Napi::Value AttachNetfilter(const Napi::CallbackInfo& info);
+  Napi::Value AttachNetns(const Napi::CallbackInfo& info);
+  // program_attach_trace.cc
+  Napi::Value AttachFreplace(const Napi::CallbackInfo& info);
+  Napi::Value AttachLsm(const Napi::CallbackInfo& info);
+  Napi::Value AttachIter(const Napi::CallbackInfo& info);
 
   std::shared_ptr<ObjectHandle> handle_;
   bpf_program* program_ = nullptr;

@@ -1,17 +1,10 @@
 // The ways to attach a program: one method each, no choice between them (lib/ chooses).
 #include "arguments.h"
 #include "libbpf_features.h"
-#include "link.h"
-#include "perform.h"
 #include "program.h"
+#include "program_attach.h"
 
 namespace ebpf {
-namespace {
-template <typename Call>
-Napi::Value Attached(napi_env env, const char* operation, Call&& call) {
-  return Link::Make(env, OwnedLink(Perform(env, operation, call)));
-}
-}  // namespace
 
 Napi::Value Program::Attach(const Napi::CallbackInfo& info) {
   constexpr char kOperation[] = "bpf_program__attach";

@@ -1,0 +1,257 @@
+#include "attach_unlinked.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <memory>
+#include <vector>
+
+#include "arguments.h"
+#include "attachment.h"
+#include "fd.h"
+#include "netlink.h"
+#include "netns.h"
+#include "perform.h"
+
+#ifndef SO_ATTACH_REUSEPORT_EBPF
+#define SO_ATTACH_REUSEPORT_EBPF 52
+#endif
+#ifndef SO_DETACH_REUSEPORT_BPF
+#define SO_DETACH_REUSEPORT_BPF 68
+#endif
+
+namespace ebpf {
+namespace {
+
+/// What std::function can hold: descriptors live as long as the last copy.
+std::shared_ptr<UniqueFd> Shared(UniqueFd fd) {
+  return std::make_shared<UniqueFd>(std::move(fd));
+}
+
+std::shared_ptr<UniqueFd> SharedCopy(napi_env env, int fd) {
+  return Shared(UniqueFd(Perform(env, "fcntl", [&] { return UniqueFd::Duplicate(fd); })));
+}
+
+/// `call` within a namespace; -errno when it cannot be entered. A namespace whose descriptor is not open is the current one.
+template <typename Call>
+int Within(const UniqueFd& netns, Call&& call) {
+  const NetworkNamespace inside(netns.Get());
+  return inside.error() != 0 ? inside.error() : call();
+}
+
+/// bpf_prog_attach: (programFd, targetFd, attachType, flags).
+Napi::Value AttachProgram(const Napi::CallbackInfo& info) {
+  const auto [program, target, type, flags] =
+      Arguments<Number<int>, Number<int>, Number<uint32_t>, Number<uint32_t>>(info);
+  const auto attachType = static_cast<bpf_attach_type>(type);
+  Perform(info.Env(), "bpf_prog_attach", [&, program = program, target = target, flags = flags] {
+    return bpf_prog_attach(program, target, attachType, flags);
+  });
+  // Both are needed to detach, and users close theirs when they please.
+  const auto heldTarget = SharedCopy(info.Env(), target);
+  const auto heldProgram = SharedCopy(info.Env(), program);
+  return Attachment::Make(info.Env(), {[=] { return bpf_prog_detach2(heldProgram->Get(), heldTarget->Get(), attachType); },
+                                       nullptr});
+}
+
+/// bpf_xdp_attach in the current namespace: (interfaceIndex, programFd, flags).
+Napi::Value AttachXdp(const Napi::CallbackInfo& info) {
+  const auto [index, program, flags] = Arguments<Number<int>, Number<int>, Number<uint32_t>>(info);
+  Perform(info.Env(), "bpf_xdp_attach", [&, index = index, program = program, flags = flags] {
+    return bpf_xdp_attach(index, program, flags, nullptr);
+  });
+  const auto netns = Shared(NetworkNamespace::Current());
+  // The mode only: a detach is no matter of what was there before.
+  const uint32_t mode = flags & XDP_FLAGS_MODES;
+  const auto held = SharedCopy(info.Env(), program);
+  return Attachment::Make(info.Env(), {[=, index = index] {
+                                         return Within(*netns, [&] {
+                                           bpf_xdp_attach_opts libbpf{};
+                                           libbpf.sz = sizeof libbpf;
+                                           libbpf.old_prog_fd = held->Get();
+                                           // Only ours: another program that replaced it stays.
+                                           return bpf_xdp_detach(index, mode | XDP_FLAGS_REPLACE, &libbpf);
+                                         });
+                                       },
+                                       [=, index = index](int next) {
+                                         return Within(*netns, [&] {
+                                           bpf_xdp_attach_opts libbpf{};
+                                           libbpf.sz = sizeof libbpf;
+                                           libbpf.old_prog_fd = held->Get();
+                                           const int copy = UniqueFd::Duplicate(next);
+                                           if (copy < 0) return copy;
+                                           UniqueFd owned(copy);
+                                           const int result =
+                                               bpf_xdp_attach(index, next, mode | XDP_FLAGS_REPLACE, &libbpf);
+                                           if (result == 0) *held = std::move(owned);
+                                           return result;
+                                         });
+                                       }});
+}
+
+struct TcFilter {
+  int index;
+  bpf_tc_attach_point point;
+  uint32_t handle;
+  uint32_t priority;
+  bool madeHook;
+
+  bpf_tc_hook Hook(bpf_tc_attach_point at) const {
+    bpf_tc_hook hook{};
+    hook.sz = sizeof hook;
+    hook.ifindex = index;
+    hook.attach_point = at;
+    return hook;
+  }
+
+  bpf_tc_opts Options() const {
+    bpf_tc_opts options{};
+    options.sz = sizeof options;
+    options.handle = handle;
+    options.priority = priority;
+    return options;
+  }
+
+  int Detach() const {
+    const bpf_tc_hook hook = Hook(point);
+    const bpf_tc_opts options = Options();
+    const int result = bpf_tc_detach(&hook, &options);
+    if (madeHook && HasTcFilters(index) == 0) {
+      bpf_tc_hook both = Hook(static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));
+      bpf_tc_hook_destroy(&both);
+    }
+    return result;
+  }
+
+  int Replace(int program) const {
+    const bpf_tc_hook hook = Hook(point);
+    bpf_tc_opts options = Options();
+    options.prog_fd = program;
+    options.flags = BPF_TC_F_REPLACE;
+    return bpf_tc_attach(&hook, &options);
+  }
+};
+
+/// tc on clsact, in the current namespace: (interfaceIndex, ingress, programFd, { handle, priority, replace }); handle and priority 0
+/// let the kernel choose. Returns { attachment, handle, priority, madeHook }.
+Napi::Value AttachTc(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto [index, ingress, program, options] = Arguments<Number<int>, Flag, Number<int>, Options>(info);
+  TcFilter filter{};
+  filter.index = index;
+  filter.point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS;
+  filter.handle = Option<Number<uint32_t>>(options, "handle");
+  filter.priority = Option<Number<uint32_t>>(options, "priority");
+  const bool replace = Option<Flag>(options, "replace");
+  Perform(env, "bpf_tc_hook_create", [&] {
+    bpf_tc_hook hook = filter.Hook(filter.point);
+    const int result = bpf_tc_hook_create(&hook);
+    filter.madeHook = result == 0;
+    return result == -EEXIST ? 0 : result;
+  });
+  try {
+    Perform(env, "bpf_tc_attach", [&, program = program] {
+      const bpf_tc_hook hook = filter.Hook(filter.point);
+      bpf_tc_opts libbpf = filter.Options();
+      libbpf.prog_fd = program;
+      libbpf.flags = replace ? BPF_TC_F_REPLACE : 0;
+      const int result = bpf_tc_attach(&hook, &libbpf);
+      filter.handle = libbpf.handle;
+      filter.priority = libbpf.priority;
+      return result;
+    });
+  } catch (...) {
+    if (filter.madeHook && HasTcFilters(filter.index) == 0) {
+      bpf_tc_hook both = filter.Hook(static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));
+      bpf_tc_hook_destroy(&both);
+    }
+    throw;
+  }
+  const auto netns = Shared(NetworkNamespace::Current());
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("attachment", Attachment::Make(env, {[=] { return Within(*netns, [&] { return filter.Detach(); }); },
+                                                  [=](int next) {
+                                                    return Within(*netns, [&] { return filter.Replace(next); });
+                                                  }}));
+  result.Set("handle", Napi::Number::New(env, filter.handle));
+  result.Set("priority", Napi::Number::New(env, filter.priority));
+  return result;
+}
+
+/// A socket, told from whatever else its number may come to mean once its user has closed it.
+struct SocketIdentity {
+  int fd;
+  ino_t inode;
+
+  static int Of(int fd, SocketIdentity& out) {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0) return -errno;
+    if (!S_ISSOCK(status.st_mode)) return -ENOTSOCK;
+    out = {fd, status.st_ino};
+    return 0;
+  }
+
+  bool IsStillThere() const {
+    struct stat status {};
+    return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode) && status.st_ino == inode;
+  }
+};
+
+int SetSocketOption(int fd, int option, int value) {
+  return ::setsockopt(fd, SOL_SOCKET, option, &value, sizeof value) == 0 ? 0 : -errno;
+}
+
+/// (socketFd, reuseport, programFd). The socket is not held: a copy of its descriptor would keep a connection open.
+Napi::Value AttachSocket(const Napi::CallbackInfo& info) {
+  const auto [fd, reuseport, program] = Arguments<Number<int>, Flag, Number<int>>(info);
+  const int attach = reuseport ? SO_ATTACH_REUSEPORT_EBPF : SO_ATTACH_BPF;
+  const int detach = reuseport ? SO_DETACH_REUSEPORT_BPF : SO_DETACH_BPF;
+  SocketIdentity socket{};
+  Perform(info.Env(), "setsockopt", [&, fd = fd, program = program] {
+    const int result = SocketIdentity::Of(fd, socket);
+    return result != 0 ? result : SetSocketOption(fd, attach, program);
+  });
+  const auto whileThere = [socket](auto&& call) { return socket.IsStillThere() ? call() : 0; };
+  return Attachment::Make(info.Env(), {[=] {
+                                         return whileThere([&] {
+                                           const int result = SetSocketOption(socket.fd, detach, 0);
+                                           // Of a group, only what somebody else put in its place is there now, or nothing.
+                                           return result == -ENOENT ? 0 : result;
+                                         });
+                                       },
+                                       [=](int next) { return SetSocketOption(socket.fd, attach, next); }});
+}
+
+std::vector<uint8_t> Copy(const Span& span) {
+  return {span.data, span.data + span.size};
+}
+
+int Send(const std::vector<uint8_t>& message) {
+  std::vector<uint8_t> answer;
+  return RouteRequest(message, answer);
+}
+
+/// An attachment made by one rtnetlink message and undone by another, in the current namespace: (make, undo).
+Napi::Value AttachByNetlink(const Napi::CallbackInfo& info) {
+  const auto [make, undo] = Arguments<Bytes, Bytes>(info);
+  Perform(info.Env(), "rtnetlink", [&, make = make] { return Send(Copy(make)); });
+  const auto netns = Shared(NetworkNamespace::Current());
+  const auto message = std::make_shared<std::vector<uint8_t>>(Copy(undo));
+  return Attachment::Make(info.Env(), {[=] { return Within(*netns, [&] { return Send(*message); }); }, nullptr});
+}
+
+}  // namespace
+
+void ExportUnlinkedAttachments(Napi::Env env, Napi::Object exports) {
+  exports.Set("attachProgram", Napi::Function::New<AttachProgram>(env, "attachProgram"));
+  exports.Set("attachXdp", Napi::Function::New<AttachXdp>(env, "attachXdp"));
+  exports.Set("attachTc", Napi::Function::New<AttachTc>(env, "attachTc"));
+  exports.Set("attachSocket", Napi::Function::New<AttachSocket>(env, "attachSocket"));
+  exports.Set("attachByNetlink", Napi::Function::New<AttachByNetlink>(env, "attachByNetlink"));
+}
+
+}  // namespace ebpf
