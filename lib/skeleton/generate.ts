@@ -1,5 +1,6 @@
 /** Writes a skeleton: a TypeScript module that knows an object's programs, maps, variables and types. */
 
+import type { Btf } from "../btf/btf.js";
 import { shapeOf } from "../codec/shape.js";
 import { BpfError } from "../errors.js";
 import type { GlobalVariable } from "../object/globals.js";
@@ -150,9 +151,15 @@ function variableProperty(
   if (btf === undefined || catalog === undefined) return "";
   const note = noteOf(shapeOf(btf, variable.type));
   return (
-    doc(`\`${btf.describe(variable.type)}\`, ${bytes(variable.size)} at ${variable.offset}${note}.`, "  ") +
+    doc(`\`${describeVariable(btf, variable.type)}\`, ${bytes(variable.size)} at ${variable.offset}${note}.`, "  ") +
     property(propertyName(variable.name), { name: catalog.typeOf(variable.type, variable.name), parameters: [] }, "  ")
   );
+}
+
+/** Without the `const volatile` in front, which says what the section says already; of a pointer it says what it points to. */
+function describeVariable(btf: Btf, id: number): string {
+  const type = btf.describe(id);
+  return btf.kind(btf.resolve(id)) === "ptr" ? type : type.replace(/^(const |volatile )+/, "");
 }
 
 function sectionDoc(section: string): string {

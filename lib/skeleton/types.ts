@@ -110,7 +110,7 @@ export class TypeCatalog {
       name: value.name,
       value: type.size > 4 ? BigInt(value.value) : value.value,
     }));
-    const doc = `\`${this.#btf.describe(id)}\`, ${bytes(type.size)}, ${type.signed ? "signed" : "unsigned"}. C may hold any other number in it.`;
+    const doc = `${this.#cType(id)}, ${bytes(type.size)}, ${type.signed ? "signed" : "unsigned"}; a value may also be none of these.`;
     this.declarations.push({ kind: "enum", name, doc, values });
     return name;
   }
@@ -125,7 +125,7 @@ export class TypeCatalog {
     const place = this.declarations.length;
     const properties = this.#properties(resolved, shape, 0, name, this.#tags.get(resolved));
     const sharing = shape.union ? " Its members share the same bytes; to set one is enough." : "";
-    const doc = `\`${this.#btf.describe(id)}\`, ${bytes(shape.size)}.${sharing}`;
+    const doc = `${this.#cType(id)}, ${bytes(shape.size)}.${sharing}`;
     this.declarations.splice(place, 0, { kind: "record", name, doc, properties });
     return name;
   }
@@ -176,6 +176,12 @@ export class TypeCatalog {
       if (type.kind === "typedef") return type.name;
     }
     return hint;
+  }
+
+  /** What it is in C: the tag, or else the typedef. */
+  #cType(id: number): string {
+    const resolved = this.#resolve(id);
+    return `\`${this.#btf.describe(this.#btf.name(resolved) === "" ? id : resolved)}\``;
   }
 
   #resolve(id: number): number {

@@ -1,0 +1,226 @@
+/** What the compiler knows of an object by its skeleton, and what it refuses. */
+import {
+  type ArrayMap,
+  BpfObject,
+  type Globals,
+  type HashMap,
+  type Link,
+  type LoadedObject,
+  type LruPerCpuHashMap,
+  type ObjectMap,
+  type OpenedMap,
+  type OpenedObject,
+  type OpenedProgram,
+  type PerCpuArrayMap,
+  type PerCpuHashMap,
+  type Program,
+  type RingBuffer,
+  snapshot,
+} from "ebpf";
+import type { ProgramOf } from "ebpf/skeleton";
+import { describe, expectTypeOf, test } from "vitest";
+import type { Bare, BareObject } from "../unit/skeleton/cases/bare.bpf.js";
+import { type closed, type event, event_kind, type opened, type Rings } from "../unit/skeleton/cases/rings.bpf.js";
+import { type limits, Sections, type SectionsObject } from "../unit/skeleton/cases/sections.bpf.js";
+import { type enums, large_enum, Traps, unsigned_enum } from "../unit/skeleton/cases/traps.bpf.js";
+
+// Never called: vitest only compiles this file. The functions are where awaiting and assigning is allowed.
+declare const sections: Sections;
+declare const openedSections: OpenedObject<SectionsObject, Sections>;
+declare const rings: Rings;
+declare const bare: Bare;
+
+describe("phases", () => {
+  test("open gives an opened object, load the skeleton's class", () => {
+    expectTypeOf(Sections.open).returns.toEqualTypeOf<OpenedObject<SectionsObject, Sections>>();
+    expectTypeOf(Sections.load).returns.resolves.toEqualTypeOf<Sections>();
+    expectTypeOf(openedSections.load).returns.resolves.toEqualTypeOf<Sections>();
+    expectTypeOf<Sections>().toExtend<LoadedObject<SectionsObject>>();
+    expectTypeOf<Sections>().toExtend<Disposable>();
+  });
+
+  test("constants are set before load only", () => {
+    openedSections.rodata.only_pid = 1;
+    openedSections.rodata.verbose = false;
+    openedSections.rodata.limits = { packets: 1, bytes: [1n, 2n] };
+    openedSections.rodata.limits.bytes[0] = 5n;
+    openedSections.section(".rodata.tuning").tuning = 6;
+    expectTypeOf(sections.rodata.only_pid).toEqualTypeOf<number>();
+    expectTypeOf(sections.rodata.device).toEqualTypeOf<string>();
+    // @ts-expect-error it is constant from load on
+    sections.rodata.only_pid = 1;
+    // @ts-expect-error and so is every part of it
+    sections.rodata.limits.packets = 1;
+    // @ts-expect-error elements included
+    sections.rodata.limits.bytes[0] = 5n;
+    // @ts-expect-error in every constant section
+    sections.section(".rodata.tuning").tuning = 6;
+    // @ts-expect-error the kernel's configuration too
+    sections.section(".kconfig").CONFIG_BPF = true;
+  });
+
+  test("variables are set before load and after", () => {
+    openedSections.data.port = 443;
+    sections.data.port = 443;
+    sections.bss.seen = 0n;
+    sections.bss.used.bytes[1] = 7n;
+    sections.bss.used = { packets: 0, bytes: [0n, 0n] };
+    sections.section(".data.config").threshold = 1n;
+    sections.section(".bss.more").per_cpu[3]?.bytes.fill(0n);
+    expectTypeOf(sections.bss.seen).toEqualTypeOf<bigint>();
+    expectTypeOf(sections.bss.used).toEqualTypeOf<limits>();
+    expectTypeOf(sections.section(".bss.more").per_cpu).toEqualTypeOf<limits[]>();
+    expectTypeOf(snapshot(sections.bss.used)).toEqualTypeOf<limits>();
+    // @ts-expect-error of its own type
+    sections.bss.seen = 0;
+    // @ts-expect-error by its own name
+    sections.bss.saw = 0n;
+    // @ts-expect-error where there is no such section there is nothing in it
+    sections.section(".data.nothing");
+    // @ts-expect-error an object without variables has none
+    rings.bss.seen;
+  });
+
+  test("maps are sized before load, and read after it", () => {
+    expectTypeOf(openedSections.maps.hash).toEqualTypeOf<OpenedMap>();
+    openedSections.maps.hash.maxEntries = 1 << 16;
+    // @ts-expect-error there is no map yet
+    openedSections.maps.hash.get(1n);
+    // @ts-expect-error its size is settled
+    sections.maps.hash.maxEntries = 5;
+    // @ts-expect-error no such map
+    openedSections.maps.hsah;
+    // @ts-expect-error no such map
+    sections.maps.hsah;
+  });
+
+  test("programs are chosen before load, and attached after it", () => {
+    expectTypeOf(openedSections.programs.on_kill).toEqualTypeOf<OpenedProgram>();
+    openedSections.programs.on_kill.autoload = false;
+    // @ts-expect-error not in the kernel yet
+    openedSections.programs.on_kill.attach();
+    // @ts-expect-error too late
+    sections.programs.on_kill.autoload = false;
+    // @ts-expect-error no such program
+    sections.programs.on_klil;
+  });
+});
+
+describe("maps", () => {
+  test("are of their class, with their key and value", () => {
+    expectTypeOf(sections.maps.hash).toEqualTypeOf<HashMap<bigint, limits>>();
+    expectTypeOf(sections.maps.array).toEqualTypeOf<ArrayMap<limits>>();
+    expectTypeOf(sections.maps.percpu_hash).toEqualTypeOf<PerCpuHashMap<number, limits>>();
+    expectTypeOf(sections.maps.percpu_array).toEqualTypeOf<PerCpuArrayMap<bigint>>();
+    expectTypeOf(sections.maps.lru_percpu_hash).toEqualTypeOf<LruPerCpuHashMap<number, bigint>>();
+    expectTypeOf(sections.maps.percpu_hash.get(1)).toEqualTypeOf<limits[] | undefined>();
+    expectTypeOf(sections.maps.untyped.get(new Uint8Array(6))).toEqualTypeOf<Uint8Array | undefined>();
+    for (const [key, value] of sections.maps.hash) {
+      expectTypeOf(key).toEqualTypeOf<bigint>();
+      expectTypeOf(value).toEqualTypeOf<limits>();
+    }
+    // @ts-expect-error the key is a u64
+    sections.maps.hash.get("1");
+    // @ts-expect-error the value is a struct
+    sections.maps.hash.set(1n, 5);
+    // @ts-expect-error an array's entries are always there
+    sections.maps.array.delete(0);
+  });
+
+  test("rings stream their record", async () => {
+    expectTypeOf(rings.maps.lines).toEqualTypeOf<RingBuffer<{ time_ns: bigint; length: number; text: string }>>();
+    expectTypeOf(rings.maps.numbers).toEqualTypeOf<RingBuffer<bigint>>();
+    expectTypeOf(rings.maps.plain).toEqualTypeOf<RingBuffer<Uint8Array>>();
+    rings.maps.lines.on("event", (line) => expectTypeOf(line.text).toEqualTypeOf<string>());
+    for await (const number of rings.maps.numbers) expectTypeOf(number).toEqualTypeOf<bigint>();
+  });
+
+  test("several records on one ring are told apart by their tag", () => {
+    expectTypeOf(rings.maps.events).toEqualTypeOf<RingBuffer<event>>();
+    rings.maps.events.on("event", (record) => {
+      // @ts-expect-error not before it is known which it is
+      record.path;
+      switch (record.kind) {
+        case event_kind.EVENT_OPEN:
+          expectTypeOf(record).toEqualTypeOf<opened>();
+          return record.path;
+        case event_kind.EVENT_CLOSE:
+          expectTypeOf(record).toEqualTypeOf<closed>();
+          return record.bytes;
+        default:
+          return record satisfies never;
+      }
+    });
+  });
+});
+
+describe("enums", () => {
+  test("have their values, and may hold others", () => {
+    expectTypeOf(unsigned_enum.UNSIGNED_MAX).toEqualTypeOf<4294967295>();
+    expectTypeOf(large_enum.LARGE).toEqualTypeOf<9223372036854775808n>();
+    const value: enums["u"] = 12345;
+    expectTypeOf(value).toExtend<number>();
+    const large: enums["large"] = 12345n;
+    expectTypeOf(large).toExtend<bigint>();
+    // @ts-expect-error not another type
+    const wrong: enums["u"] = "UNSIGNED_MAX";
+    expectTypeOf(wrong).toEqualTypeOf<enums["u"]>();
+    expectTypeOf(Traps).toHaveProperty("open");
+  });
+});
+
+describe("programs, by their section", () => {
+  test("sockops need a cgroup", () => {
+    expectTypeOf(bare.programs.flows.attach).parameters.toEqualTypeOf<[options: { readonly cgroup: string }]>();
+    expectTypeOf(bare.programs.flows.attachCgroup).returns.toEqualTypeOf<Link>();
+    bare.programs.flows.attach({ cgroup: "/sys/fs/cgroup" });
+    // @ts-expect-error which cgroup?
+    bare.programs.flows.attach();
+    // @ts-expect-error not a probe
+    bare.programs.flows.attachKprobe("tcp_connect");
+  });
+
+  test("a kprobe takes no cgroup", () => {
+    bare.programs.connect.attach();
+    bare.programs.connect.attachKprobe("tcp_v4_connect", { offset: 4 });
+    // @ts-expect-error it attaches to a function
+    bare.programs.connect.attach({ cgroup: "/sys/fs/cgroup" });
+    // @ts-expect-error it is no tracepoint
+    bare.programs.connect.attachTracepoint("syscalls", "sys_enter_kill");
+  });
+
+  test("a section without a target cannot say where to attach", () => {
+    bare.programs.anywhere.attachKprobe("tcp_connect");
+    // @ts-expect-error a kprobe on what?
+    bare.programs.anywhere.attach();
+  });
+
+  test("the whole object attaches with what its programs need", () => {
+    expectTypeOf(bare.attach).parameters.toEqualTypeOf<[options: { readonly cgroup: string }]>();
+    expectTypeOf(sections.attach).parameters.toEqualTypeOf<[]>();
+    expectTypeOf<BareObject["programs"]["flows"]>().toEqualTypeOf<ProgramOf<"sockops">>();
+  });
+
+  test("a sleepable or optional section is of the same kind", () => {
+    expectTypeOf<ProgramOf<"?fentry.s/do_exit">["attachTrace"]>().toEqualTypeOf<Program["attachTrace"]>();
+    expectTypeOf<ProgramOf<"cgroup/connect4">["attach"]>().parameters.toEqualTypeOf<
+      [options: { readonly cgroup: string }]
+    >();
+    expectTypeOf<ProgramOf<"tp_btf/sched_switch">["section"]>().toEqualTypeOf<"tp_btf/sched_switch">();
+  });
+});
+
+describe("without a skeleton", () => {
+  test("everything is known at run time only", async () => {
+    const opened = BpfObject.open("x.bpf.o");
+    expectTypeOf(opened.rodata).toEqualTypeOf<Globals>();
+    expectTypeOf(opened.maps).toEqualTypeOf<{ readonly [x: string]: OpenedMap }>();
+    const object = await opened.load();
+    expectTypeOf(object).toEqualTypeOf<LoadedObject>();
+    expectTypeOf(object.maps).toEqualTypeOf<Readonly<Record<string, ObjectMap>>>();
+    expectTypeOf(object.programs).toEqualTypeOf<Readonly<Record<string, Program>>>();
+    object.attach();
+    object.attach({ cgroup: "/sys/fs/cgroup" });
+    object.section(".data.anything")["value"] = 1;
+  });
+});

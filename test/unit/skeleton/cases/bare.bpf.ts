@@ -1,0 +1,39 @@
+/**
+ * The types of bare.bpf.o, and what opens and loads it.
+ * Made by `ebpf gen`: change the C source and make it again.
+ */
+import { LoadedObject, type OpenedObject, type OpenOptions } from "ebpf";
+import { type ObjectShape, openSkeleton, type ProgramOf } from "ebpf/skeleton";
+
+/** What the object has, by its C names. */
+export interface BareObject extends ObjectShape {
+  readonly programs: {
+    readonly accept_all: ProgramOf<"socket">;
+    readonly flows: ProgramOf<"sockops">;
+    readonly anywhere: ProgramOf<"kprobe">;
+    readonly connect: ProgramOf<"kprobe/tcp_connect">;
+  };
+  readonly maps: Record<never, never>;
+  readonly sections: Record<never, never>;
+}
+
+/** bare.bpf.o, opened: programs are chosen, maps sized and constants set here, then `load()`. */
+export type OpenedBare = OpenedObject<BareObject, Bare>;
+
+/** bare.bpf.o in the kernel. Closing it closes its links, streams and maps. */
+export class Bare extends LoadedObject<BareObject> {
+  /** Parses the object; nothing of it is in the kernel yet. */
+  static open(options: OpenOptions = {}): OpenedBare {
+    return openSkeleton(Bare, options, {
+      file: "bare.bpf.o",
+      name: "bare",
+      url: new URL("./bare.bpf.o", import.meta.url),
+      fingerprint: "9b3be1bfe64be4b367a49a6614431e52",
+    });
+  }
+
+  /** Opens and loads. */
+  static async load(options: OpenOptions = {}): Promise<Bare> {
+    return Bare.open(options).load();
+  }
+}

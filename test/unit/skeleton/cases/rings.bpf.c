@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/* Rings: one record, several told apart by the enum they begin with, a tail, a scalar, and a plain ring of bytes. */
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <bpf/bpf_helpers.h>
+#include <ebpf/events.h>
+
+enum event_kind { EVENT_OPEN = 1, EVENT_CLOSE, EVENT_MAX };
+
+struct opened {
+	enum event_kind kind;
+	__u32 pid;
+	char path[64];
+};
+
+struct closed {
+	enum event_kind kind;
+	__u64 bytes;
+};
+
+union event {
+	struct opened open;
+	struct closed close;
+};
+
+struct line {
+	__u64 time_ns;
+	__u16 length;
+	char text[];
+};
+
+/* Not told apart: the alternatives do not begin with one enum. */
+union either {
+	struct line line;
+	__u64 number;
+};
+
+EBPF_RINGBUF(events, union event, 4096);
+EBPF_RINGBUF(lines, struct line, 4096);
+EBPF_RINGBUF(numbers, __u64, 4096);
+EBPF_RINGBUF(eithers, union either, 4096);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} plain SEC(".maps");
+
+SEC("raw_tp/sys_enter")
+int on_enter(void *ctx)
+{
+	__u64 *number = numbers_reserve();
+
+	if (number) {
+		*number = 1;
+		numbers_submit(number);
+	}
+	bpf_ringbuf_output(&plain, &number, sizeof(number), 0);
+	return events_output(&number, 8) + lines_output(&number, 8) + eithers_output(&number, 8);
+}
+
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,108 @@
+/**
+ * The types of rings.bpf.o, and what opens and loads it.
+ * Made by `ebpf gen`: change the C source and make it again.
+ */
+import { LoadedObject, type OpenedObject, type OpenOptions, type RingBuffer } from "ebpf";
+import { type ObjectShape, openSkeleton, type ProgramOf } from "ebpf/skeleton";
+
+/** `union event`: which record it is, its `kind` tells. */
+export type event = opened | closed;
+
+/** `struct opened`, 72 bytes. */
+export interface opened {
+  /** `enum event_kind`, 4 bytes at 0. */
+  kind: typeof event_kind.EVENT_OPEN;
+  /** `__u32`, 4 bytes at 4. */
+  pid: number;
+  /** `char[64]`, 64 bytes at 8. */
+  path: string;
+}
+
+/** `enum event_kind`, 4 bytes, unsigned; a value may also be none of these. */
+export const event_kind = {
+  EVENT_OPEN: 1,
+  EVENT_CLOSE: 2,
+  EVENT_MAX: 3,
+} as const;
+export type event_kind = (typeof event_kind)[keyof typeof event_kind] | (number & {});
+
+/** `struct closed`, 16 bytes. */
+export interface closed {
+  /** `enum event_kind`, 4 bytes at 0. */
+  kind: typeof event_kind.EVENT_CLOSE;
+  /** `__u64`, 8 bytes at 8. */
+  bytes: bigint;
+}
+
+/** `struct line`, 16 bytes. */
+export interface line {
+  /** `__u64`, 8 bytes at 0. */
+  time_ns: bigint;
+  /** `__u16`, 2 bytes at 8. */
+  length: number;
+  /** `char[]`, 0 bytes at 10; the rest of the record. */
+  text: string;
+}
+
+/** `union either`, 16 bytes. Its members share the same bytes; to set one is enough. */
+export interface either {
+  /** `struct line`, 16 bytes at 0; shares its bytes. */
+  line: line;
+  /** `__u64`, 8 bytes at 0; shares its bytes. */
+  number: bigint;
+}
+
+/** Constants in .rodata: set on the opened object, read-only from `load()` on. */
+export interface RingsRodata {
+  /** `__u64`, 8 bytes at 0. */
+  ebpf_ring_wakeup__events: bigint;
+  /** `__u64`, 8 bytes at 8. */
+  ebpf_ring_wakeup__lines: bigint;
+  /** `__u64`, 8 bytes at 16. */
+  ebpf_ring_wakeup__numbers: bigint;
+  /** `__u64`, 8 bytes at 24. */
+  ebpf_ring_wakeup__eithers: bigint;
+}
+
+/** What the object has, by its C names. */
+export interface RingsObject extends ObjectShape {
+  readonly programs: {
+    readonly on_enter: ProgramOf<"raw_tp/sys_enter">;
+  };
+  readonly maps: {
+    /** BPF_MAP_TYPE_RINGBUF, 4096 bytes. */
+    readonly plain: RingBuffer<Uint8Array>;
+    /** BPF_MAP_TYPE_RINGBUF, 4096 bytes. */
+    readonly events: RingBuffer<event>;
+    /** BPF_MAP_TYPE_RINGBUF, 4096 bytes. */
+    readonly lines: RingBuffer<line>;
+    /** BPF_MAP_TYPE_RINGBUF, 4096 bytes. */
+    readonly numbers: RingBuffer<bigint>;
+    /** BPF_MAP_TYPE_RINGBUF, 4096 bytes. */
+    readonly eithers: RingBuffer<either>;
+  };
+  readonly sections: {
+    readonly ".rodata": RingsRodata;
+  };
+}
+
+/** rings.bpf.o, opened: programs are chosen, maps sized and constants set here, then `load()`. */
+export type OpenedRings = OpenedObject<RingsObject, Rings>;
+
+/** rings.bpf.o in the kernel. Closing it closes its links, streams and maps. */
+export class Rings extends LoadedObject<RingsObject> {
+  /** Parses the object; nothing of it is in the kernel yet. */
+  static open(options: OpenOptions = {}): OpenedRings {
+    return openSkeleton(Rings, options, {
+      file: "rings.bpf.o",
+      name: "rings",
+      url: new URL("./rings.bpf.o", import.meta.url),
+      fingerprint: "c3a4466f12f6d5b3c8a222af02223c31",
+    });
+  }
+
+  /** Opens and loads. */
+  static async load(options: OpenOptions = {}): Promise<Rings> {
+    return Rings.open(options).load();
+  }
+}

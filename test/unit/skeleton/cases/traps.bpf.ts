@@ -1,0 +1,276 @@
+/**
+ * The types of traps.bpf.o, and what opens and loads it.
+ * Made by `ebpf gen`: change the C source and make it again.
+ */
+import { type HashMap, LoadedObject, type OpenedObject, type OpenOptions } from "ebpf";
+import { type ObjectShape, openSkeleton, type ProgramOf } from "ebpf/skeleton";
+
+/** `struct bools`, 4 bytes. */
+export interface bools {
+  /** `_Bool`, 1 byte at 0. */
+  one: boolean;
+  /** `_Bool[3]`, 3 bytes at 1. */
+  many: boolean[];
+}
+
+/** `struct enums`, 40 bytes. */
+export interface enums {
+  /** `enum unsigned_enum`, 4 bytes at 0. */
+  u: unsigned_enum;
+  /** `enum signed_enum`, 4 bytes at 4. */
+  s: signed_enum;
+  /** `enum small_enum[2]`, 2 bytes at 8. */
+  small: small_enum[];
+  /** `enum large_enum`, 8 bytes at 16. */
+  large: large_enum;
+  /** `enum large_signed_enum`, 8 bytes at 24. */
+  large_signed: large_signed_enum;
+  /** `enum two_of_one_value`, 1 byte at 32. */
+  same: two_of_one_value;
+  /** `enum (anonymous)`, 4 bytes at 36. */
+  inner: enums_inner;
+}
+
+/** `enum unsigned_enum`, 4 bytes, unsigned; a value may also be none of these. */
+export const unsigned_enum = {
+  UNSIGNED_ZERO: 0,
+  UNSIGNED_MAX: 4294967295,
+} as const;
+export type unsigned_enum = (typeof unsigned_enum)[keyof typeof unsigned_enum] | (number & {});
+
+/** `enum signed_enum`, 4 bytes, signed; a value may also be none of these. */
+export const signed_enum = {
+  SIGNED_MIN: -2147483648,
+  SIGNED_ONE: 1,
+} as const;
+export type signed_enum = (typeof signed_enum)[keyof typeof signed_enum] | (number & {});
+
+/** `enum small_enum`, 1 byte, unsigned; a value may also be none of these. */
+export const small_enum = {
+  SMALL: 200,
+} as const;
+export type small_enum = (typeof small_enum)[keyof typeof small_enum] | (number & {});
+
+/** `enum large_enum`, 8 bytes, unsigned; a value may also be none of these. */
+export const large_enum = {
+  LARGE: 9223372036854775808n,
+} as const;
+export type large_enum = (typeof large_enum)[keyof typeof large_enum] | (bigint & {});
+
+/** `enum large_signed_enum`, 8 bytes, signed; a value may also be none of these. */
+export const large_signed_enum = {
+  LARGE_MIN: -9223372036854775808n,
+  LARGE_ONE: 1n,
+} as const;
+export type large_signed_enum = (typeof large_signed_enum)[keyof typeof large_signed_enum] | (bigint & {});
+
+/** `enum two_of_one_value`, 1 byte, unsigned; a value may also be none of these. */
+export const two_of_one_value = {
+  THIS: 1,
+  SAME: 1,
+} as const;
+export type two_of_one_value = (typeof two_of_one_value)[keyof typeof two_of_one_value] | (number & {});
+
+/** `enum (anonymous)`, 4 bytes, unsigned; a value may also be none of these. */
+export const enums_inner = {
+  INNER_A: 0,
+  INNER_B: 1,
+} as const;
+export type enums_inner = (typeof enums_inner)[keyof typeof enums_inner] | (number & {});
+
+/** `struct empty`, 4 bytes. */
+export interface empty {
+  /** `union empty_union`, 0 bytes at 0. */
+  nothing: empty_union;
+  /** `struct (anonymous)`, 0 bytes at 0. */
+  neither: empty_neither;
+  /** `int`, 4 bytes at 0. */
+  something: number;
+}
+
+/** `union empty_union`, 0 bytes. Its members share the same bytes; to set one is enough. */
+export type empty_union = Record<string, never>;
+
+/** `struct (anonymous)`, 0 bytes. */
+export type empty_neither = Record<string, never>;
+
+/** `struct trailing`, 16 bytes. */
+export interface trailing {
+  /** `__u32`, 4 bytes at 0. */
+  whole: number;
+  /** `__u32`, 3 bits at bit 32. */
+  low: number;
+  /** `int`, 5 bits at bit 35. */
+  high: number;
+  /** `__u64`, 40 bits at bit 64. */
+  wide: bigint;
+  /** `_Bool`, 1 bit at bit 104. */
+  flag: boolean;
+  /** `__u32`, 2 bits at bit 112. */
+  after_padding: number;
+}
+
+/** `struct packed`, 16 bytes. */
+export interface packed {
+  /** `__u8`, 1 byte at 0. */
+  first: number;
+  /** `__u64`, 8 bytes at 1. */
+  unaligned: bigint;
+  /** `__be16`, 2 bytes at 9; in the other byte order in C, in the host's here. */
+  port: number;
+  /** `char[5]`, 5 bytes at 11. */
+  name: string;
+}
+
+/** `struct anonymous`, 20 bytes. */
+export interface anonymous {
+  /** `int`, 4 bytes at 0. */
+  first: number;
+  /** `__u32`, 4 bytes at 4; shares its bytes. */
+  word: number;
+  /** `__u16`, 2 bytes at 4. */
+  low: number;
+  /** `__u16`, 2 bytes at 6. */
+  high: number;
+  /** `__u8[4]`, 4 bytes at 4; shares its bytes. */
+  bytes: Uint8Array;
+  /** `struct (anonymous)`, 4 bytes at 8. */
+  inner: anonymous_inner;
+  /** `union (anonymous)[2]`, 8 bytes at 12. */
+  choice: anonymous_choice[];
+}
+
+/** `struct (anonymous)`, 4 bytes. */
+export interface anonymous_inner {
+  /** `int`, 4 bytes at 0. */
+  named_inner: number;
+}
+
+/** `union (anonymous)`, 4 bytes. Its members share the same bytes; to set one is enough. */
+export interface anonymous_choice {
+  /** `int`, 4 bytes at 0; shares its bytes. */
+  a: number;
+  /** `float`, 4 bytes at 0; shares its bytes. */
+  b: number;
+}
+
+/** `struct (anonymous)`, 8 bytes. */
+export interface nameless_value {
+  /** `int`, 4 bytes at 0. */
+  x: number;
+  /** `struct (anonymous)`, 4 bytes at 4. */
+  deep: nameless_value_deep;
+}
+
+/** `struct (anonymous)`, 4 bytes. */
+export interface nameless_value_deep {
+  /** `int`, 4 bytes at 0. */
+  y: number;
+}
+
+/** `pair`, 16 bytes. */
+export interface pair {
+  /** `struct pair`, 8 bytes at 0. */
+  pair: pair_2;
+  /** `char[8]`, 8 bytes at 8. */
+  text: string;
+}
+
+/** `struct pair`, 8 bytes. */
+export interface pair_2 {
+  /** `int`, 4 bytes at 0. */
+  x: number;
+  /** `int`, 4 bytes at 4. */
+  y: number;
+}
+
+/** `struct pointers`, 40 bytes. */
+export interface pointers {
+  /** `void *`, 8 bytes at 0. */
+  any: bigint;
+  /** `struct pointers *`, 8 bytes at 8. */
+  self: bigint;
+  /** `struct undefined *`, 8 bytes at 16. */
+  opaque: bigint;
+  /** `int (*)(int)`, 8 bytes at 24. */
+  call: bigint;
+  /** `const char *`, 8 bytes at 32. */
+  text: bigint;
+}
+
+/** `struct numbers`, 112 bytes. */
+export interface numbers {
+  /** `__u8`, 1 byte at 0. */
+  u8: number;
+  /** `__s8`, 1 byte at 1. */
+  s8: number;
+  /** `char`, 1 byte at 2. */
+  c: number;
+  /** `__s64`, 8 bytes at 8. */
+  s64: bigint;
+  /** `__be64`, 8 bytes at 16; in the other byte order in C, in the host's here. */
+  be64: bigint;
+  /** `unsigned __int128`, 16 bytes at 32. */
+  u128: bigint;
+  /** `double`, 8 bytes at 48. */
+  d: number;
+  /** `__u8[6]`, 6 bytes at 56. */
+  raw: Uint8Array;
+  /** `__be32[4]`, 16 bytes at 64. */
+  addresses: number[];
+  /** `int[2][3]`, 24 bytes at 80. */
+  matrix: number[][];
+  /** `char[2][4]`, 8 bytes at 104. */
+  lines: string[];
+}
+
+/** What the object has, by its C names. */
+export interface TrapsObject extends ObjectShape {
+  readonly programs: {
+    readonly trap: ProgramOf<"xdp">;
+  };
+  readonly maps: {
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly bools: HashMap<number, bools>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly enums: HashMap<number, enums>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly empties: HashMap<number, empty>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly trailing_bits: HashMap<number, trailing>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly packed: HashMap<number, packed>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly anonymous: HashMap<number, anonymous>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly nameless: HashMap<number, nameless_value>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly pairs: HashMap<number, pair>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly pointers: HashMap<number, pointers>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly numbers: HashMap<number, numbers>;
+  };
+  readonly sections: Record<never, never>;
+}
+
+/** traps.bpf.o, opened: programs are chosen, maps sized and constants set here, then `load()`. */
+export type OpenedTraps = OpenedObject<TrapsObject, Traps>;
+
+/** traps.bpf.o in the kernel. Closing it closes its links, streams and maps. */
+export class Traps extends LoadedObject<TrapsObject> {
+  /** Parses the object; nothing of it is in the kernel yet. */
+  static open(options: OpenOptions = {}): OpenedTraps {
+    return openSkeleton(Traps, options, {
+      file: "traps.bpf.o",
+      name: "traps",
+      url: new URL("./traps.bpf.o", import.meta.url),
+      fingerprint: "ad92c3d07ec5a21fdd3e3d952a277221",
+    });
+  }
+
+  /** Opens and loads. */
+  static async load(options: OpenOptions = {}): Promise<Traps> {
+    return Traps.open(options).load();
+  }
+}
