@@ -57,8 +57,8 @@ export class Workshop {
   /** Compiles C for this machine and returns a function that runs it. */
   compileNative(name: string, source: string): (...args: string[]) => Buffer {
     const program = this.path(name);
-    // clang, as it laid out the BPF side: gcc has no _Float or attribute spelled otherwise in these tests, but one oracle is enough.
-    run(newestClang(), ["-O1", "-w", "-o", program, this.write(`${name}.c`, source)]);
+    // The same compiler as for BPF, and char signed as it is there, so that layout is all that is compared.
+    run(newestClang(), ["-O1", "-w", "-fsigned-char", "-o", program, this.write(`${name}.c`, source)]);
     return (...args) => run(program, args);
   }
 }
