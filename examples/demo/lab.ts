@@ -58,7 +58,12 @@ export class Lab implements AsyncDisposable {
   /** Starts the HTTP server, and returns when it listens. */
   async serve(): Promise<void> {
     const child = this.#spawn(this.server, SERVER_SCRIPT);
-    await once(child.stdout as NodeJS.ReadableStream, "data");
+    const ended = once(child, "close").then(() => {
+      throw new Error("the HTTP server ended before it listened");
+    });
+    // After this race nobody waits for the end any more, and it will come.
+    ended.catch(() => undefined);
+    await Promise.race([once(child.stdout as NodeJS.ReadableStream, "data"), ended]);
   }
 
   /** An HTTP exchange, a connection that is refused, and one that nftables drops. Returns what the client had to say, by line. */
@@ -136,11 +141,10 @@ export class Lab implements AsyncDisposable {
 
   /** A Node process in a namespace, and in the lab's cgroup from its first instruction on. */
   #spawn(namespace: string, script: string): ChildProcess {
+    // The cgroup first: ip-netns(8) mounts a /sys of its own, in which cgroups are not to be found.
     const enter = 'echo $$ > "$0"/cgroup.procs && exec "$@"';
-    const node = [process.execPath, "--input-type=module", "--eval", script];
-    const child = spawn("ip", ["netns", "exec", namespace, "sh", "-c", enter, this.cgroup, ...node], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
+    const node = ["ip", "netns", "exec", namespace, process.execPath, "--input-type=module", "--eval", script];
+    const child = spawn("sh", ["-c", enter, this.cgroup, ...node], { stdio: ["ignore", "pipe", "inherit"] });
     this.#children.push(child);
     return child;
   }

@@ -1,0 +1,57 @@
+/**
+ * `npm run demo`: runs the demo on this kernel as root, and in a virtual machine without root or with --vm.
+ *
+ *   npm run demo [-- --vm] [-- --kernel 5.10|6.1|6.12|newest]
+ */
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const demo = fileURLToPath(new URL("../build/examples/demo/main.js", import.meta.url));
+
+/** @param {string} command @param {string[]} args */
+function run(command, args, env = process.env) {
+  const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: "inherit", env });
+  if (error !== undefined) throw error;
+  return status ?? (signal === null ? 1 : 130);
+}
+
+function options() {
+  try {
+    return parseArgs({ options: { vm: { type: "boolean", default: false }, kernel: { type: "string" } } }).values;
+  } catch (error) {
+    console.error(
+      `demo: ${/** @type {Error} */ (error).message}\nusage: npm run demo [-- --vm] [-- --kernel 5.10|6.1|6.12|newest]`,
+    );
+    process.exit(2);
+  }
+}
+
+const { vm, kernel = "6.1" } = options();
+const mayLoad = process.geteuid?.() === 0;
+if (!vm && mayLoad) {
+  process.exitCode = run(process.execPath, ["--enable-source-maps", demo]);
+} else {
+  if (!mayLoad)
+    console.log(
+      "demo: loading BPF programs needs root, and this is none: running in a virtual machine, which needs none",
+    );
+  // The virtual machine and its kernel are part of what the tests need.
+  const prepared = run("scripts/setup", ["test"], { ...process.env, EBPF_TEST_KERNELS: kernel });
+  if (prepared === 0)
+    console.log(
+      `demo: booting a virtual machine with kernel ${kernel}; under software emulation that takes some seconds`,
+    );
+  process.exitCode =
+    prepared ||
+    run(process.execPath, [
+      "scripts/vm/main.mjs",
+      "--kernel",
+      kernel,
+      "--",
+      process.execPath,
+      "--enable-source-maps",
+      demo,
+    ]);
+}
