@@ -4,9 +4,15 @@
  * for one protocol family and hook number. It is not called where no hook is registered.
  *
  * Two variants of the same probe, in separate programs:
- *   nf_hook_exit_fexit + nf_hook_entry_fentry       BPF trampolines (5.5 on x86-64, 6.0 on arm64): cheaper, none missed
- *   nf_hook_exit_kretprobe + nf_hook_entry_kprobe   everywhere else
+ *   nf_hook_exit_fexit + nf_hook_entry_fentry       BPF trampolines (5.5 on x86-64, 6.0 on arm64): cheaper
+ *   nf_hook_exit_kretprobe + nf_hook_entry_kprobe   everywhere else, and better under load on preemptible kernels
  * Attach the exit before the entry, so that every call which was entered is also seen to return.
+ *
+ * Why better: the kernel does not run a program on a CPU where it is running already. A kprobe's program cannot be preempted,
+ * so that only happens when a softirq interrupts it. A trampoline's can since 5.12, and then the calls of whoever runs
+ * instead go unseen, for a whole time slice. (Turning preemption off inside the program does not help: it is
+ * preempted when it turns it on again.) `missed` has what a program can know of that; the kernel counts all of it
+ * in recursion_misses (bpf_prog_info, since 5.12).
  *
  * Everything is read on entry, because after a drop the packet is gone, and waits in `calls` until the return brings
  * the verdict. What identifies the call between the two is where it is on its stack:
@@ -77,35 +83,50 @@ const volatile bool only_drops = false;
 
 EBPF_RINGBUF(verdicts, struct nf_verdict, 1024 * 1024);
 
+struct call {
+	struct nf_verdict verdict;
+	/* Never followed, only compared: the packet may be gone. */
+	__u64 skb;
+};
+
 /* Calls under way, by where they are on their stack. Bounded by the tasks that can be in the middle of one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64);
-	__type(value, struct nf_verdict);
+	__type(value, struct call);
 } calls SEC(".maps");
 
 /* Verdicts that matched the filters and were never reported, other than by a full ring. */
 struct {
 	/* Entries which `calls` had no room for. */
 	__u64 not_stored;
-	/* Entries whose return was never seen: a kretprobe that the kernel skipped. Counted when the stack is used again. */
+	/* Entries whose return was not seen. Known when the same place of the stack is used again. */
 	__u64 no_return;
+	/*
+	 * Returns whose entry was not seen, or not stored. Known where no filter needs the packet (only_port, only_protocol,
+	 * only_cgroup), and for the kprobe variant where only_tgid is the only filter. May count calls that were under way
+	 * when the programs were attached.
+	 */
+	__u64 no_entry;
 } missed;
+
+/* Set by the first entry: returns before that have none. */
+bool entered;
 
 static __always_inline bool port_matches(const struct packet_tuple *tuple)
 {
 	return bpf_ntohs(tuple->sport) == only_port || bpf_ntohs(tuple->dport) == only_port;
 }
 
-static __always_inline void store(__u64 frame, const struct nf_verdict *verdict)
+static __always_inline void store(__u64 frame, const struct call *call)
 {
 	/* int: the map's own function is called directly, and what it returns is not sign-extended to 64 bits. */
-	int error = bpf_map_update_elem(&calls, &frame, verdict, BPF_NOEXIST);
+	int error = bpf_map_update_elem(&calls, &frame, call, BPF_NOEXIST);
 
 	if (error == -17 /* EEXIST */) {
 		__sync_fetch_and_add(&missed.no_return, 1);
-		error = bpf_map_update_elem(&calls, &frame, verdict, BPF_ANY);
+		error = bpf_map_update_elem(&calls, &frame, call, BPF_ANY);
 	}
 	if (error)
 		__sync_fetch_and_add(&missed.not_stored, 1);
@@ -113,29 +134,32 @@ static __always_inline void store(__u64 frame, const struct nf_verdict *verdict)
 
 static __always_inline void on_entry(__u64 frame, struct sk_buff *skb, struct nf_hook_state *state, __u32 flags)
 {
-	struct nf_verdict verdict = {};
+	struct call call = {.skb = (__u64)skb};
+	struct nf_verdict *verdict = &call.verdict;
 	struct cgroup *cgroup = NULL;
 	struct net_device *device;
 	struct sock *sk;
 	__u64 task = bpf_get_current_pid_tgid();
 
+	if (!entered)
+		entered = true;
 	/* The cheap tests first: most packets of a busy machine end here when a filter is set. */
-	verdict.tgid = task >> 32;
-	if (only_tgid && verdict.tgid != only_tgid)
+	verdict->tgid = task >> 32;
+	if (only_tgid && verdict->tgid != only_tgid)
 		return;
-	verdict.netns = BPF_CORE_READ(state, net, ns.inum);
-	if (only_netns && verdict.netns != only_netns)
+	verdict->netns = BPF_CORE_READ(state, net, ns.inum);
+	if (only_netns && verdict->netns != only_netns)
 		return;
-	verdict.pf = BPF_CORE_READ(state, pf);
-	if (only_pf && verdict.pf != only_pf)
+	verdict->pf = BPF_CORE_READ(state, pf);
+	if (only_pf && verdict->pf != only_pf)
 		return;
-	verdict.hook = BPF_CORE_READ_BITFIELD_PROBED(state, hook);
-	if (only_hook >= 0 && verdict.hook != only_hook)
+	verdict->hook = BPF_CORE_READ_BITFIELD_PROBED(state, hook);
+	if (only_hook >= 0 && verdict->hook != only_hook)
 		return;
-	verdict.flags = packet_read(skb, &verdict.tuple) | flags;
-	if (only_protocol && verdict.tuple.protocol != only_protocol)
+	verdict->flags = packet_read(skb, &verdict->tuple) | flags;
+	if (only_protocol && verdict->tuple.protocol != only_protocol)
 		return;
-	if (only_port && !port_matches(&verdict.tuple))
+	if (only_port && !port_matches(&verdict->tuple))
 		return;
 	sk = BPF_CORE_READ(skb, sk);
 	if (sk && is_full_socket(sk))
@@ -143,35 +167,60 @@ static __always_inline void on_entry(__u64 frame, struct sk_buff *skb, struct nf
 	if (only_cgroup && !cgroup_within(cgroup, only_cgroup))
 		return;
 
-	verdict.time_ns = bpf_ktime_get_ns();
-	verdict.cgroup_id = cgroup_id(cgroup);
-	verdict.pid = task;
-	verdict.cpu = bpf_get_smp_processor_id();
-	verdict.length = BPF_CORE_READ(skb, len);
-	verdict.mark = BPF_CORE_READ(skb, mark);
-	verdict.ethertype = BPF_CORE_READ(skb, protocol);
+	verdict->time_ns = bpf_ktime_get_ns();
+	verdict->cgroup_id = cgroup_id(cgroup);
+	verdict->pid = task;
+	verdict->cpu = bpf_get_smp_processor_id();
+	verdict->length = BPF_CORE_READ(skb, len);
+	verdict->mark = BPF_CORE_READ(skb, mark);
+	verdict->ethertype = BPF_CORE_READ(skb, protocol);
 	device = BPF_CORE_READ(state, in);
 	if (device) {
-		verdict.ifindex_in = BPF_CORE_READ(device, ifindex);
-		BPF_CORE_READ_STR_INTO(&verdict.dev_in, device, name);
+		verdict->ifindex_in = BPF_CORE_READ(device, ifindex);
+		BPF_CORE_READ_STR_INTO(&verdict->dev_in, device, name);
 	}
 	device = BPF_CORE_READ(state, out);
 	if (device) {
-		verdict.ifindex_out = BPF_CORE_READ(device, ifindex);
-		BPF_CORE_READ_STR_INTO(&verdict.dev_out, device, name);
+		verdict->ifindex_out = BPF_CORE_READ(device, ifindex);
+		BPF_CORE_READ_STR_INTO(&verdict->dev_out, device, name);
 	}
-	bpf_get_current_comm(verdict.comm, sizeof(verdict.comm));
-	store(frame, &verdict);
+	bpf_get_current_comm(verdict->comm, sizeof(verdict->comm));
+	store(frame, &call);
 }
 
-static __always_inline void on_exit(__u64 frame, __s32 retval)
+/* Whether an entry of this call would have been stored, as far as the return can tell. `state` is NULL with kprobes. */
+static __always_inline bool entry_expected(struct nf_hook_state *state)
+{
+	if (!entered || only_port || only_protocol || only_cgroup)
+		return false;
+	if (only_tgid && bpf_get_current_pid_tgid() >> 32 != only_tgid)
+		return false;
+	if (!state)
+		return !only_netns && !only_pf && only_hook < 0;
+	if (only_netns && BPF_CORE_READ(state, net, ns.inum) != only_netns)
+		return false;
+	if (only_pf && BPF_CORE_READ(state, pf) != only_pf)
+		return false;
+	return only_hook < 0 || BPF_CORE_READ_BITFIELD_PROBED(state, hook) == only_hook;
+}
+
+static __always_inline void on_exit(__u64 frame, struct sk_buff *skb, struct nf_hook_state *state, __s32 retval)
 {
 	/* Nobody else has this entry: its call is the one that just returned. */
-	struct nf_verdict *verdict = bpf_map_lookup_elem(&calls, &frame);
+	struct call *call = bpf_map_lookup_elem(&calls, &frame);
+	struct nf_verdict *verdict;
 
-	if (!verdict)
-		return; /* filtered, or entered before the programs were attached */
-	if (!only_drops || retval < 0) {
+	if (!call) {
+		if (entry_expected(state))
+			__sync_fetch_and_add(&missed.no_entry, 1);
+		return;
+	}
+	verdict = &call->verdict;
+	if (skb && call->skb != (__u64)skb) {
+		/* An earlier call, whose return was not seen, and this one's entry was not either. */
+		__sync_fetch_and_add(&missed.no_return, 1);
+		__sync_fetch_and_add(&missed.no_entry, 1);
+	} else if (!only_drops || retval < 0) {
 		verdict->retval = retval;
 		verdict->duration_ns = bpf_ktime_get_ns() - verdict->time_ns;
 		verdicts_output(verdict, sizeof(*verdict));
@@ -191,7 +240,7 @@ SEC("fexit/nf_hook_slow")
 int BPF_PROG(nf_hook_exit_fexit, struct sk_buff *skb, struct nf_hook_state *state, void *entries, unsigned int s,
 	     int retval)
 {
-	on_exit((__u64)state, retval);
+	on_exit((__u64)state, skb, state, retval);
 	return 0;
 }
 
@@ -220,7 +269,7 @@ int BPF_KPROBE(nf_hook_entry_kprobe, struct sk_buff *skb, struct nf_hook_state *
 SEC("kretprobe/nf_hook_slow")
 int BPF_KRETPROBE(nf_hook_exit_kretprobe, int retval)
 {
-	on_exit(stack_frame(PT_REGS_SP(ctx)), retval);
+	on_exit(stack_frame(PT_REGS_SP(ctx)), NULL, NULL, retval);
 	return 0;
 }
 
