@@ -21,6 +21,11 @@ interface FlowRow {
   readonly kind: string;
 }
 
+/** `10.77.0.2:8080`; without a port where the protocol has none. */
+function endpoint(address = "", port?: number): string {
+  return port === undefined ? address : `${address}:${port}`;
+}
+
 const VERDICT_COLOURS = { accept: "green", drop: "red", stolen: "yellow" } as const;
 
 const VERDICT_COLUMNS: readonly Column<VerdictRow>[] = [
@@ -29,8 +34,8 @@ const VERDICT_COLUMNS: readonly Column<VerdictRow>[] = [
   { title: "hook", text: ({ first }) => `${first.family} ${first.hook}` },
   { title: "device", text: ({ first }) => first.deviceIn ?? first.deviceOut ?? "" },
   { title: "protocol", text: ({ first }) => first.protocol ?? "" },
-  { title: "source", text: ({ first }) => `${first.source}:${first.sourcePort}` },
-  { title: "destination", text: ({ first }) => `${first.destination}:${first.destinationPort}` },
+  { title: "source", text: ({ first }) => endpoint(first.source, first.sourcePort) },
+  { title: "destination", text: ({ first }) => endpoint(first.destination, first.destinationPort) },
   { title: "packets", text: ({ packets }) => String(packets), right: true },
   { title: "bytes", text: ({ bytes }) => bytes.toLocaleString("en"), right: true },
   { title: "while running", text: ({ first }) => (first.pid === 0 ? "(idle)" : `${first.comm} ${first.pid}`) },

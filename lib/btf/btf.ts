@@ -27,6 +27,7 @@ const MAX_DEPTH = 64;
  *
  * @example
  * ```ts
+ * import { kernelBtf } from "ebpf";
  * const btf = kernelBtf();
  * const task = btf.find("task_struct", "struct");
  * if (task !== undefined) console.log(btf.describe(task), btf.size(task));

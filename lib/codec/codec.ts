@@ -66,6 +66,8 @@ const caches = new WeakMap<Btf, Map<string, Codec>>();
  *
  * @example
  * ```ts
+ * import { compileCodec, fileBtf, Memory } from "ebpf";
+ * const btf = fileBtf("flows.bpf.o");
  * const codec = compileCodec(btf, btf.get("flow_key", "struct"), { label: "flows key" });
  * const memory = Memory.allocate(codec.size);
  * codec.encode(memory, 0, { saddr: 0x0a000001, dport: 443 });

@@ -8,8 +8,10 @@ import { BpfError } from "../errors.js";
  *
  * @example
  * ```ts
+ * import { bytesCodec, Memory } from "ebpf";
+ * const codec = bytesCodec(16);
  * const memory = new Memory(new ArrayBuffer(codec.size));
- * codec.encode(memory, 0, { pid: 1 });
+ * codec.encode(memory, 0, new Uint8Array(16));
  * ```
  */
 export class Memory {

@@ -49,8 +49,13 @@ interface Made {
  *
  * @example
  * ```ts
- * const reader = compileReader<{ pid: number }>(btf, typeId)(memory);
- * for (let offset = 0; offset < end; offset += stride) sum += reader.at(offset).pid;
+ * import { compileReader, kernelBtf, Memory } from "ebpf";
+ * const btf = kernelBtf();
+ * const size = btf.size(btf.get("iphdr"));
+ * const headers = Memory.allocate(100 * size);
+ * const reader = compileReader<{ ttl: number }>(btf, btf.get("iphdr"))(headers);
+ * let sum = 0;
+ * for (let i = 0; i < 100; i++) sum += reader.at(i * size).ttl;
  * ```
  */
 export function compileReader<T = unknown>(btf: Btf, typeId: number, options: CodecOptions = {}): ReaderFactory<T> {
