@@ -1,10 +1,11 @@
-import type { Codec } from "../codec/codec.js";
-import { Memory } from "../codec/memory.js";
+import { unlinkSync } from "node:fs";
 import { BpfError, closedError } from "../errors.js";
+import { ENOTSUPP } from "../kernel/abi.js";
 import { errno } from "../kernel/errno.js";
-import { attempt, explain } from "../kernel/explain.js";
+import { attempt, explain, type Meaning } from "../kernel/explain.js";
 import type { NativeMap } from "../native.js";
 import { checkString } from "../options.js";
+import { type MapInfo, mapInfo } from "./map_info.js";
 
 /** What the object, or the kernel, says a map is. */
 export interface MapShape {
@@ -17,6 +18,8 @@ export interface MapShape {
   readonly valueSize: number;
   readonly maxEntries: number;
 }
+
+export type Meanings = Readonly<Record<number, Meaning>>;
 
 /** A map in the kernel, with a descriptor of its own. What can be done with it is in the class for its type. */
 export abstract class BpfMap implements Disposable {
@@ -31,7 +34,7 @@ export abstract class BpfMap implements Disposable {
   readonly #native: NativeMap;
   #closed = false;
 
-  /** Maps come from an object, a pin or `createMap`. @internal */
+  /** Maps come from an object, a pin, an id or `createMap`. @internal */
   constructor(native: NativeMap, shape: MapShape) {
     this.#native = native;
     this.name = shape.name;
@@ -51,12 +54,59 @@ export abstract class BpfMap implements Disposable {
   }
 
   /**
-   * Pins the map in a bpf file system: it then outlives this process.
+   * What the kernel says of the map now: its id, memory, flags and more.
+   * @example
+   * ```ts
+   * import { openMap } from "ebpf";
+   * using flows = openMap("/sys/fs/bpf/flows");
+   * const { id, memory, frozen } = flows.info();
+   * console.log(`map ${id} takes ${memory} bytes${frozen ? ", frozen" : ""}`);
+   * ```
+   */
+  info(): MapInfo {
+    const { native } = this;
+    return mapInfo(
+      attempt({ doing: `read what the kernel says of map ${this.name}` }, () => native.info()),
+      this.type,
+      native.fd,
+    );
+  }
+
+  /**
+   * From now on nobody in user space, root included, changes the map; programs still do unless it was declared BPF_F_RDONLY_PROG.
+   * There is no way back. Minimum kernel 5.2.
+   * @throws BpfError BUSY while it is mapped writable or being written, PERMISSION_DENIED
+   */
+  freeze(): void {
+    attempt({ doing: `freeze map ${this.name}`, meanings: FREEZE }, () => this.native.freeze());
+  }
+
+  /**
+   * Pins the map in a bpf file system: it then outlives this process. Minimum kernel 4.4.
    * @throws BpfError EXISTS, NOT_FOUND, PERMISSION_DENIED
    */
   pin(path: string): void {
     checkString("pin", "path", path);
-    attempt({ doing: `pin map ${this.name} at ${path}` }, () => this.native.pin(path));
+    attempt({ doing: `pin map ${this.name} at ${path}`, meanings: PIN }, () => this.native.pin(path));
+  }
+
+  /**
+   * Removes a pin. The map goes when nothing else holds it: a handle, a program, another pin.
+   * @throws BpfError NOT_FOUND, PERMISSION_DENIED
+   */
+  unpin(path: string): void {
+    checkString("unpin", "path", path);
+    try {
+      unlinkSync(path);
+    } catch (cause) {
+      const { code, errno: number } = cause as NodeJS.ErrnoException;
+      throw new BpfError({
+        code: code === "ENOENT" ? "NOT_FOUND" : code === "EPERM" || code === "EACCES" ? "PERMISSION_DENIED" : "SYSTEM",
+        message: `cannot unpin map ${this.name} from ${path}: ${(cause as Error).message}`,
+        errno: number === undefined ? undefined : Math.abs(number),
+        cause,
+      });
+    }
   }
 
   /** Frees this handle's descriptor. The kernel keeps the map while a program, a pin or another handle holds it. */
@@ -76,8 +126,13 @@ export abstract class BpfMap implements Disposable {
     return this.#native;
   }
 
+  /** What errnos mean for this type of map. @internal */
+  protected get meanings(): Meanings {
+    return {};
+  }
+
   /** The error for what a hot native call returned. @internal */
-  protected failure(operation: string, negativeErrno: number): Error {
+  protected failure(operation: string, negativeErrno: number, meanings: Meanings = {}): Error {
     const failed = Object.assign(new Error(`${operation} failed`), { errno: -negativeErrno, operation: `bpf(${operation})`, log: [] });
     return explain(failed, {
       doing: `${operation} in map ${this.name}`,
@@ -86,47 +141,28 @@ export abstract class BpfMap implements Disposable {
         [errno.ENOENT]: { code: "NOT_FOUND", text: "there is no such entry" },
         [errno.EEXIST]: { code: "EXISTS", text: "the entry exists already" },
         [errno.EPERM]: { code: "PERMISSION_DENIED", text: "the map is frozen, read-only, or not this user's" },
+        ...this.meanings,
+        ...meanings,
       },
     });
   }
 }
 
-/** How a map's values pass through memory: one value, or one for each possible CPU. */
-export interface ValueLayout<V> {
-  /** Bytes of one entry's value as bpf(2) copies it. */
-  readonly bytes: number;
-  decode(memory: Memory, offset: number): V;
-  encode(memory: Memory, offset: number, value: V): void;
-}
+/**
+ * A map whose type has no operations of its own: it can be pinned, and its descriptor given to others.
+ */
+export class OpaqueMap extends BpfMap {}
 
-export function oneValue<V>(codec: Codec<V>): ValueLayout<V> {
-  const { size } = codec;
-  return {
-    bytes: size,
-    decode: (memory, offset) => codec.decode(memory, offset, size),
-    encode: (memory, offset, value) => codec.encode(memory, offset, value),
-  };
-}
+const FREEZE: Meanings = {
+  [errno.EBUSY]: { code: "BUSY", text: "it is frozen already, mapped writable, or being written to" },
+  [errno.EPERM]: { code: "PERMISSION_DENIED", text: "this handle may not write to it, or this user may not freeze it" },
+  // Values with a timer, a task's work or a list are the kernel's to change (kernel/bpf/syscall.c: map_freeze).
+  [ENOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: "a map of this type, or with timers, lists or kernel pointers in its values, cannot be frozen" },
+};
 
-/** One value per possible CPU, each rounded up to 8 bytes (kernel/bpf/syscall.c: bpf_map_value_size). */
-export function valuePerCpu<V>(codec: Codec<V>, cpus: number, label: string): ValueLayout<V[]> {
-  const stride = (codec.size + 7) & ~7;
-  return {
-    bytes: stride * cpus,
-    decode: (memory, offset) => {
-      const values: V[] = [];
-      for (let cpu = 0; cpu < cpus; cpu++) values.push(codec.decode(memory, offset + cpu * stride, codec.size));
-      return values;
-    },
-    encode: (memory, offset, values) => {
-      if (!Array.isArray(values) || values.length !== cpus) {
-        throw new BpfError({ code: "VALUE_INVALID", message: `${label}: expected an array of ${cpus} values, one per possible CPU` });
-      }
-      for (let cpu = 0; cpu < cpus; cpu++) {
-        const at = offset + cpu * stride;
-        memory.bytes.fill(0, at + codec.size, at + stride);
-        codec.encode(memory, at, values[cpu] as V);
-      }
-    },
-  };
-}
+const PIN: Meanings = {
+  [errno.EPERM]: { code: "PERMISSION_DENIED", text: "the path is not in a bpf file system (mount -t bpf bpf /sys/fs/bpf), or this user may not write there" },
+  [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "the path is not in a bpf file system (mount -t bpf bpf /sys/fs/bpf)" },
+  [errno.EEXIST]: { code: "EXISTS", text: "something is pinned there already" },
+  [errno.ENOENT]: { code: "NOT_FOUND", text: "there is no such folder" },
+};

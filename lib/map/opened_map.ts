@@ -1,6 +1,10 @@
 import { BpfError } from "../errors.js";
+import { errno } from "../kernel/errno.js";
+import { attempt } from "../kernel/explain.js";
 import type { NativeAddon, NativeMapDefinition } from "../native.js";
 import { invalid, shown } from "../options.js";
+import { BpfMap } from "./bpf_map.js";
+import { flagNames, type MapCreateFlag } from "./map_info.js";
 
 export function mapTypeName(addon: NativeAddon, type: number): string {
   return addon.mapTypeName(type) ?? `type ${type}`;
@@ -69,5 +73,66 @@ export class OpenedMap {
   set pinPath(value: string | undefined) {
     if (value !== undefined && (typeof value !== "string" || value === "")) throw invalid(`${this.name}.pinPath must be a path, got ${shown(value)}`);
     this.#native().pinPath = value;
+  }
+
+  /** Flags of its creation: BPF_F_* in lower case. */
+  get flags(): readonly MapCreateFlag[] {
+    return flagNames(this.#native().flags);
+  }
+
+  /** Memory node that `load()` allocates the map on; used with the flag `numa_node`. */
+  get numaNode(): number {
+    return this.#native().numaNode;
+  }
+
+  set numaNode(value: number) {
+    if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff) throw invalid(`${this.name}.numaNode must be a whole number from 0, got ${shown(value)}`);
+    this.#native().numaNode = value;
+  }
+
+  /**
+   * `load()` uses a map that there is in place of making one: from `openMap`, `createMap` or another object. Type, sizes, maxEntries and flags
+   * must be the same. The map may be closed after `load()`.
+   * @throws BpfError INVALID_ARGUMENT, CLOSED
+   * @example
+   * ```ts
+   * import { BpfObject, openMap } from "ebpf";
+   * using flows = openMap("/sys/fs/bpf/flows");
+   * const opened = BpfObject.open("flows.bpf.o");
+   * opened.map("flows").reuse(flows);
+   * using object = await opened.load();
+   * ```
+   */
+  reuse(map: BpfMap): void {
+    const native = this.#native();
+    if (!(map instanceof BpfMap)) throw invalid(`${this.name}.reuse: expected a map, got ${shown(map)}`);
+    const differences = [
+      map.type === this.type ? "" : `its type is ${map.type}, not ${this.type}`,
+      map.keySize === native.keySize ? "" : `its keys are of ${map.keySize} bytes, not ${native.keySize}`,
+      map.valueSize === native.valueSize ? "" : `its values are of ${map.valueSize} bytes, not ${native.valueSize}`,
+    ].filter((difference) => difference !== "");
+    if (differences.length > 0) throw invalid(`${this.name}.reuse: map ${map.name} cannot take its place: ${differences.join(", ")}`);
+    const { fd } = map;
+    attempt({ doing: `reuse map ${map.name} as ${this.name}`, meanings: { [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "it is not like the map that the object declares" } } }, () =>
+      native.reuse(fd),
+    );
+  }
+
+  /**
+   * What the inner maps of a map of maps are like, for one that is declared without `__array(values, ...)`. Only an example: it is not
+   * put into the map, and may be closed after `load()`.
+   * @throws BpfError INVALID_ARGUMENT
+   */
+  setInnerMap(map: BpfMap): void {
+    const native = this.#native();
+    if (!(map instanceof BpfMap)) throw invalid(`${this.name}.setInnerMap: expected a map, got ${shown(map)}`);
+    const { fd } = map;
+    attempt(
+      {
+        doing: `set what the inner maps of ${this.name} are like`,
+        meanings: { [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "it is no map of maps, or declares its inner map itself" } },
+      },
+      () => native.setInnerMap(fd),
+    );
   }
 }
