@@ -4,8 +4,11 @@
  * Nothing else in the library touches the addon. The addon trusts its input: whatever is passed here was checked before.
  * Every native call that fails throws a {@link NativeFailure}; `errors.ts` turns that into a `BpfError` with an explanation.
  */
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { BpfError } from "./errors.js";
 
 /** What the addon throws: libbpf's error and whatever libbpf printed on this thread while the operation ran. */
 export interface NativeFailure extends Error {
@@ -120,7 +123,13 @@ export interface NativeAddon {
   taskFdQuery(
     pid: number,
     fd: number,
-  ): { readonly programId: number; readonly kind: number; readonly name: string; readonly offset: bigint; readonly address: bigint };
+  ): {
+    readonly programId: number;
+    readonly kind: number;
+    readonly name: string;
+    readonly offset: bigint;
+    readonly address: bigint;
+  };
   /** BPF_PROG_TEST_RUN. */
   testRun(programFd: number, options: NativeTestRunOptions): NativeTestRunResult;
   /** btf_dump: every type of a BTF file (raw, or an ELF object's) as C declarations. */
@@ -419,7 +428,7 @@ export interface NativeTestRunResult {
 }
 
 export interface NativeRingReaderOptions {
-  /** Descriptor of the BPF_MAP_TYPE_RINGBUF; the reader's libbpf ring_buffer keeps its own mapping, so the map may be closed. */
+  /** Descriptor of the BPF_MAP_TYPE_RINGBUF, or with `perf` of the BPF_MAP_TYPE_PERF_EVENT_ARRAY; the reader's libbpf ring_buffer keeps its own mapping, so the map may be closed. */
   readonly mapFd: number;
   /** Where records are copied, each at an offset that is a multiple of 8. Made by lib/, never shown to users. */
   readonly slab: ArrayBuffer;
@@ -428,14 +437,28 @@ export interface NativeRingReaderOptions {
   /**
    * Called at most once per turn of the event loop, never with count 0, in its own callback scope (microtasks run after it).
    * stride > 0: `count` records of `size` bytes each, at 0, stride, 2*stride, ...; stride 0: see `index`.
+   * `cpu`: the one whose perf buffer they come from; -1 for a ring.
    */
-  readonly onBatch: (count: number, stride: number, size: number) => void;
+  readonly onBatch: (count: number, stride: number, size: number, cpu: number) => void;
   /** The next record is larger than the slab and is held back; call `setBuffers` with at least `bytes`, then it comes. */
   readonly onOversize: (bytes: number) => void;
+  /** The kernel had no room for `count` records in the perf buffer of `cpu`. Rings never call it. */
+  readonly onLost: (count: number, cpu: number) => void;
+  /** Refuses (EBUSY, operation "bind") a map that another reader has open, in this process or another of its network namespace. */
+  readonly exclusive: boolean;
+  readonly perf?: NativePerfOptions;
+}
+
+export interface NativePerfOptions {
+  /** Pages of each CPU's buffer, a power of two. */
+  readonly pages: number;
+  /** Wakes at so many records, or, when `wakeupBytes` is not 0, at so many bytes. */
+  readonly wakeupEvents: number;
+  readonly wakeupBytes: number;
 }
 
 /**
- * Reads one ring with libbpf's ring_buffer, driven by uv_poll on the owning environment's loop.
+ * Reads one ring with libbpf's ring_buffer, or the perf buffers of all CPUs with its perf_buffer, driven by uv_poll on the owning environment's loop.
  * Stays alive (and, while started and ref'ed, keeps the loop alive) until `close()`.
  */
 export interface NativeRingReader {
@@ -453,10 +476,33 @@ export interface NativeRingReader {
 
 const require = createRequire(import.meta.url);
 
+/** Folder of the prebuilt addon for this platform; glibc and musl cannot load each other's. */
+function prebuild(): string {
+  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  const musl = report.header?.glibcVersionRuntime === undefined;
+  return `${process.platform}-${process.arch}${musl ? "-musl" : ""}`;
+}
+
+/** EBPF_ADDON names an addon to load in place of the package's own: one built with sanitizers, or with another libbpf. */
 function loadAddon(): NativeAddon {
+  const chosen = process.env["EBPF_ADDON"];
+  if (chosen !== undefined && chosen !== "") return require(resolve(chosen)) as NativeAddon;
   const bindings = require("bindings") as (options: object) => NativeAddon;
   const root = fileURLToPath(new URL("..", import.meta.url));
-  return bindings({ bindings: "ebpf", module_root: root });
+  const built = ["module_root", "build", "Release", "bindings"];
+  try {
+    const places = existsSync(join(root, "prebuilds"))
+      ? [built, ["module_root", "prebuilds", prebuild(), "bindings"]]
+      : [built];
+    return bindings({ bindings: "ebpf", module_root: root, try: places });
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new BpfError({
+      code: "TOOL_MISSING",
+      message: `the native addon cannot be loaded: it was not built, or not for this platform (npm run build:native in the package's folder builds it): ${message}`,
+      cause,
+    });
+  }
 }
 
 let addon: NativeAddon | undefined;

@@ -1,5 +1,12 @@
 export type { NetNamespaceRef } from "./netns.js";
-export { type MissedVerdicts, type NfVerdict, NfVerdicts, type NfVerdictsOptions, nfVerdicts } from "./nf_verdicts.js";
+export {
+  type MissedVerdicts,
+  type NfProbe,
+  type NfVerdict,
+  NfVerdicts,
+  type NfVerdictsOptions,
+  nfVerdicts,
+} from "./nf_verdicts.js";
 export {
   type TcpFlow,
   type TcpFlowEvent,

@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import type { LostRecords, StreamTotals } from "../events/loss.js";
 import type { StreamEvents } from "../events/record_stream.js";
 import type { RingBuffer } from "../events/ring_buffer.js";
+import { isPreemptible } from "../kernel/preemption.js";
 import { BpfObject } from "../object/bpf_object.js";
 import type { LoadedObject } from "../object/loaded_object.js";
 import type { VariantChoice } from "../object/variants.js";
@@ -73,7 +74,10 @@ export interface NfVerdictsOptions {
   readonly hook?: "prerouting" | "input" | "forward" | "output" | "postrouting" | undefined;
   /** Bytes of the ring, a power of two; by default 1 MiB. */
   readonly ringBytes?: number | undefined;
-  /** How to look: by default fexit where the kernel has it, else kprobe and kretprobe. */
+  /**
+   * How to look. By default fexit where the kernel has it, else kprobe and kretprobe; on a preemptible kernel the other way round,
+   * because there the kernel skips fexit programs now and then.
+   */
   readonly probe?: "fexit" | "kprobe" | undefined;
 }
 
@@ -96,6 +100,18 @@ const OPTIONS: Readonly<Record<keyof NfVerdictsOptions, OptionCheck>> = {
 /** The exit before the entry: then every call that is seen to begin is also seen to end. */
 const FEXIT = ["nf_hook_exit_fexit", "nf_hook_entry_fentry"];
 const KPROBE = ["nf_hook_exit_kretprobe", "nf_hook_entry_kprobe"];
+
+/** Which probe to try first, and why. */
+function preference(chosen: "fexit" | "kprobe" | undefined): { candidates: string[][]; why: string } {
+  if (chosen !== undefined) return { candidates: [chosen === "fexit" ? FEXIT : KPROBE], why: "it was asked for" };
+  if (isPreemptible()) {
+    return {
+      candidates: [KPROBE, FEXIT],
+      why: "this kernel is preemptible, and skips fexit programs while a task is preempted inside one: kprobes see every packet",
+    };
+  }
+  return { candidates: [FEXIT, KPROBE], why: "fexit costs least, and this kernel skips none" };
+}
 
 /** struct nf_verdict of bpf/nf_verdicts.bpf.c. */
 interface RawVerdict {
@@ -173,12 +189,20 @@ function fromRaw(raw: RawVerdict): NfVerdict {
   };
 }
 
-/** Calls that were seen to begin and then not reported, other than by a full ring. Both are 0 in ordinary use. */
+/** Calls of which only one end was seen, so that they are not reported. All are 0 in ordinary use. */
 export interface MissedVerdicts {
   /** No room to remember that the call had begun. */
   readonly notStored: number;
-  /** The return was never seen: a kretprobe that the kernel skipped. Never with fexit. */
+  /** The return was not seen: the kernel skipped a kretprobe, or an fexit on a preemptible kernel. */
   readonly noReturn: number;
+  /** The return was seen and not the beginning; those of `notStored` are among them. */
+  readonly noEntry: number;
+}
+
+/** How a watch looks at netfilter. */
+export interface NfProbe extends VariantChoice {
+  /** Why these were preferred. */
+  readonly why: string;
 }
 
 /** A running watch over netfilter's verdicts. Closing it detaches and unloads everything. */
@@ -186,15 +210,15 @@ export class NfVerdicts implements AsyncIterable<NfVerdict>, Disposable {
   /** The stream itself, for all that a ring buffer can. */
   readonly events: RingBuffer<NfVerdict>;
   /** How it looks: which programs are in use, and why others are not. */
-  readonly probe: VariantChoice;
+  readonly probe: NfProbe;
   readonly #object: LoadedObject;
 
   /** @internal */
-  constructor(object: LoadedObject) {
+  constructor(object: LoadedObject, why: string) {
     this.#object = object;
     this.events = object.ringBuffer("verdicts", { convert: fromRaw });
     object.attach();
-    this.probe = object.variants["nf_hook_slow"] as VariantChoice;
+    this.probe = { ...(object.variants["nf_hook_slow"] as VariantChoice), why };
   }
 
   on(event: "event", listener: (verdict: NfVerdict) => void): this;
@@ -210,8 +234,11 @@ export class NfVerdicts implements AsyncIterable<NfVerdict>, Disposable {
   }
 
   get missed(): MissedVerdicts {
-    const { not_stored, no_return } = this.#object.bss["missed"] as { not_stored: bigint; no_return: bigint };
-    return { notStored: Number(not_stored), noReturn: Number(no_return) };
+    const { not_stored, no_return, no_entry } = this.#object.bss["missed"] as Record<
+      "not_stored" | "no_return" | "no_entry",
+      bigint
+    >;
+    return { notStored: Number(not_stored), noReturn: Number(no_return), noEntry: Number(no_entry) };
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<NfVerdict, undefined> {
@@ -244,7 +271,7 @@ export class NfVerdicts implements AsyncIterable<NfVerdict>, Disposable {
  */
 export async function nfVerdicts(options: NfVerdictsOptions = {}): Promise<NfVerdicts> {
   checkOptions("nfVerdicts", options, OPTIONS);
-  const candidates = options.probe === "fexit" ? [FEXIT] : options.probe === "kprobe" ? [KPROBE] : [FEXIT, KPROBE];
+  const { candidates, why } = preference(options.probe);
   const unused = [FEXIT, KPROBE].filter((candidate) => !candidates.includes(candidate)).flat();
   const opened = BpfObject.open(fileURLToPath(new URL("../../bpf/nf_verdicts.bpf.o", import.meta.url)), {
     variants: { nf_hook_slow: candidates },
@@ -267,7 +294,7 @@ export async function nfVerdicts(options: NfVerdictsOptions = {}): Promise<NfVer
   }
   const object = await opened.load();
   try {
-    return new NfVerdicts(object);
+    return new NfVerdicts(object, why);
   } catch (error) {
     object.close();
     throw error;

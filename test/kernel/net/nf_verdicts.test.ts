@@ -1,6 +1,8 @@
 import { BpfError } from "ebpf";
 import { type NfVerdict, type NfVerdictsOptions, nfVerdicts } from "ebpf/net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { isPreemptible } from "../../../lib/kernel/preemption.js";
+import { TestCgroup } from "../support/cgroup.js";
 import { NetNamespace } from "../support/namespace.js";
 import { requires } from "../support/requires.js";
 import { until } from "../support/until.js";
@@ -53,7 +55,7 @@ requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfV
     await until(`${expected} verdicts (${seen.length} came)`, () => seen.length >= expected);
     await until("the ring to be empty", () => verdicts.totals.pending === 0);
     expect(verdicts.totals).toEqual({ produced: expected, delivered: expected, lost: 0, pending: 0 });
-    expect(verdicts.missed).toEqual({ notStored: 0, noReturn: 0 });
+    expect(verdicts.missed).toEqual({ notStored: 0, noReturn: 0, noEntry: 0 });
     return { seen, probe: verdicts.probe.chosen };
   }
 
@@ -146,10 +148,53 @@ requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfV
     expect(comparable(seen[0])).toEqual(comparable(seen[1]));
   });
 
-  test("by itself it takes fexit, and says so", async () => {
+  test("by itself it takes what misses nothing on this kernel, and says why", async () => {
     using verdicts = await nfVerdicts({ netns: namespace.path });
-    expect(verdicts.probe.chosen).toEqual(["nf_hook_exit_fexit", "nf_hook_entry_fentry"]);
     expect(verdicts.probe.rejected).toEqual([]);
+    if (isPreemptible()) {
+      expect(verdicts.probe.chosen).toEqual(["nf_hook_exit_kretprobe", "nf_hook_entry_kprobe"]);
+      expect(verdicts.probe.why).toContain("preemptible");
+    } else {
+      expect(verdicts.probe.chosen).toEqual(["nf_hook_exit_fexit", "nf_hook_entry_fentry"]);
+      expect(verdicts.probe.why).toContain("fexit costs least");
+    }
+  });
+
+  test("the sender's process and cgroup are filters too", async () => {
+    await using cgroup = new TestCgroup();
+    // nf_hook_slow runs for the output hook in the sender's own context, where the process and the socket's cgroup are its own.
+    namespace.nft("add chain inet t out { type filter hook output priority 0 ; }");
+    namespace.nft("add rule inet t out udp dport 9999 accept");
+    const script = `
+      import { createSocket } from "node:dgram";
+      const socket = createSocket("udp4");
+      await new Promise((resolve) => process.stdin.once("data", resolve));
+      for (let i = 0; i < 5; i++) await new Promise((resolve) => socket.send("x", 9999, "127.0.0.1", resolve));
+      socket.close();
+      process.stdin.destroy();
+    `;
+    const inside = cgroup.spawn("ip", [
+      "netns",
+      "exec",
+      namespace.name,
+      process.execPath,
+      "--input-type=module",
+      "--eval",
+      script,
+    ]);
+    const other = namespace.node(script);
+    await until("both senders to have their own process", () => inside.pid > 0 && other.pid > 0);
+    using byCgroup = await nfVerdicts({ cgroup: cgroup.path, port: 9999, hook: "output" });
+    using byPid = await nfVerdicts({ pid: other.pid, port: 9999, hook: "output" });
+    const seen: [NfVerdict[], NfVerdict[]] = [[], []];
+    byCgroup.on("event", (verdict) => seen[0].push(verdict));
+    byPid.on("event", (verdict) => seen[1].push(verdict));
+    inside.process.stdin?.end("go");
+    other.process.stdin?.end("go");
+    await Promise.all([inside.output(), other.output()]);
+    await until("five of each", () => seen[0].length >= 5 && seen[1].length >= 5);
+    expect(seen[0].map(({ cgroupId, pid }) => [cgroupId, pid])).toEqual(Array(5).fill([cgroup.id, inside.pid]));
+    expect(seen[1].map(({ pid }) => pid)).toEqual(Array(5).fill(other.pid));
   });
 });
 

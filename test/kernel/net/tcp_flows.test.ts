@@ -1,6 +1,7 @@
 import { type TcpFlow, type TcpFlowEvent, type TcpFlowsOptions, tcpFlows } from "ebpf/net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { TestCgroup } from "../support/cgroup.js";
+import { NetNamespace } from "../support/namespace.js";
 import { requires } from "../support/requires.js";
 import type { Child } from "../support/run.js";
 import { until } from "../support/until.js";
@@ -156,6 +157,42 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
     await cgroup.node(SOURCE, "127.0.0.1", String(server.port), "10").output();
     await until("both closes", () => closes(events).length === 2);
     expect(new Set(events.flatMap(({ flow }) => [flow.localPort, flow.remotePort])).has(other.port)).toBe(false);
+    expect(flows.totals.produced).toBe(events.length);
+  });
+
+  test("filters hold in the kernel: process", async () => {
+    const server = await listen("127.0.0.1");
+    // The client waits until we know, and filter by, its process.
+    const client = cgroup.node(
+      `import { connect } from "node:net";
+       await new Promise((resolve) => process.stdin.once("data", resolve));
+       connect({ host: "127.0.0.1", port: ${server.port} }, function () { this.end("hello"); });
+       process.stdin.destroy();`,
+    );
+    const { flows, events } = await watch({ pid: client.pid });
+    using _closing = flows;
+    client.process.stdin?.end("go");
+    await client.output();
+    await until("the close", () => closes(events).length === 1);
+    expect(new Set(events.map(({ flow }) => `${flow.pid} ${flow.direction}`))).toEqual(
+      new Set([`${client.pid} active`]),
+    );
+    expect(closes(events)[0]?.bytesSent).toBe(5);
+  });
+
+  test("filters hold in the kernel: network namespace", async () => {
+    using namespace = new NetNamespace();
+    const { flows, events } = await watch({ netns: namespace.path });
+    using _closing = flows;
+    const outside = await listen("127.0.0.1");
+    await cgroup.node(SOURCE, "127.0.0.1", String(outside.port), "10").output();
+    const script = [process.execPath, "--input-type=module", "--eval", SINK, "--", "127.0.0.1", "0"];
+    const inside = cgroup.spawn("ip", ["netns", "exec", namespace.name, ...script]);
+    const port = await until("the server to listen", () => Number(/port (\d+)/.exec(inside.stdout)?.[1]) || undefined);
+    const source = [process.execPath, "--input-type=module", "--eval", SOURCE, "--", "127.0.0.1", String(port), "10"];
+    await cgroup.spawn("ip", ["netns", "exec", namespace.name, ...source]).output();
+    await until("both closes", () => closes(events).length === 2);
+    expect(events.every(({ flow }) => flow.netns === namespace.inode)).toBe(true);
     expect(flows.totals.produced).toBe(events.length);
   });
 
