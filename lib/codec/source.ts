@@ -114,7 +114,8 @@ export class Source {
   readonly label = "k0";
 
   unique(prefix: string): string {
-    return `${prefix}${this.#names++}`;
+    // The underscore keeps `i` from becoming `i16`, which is a view of the memory.
+    return `${prefix}_${this.#names++}`;
   }
 
   /** The name of a variable that holds `value`. */
