@@ -3,19 +3,25 @@ import { defineConfig } from "vitest/config";
 
 const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** Tests import the package by its own name, and get the sources: no build in between to forget. */
+/** Set by the runner of virtual machines. */
+const inVm = process.env["EBPF_VM"] !== undefined;
+
+/**
+ * Tests import the package by its own name. Here they get the sources: no build in between to forget. In a virtual machine
+ * they get what `npm run build` made of them, which is what users get, and spares an emulated processor the compiling.
+ */
+const library = (path: string) => fromHere(inVm ? `dist/${path}.js` : `lib/${path}.ts`);
 const alias = [
-  { find: /^ebpf$/, replacement: fromHere("lib/index.ts") },
-  { find: /^ebpf\/build$/, replacement: fromHere("lib/build/index.ts") },
-  { find: /^ebpf\/skeleton$/, replacement: fromHere("lib/skeleton/index.ts") },
-  { find: /^ebpf\/net$/, replacement: fromHere("lib/net/index.ts") },
+  { find: /^ebpf$/, replacement: library("index") },
+  { find: /^ebpf\/(build|net|skeleton)$/, replacement: library("$1/index") },
+  ...(inVm ? [{ find: /^(?:\.\.\/)+lib\/(.+)\.js$/, replacement: library("$1") }] : []),
 ];
 
 const shared = { watch: false, environment: "node" as const, pool: "forks" as const };
 
 export default defineConfig({
   // In a virtual machine the project's folder is a throw-away overlay: a cache in it would be written for nobody.
-  cacheDir: process.env["EBPF_VM"] ? "/tmp/vite" : "node_modules/.vite",
+  cacheDir: inVm ? "/tmp/vite" : "node_modules/.vite",
   resolve: { alias },
   test: {
     reporters: ["default", fromHere("scripts/test/reporter.mjs")],
@@ -48,6 +54,7 @@ export default defineConfig({
           fileParallelism: false,
           // One process for all files: where every instruction is emulated, a start of node per file is most of the time.
           isolate: false,
+          server: { deps: { external: [/\/dist\/.*\.js$/] } },
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

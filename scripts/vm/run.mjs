@@ -185,7 +185,8 @@ function commandScript({ kernel, command, cwd = process.cwd(), env = {} }) {
   /** @type {Record<string, string | undefined>} */
   const environment = {
     ...Object.fromEntries(passed),
-    HOME: "/root",
+    // Not the home of some user of the host: its settings are nobody's business here, and may not even be readable.
+    HOME: "/run/home",
     // The node that runs this is the node in there, wherever it is installed.
     PATH: [dirname(process.execPath), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"].join(delimiter),
     EBPF_VM: kernel.version,
