@@ -1,31 +1,72 @@
 export { Btf } from "./btf/btf.js";
-export { kernelBtf, moduleBtf } from "./btf/sources.js";
+export { fileBtf, kernelBtf, moduleBtf } from "./btf/sources.js";
 export type { BtfKind, BtfType } from "./btf/types.js";
+export { bytesCodec, type Codec, type CodecOptions, compileCodec } from "./codec/codec.js";
+export { Memory } from "./codec/memory.js";
+export { compileReader } from "./codec/reader.js";
 export { BpfError, type BpfErrorCode, VerifierError } from "./errors.js";
 export type { LostRecords, StreamTotals } from "./events/loss.js";
-export type { RecordBatch } from "./events/record_batch.js";
-export type { NextOptions, StreamEvents } from "./events/record_stream.js";
+export type { StreamOptions } from "./events/readable.js";
+export type { ColumnName, ColumnOf, RawRecord, RecordBatch } from "./events/record_batch.js";
+export { type NextOptions, RecordStream, type StreamEvents } from "./events/record_stream.js";
 export { RingBuffer } from "./events/ring_buffer.js";
+export type { TurnBudget } from "./events/turn.js";
+export type { Wakeup } from "./events/wakeup.js";
 export { cgroup2Mount } from "./kernel/cgroup.js";
-export { Link, type LinkTarget } from "./link/link.js";
+export type { Descriptor, SocketDescriptor } from "./kernel/descriptor.js";
+export type { NetnsOption } from "./kernel/device.js";
+export { type KernelSymbol, KernelSymbols, kernelSymbols } from "./kernel/symbols.js";
+export { Link, type LinkTarget, type ReplacementProgram } from "./link/link.js";
+export type { LinkInfo } from "./link/link_info.js";
+export { MultiLink, type MultiTarget, type SkippedFunction } from "./link/multi_link.js";
 export { ArrayMap, PerCpuArrayMap } from "./map/array_map.js";
-export { BpfMap } from "./map/bpf_map.js";
-export { HashMap, LruHashMap, LruPerCpuHashMap, PerCpuHashMap } from "./map/hash_map.js";
-export { KeyedMap, type SetOptions } from "./map/keyed_map.js";
+export { BloomFilterMap } from "./map/bloom_filter_map.js";
+export { BpfMap, OpaqueMap } from "./map/bpf_map.js";
+export { type CType, cType, type TypeSpec, type ValueOf } from "./map/c_type.js";
+export { CgroupStorageMap, PerCpuCgroupStorageMap } from "./map/cgroup_storage_map.js";
+export { type CreatableType, type CreatedMap, type CreatedMaps, type CreateMapOptions, createMap } from "./map/create_map.js";
+export { CgroupArrayMap, DescriptorArrayMap, PerfEventArrayMap, ProgArrayMap } from "./map/descriptor_array_map.js";
+export { DeletableMap, HashMap, LruHashMap, LruPerCpuHashMap, PerCpuHashMap } from "./map/hash_map.js";
+export { type GetOptions, KeyedMap, type SetOptions } from "./map/keyed_map.js";
+export { LpmTrieMap } from "./map/lpm_trie_map.js";
+export type { MapClass } from "./map/map_class.js";
+export type { MapCreateFlag, MapInfo } from "./map/map_info.js";
+export { ArrayOfMaps, HashOfMaps, MapOfMaps } from "./map/map_of_maps.js";
+export { mapByFd, mapById, openMap } from "./map/open_map.js";
 export type { OpenedMap } from "./map/opened_map.js";
+export { KeylessMap, type PushOptions, QueueMap, StackMap } from "./map/queue_map.js";
+export { type CpuEntry, CpuMap, type DeviceEntry, DevMap, DevMapHash, type RedirectOptions, XskMap } from "./map/redirect_map.js";
+export { ReuseportSockArrayMap, SockHashMap, SocketMap, SockMap } from "./map/socket_map.js";
+export { type BuildIdFrame, StackTraceMap } from "./map/stack_trace_map.js";
+export { CgrpStorageMap, InodeStorageMap, SkStorageMap, StorageMap, TaskStorageMap } from "./map/storage_map.js";
+export { StructOpsMap, type StructOpsState } from "./map/struct_ops_map.js";
 export { BpfObject } from "./object/bpf_object.js";
 export type { Globals } from "./object/globals.js";
 export { snapshot } from "./object/live.js";
-export { LoadedObject, type ObjectMap, type RingOptions } from "./object/loaded_object.js";
+export { LoadedObject, type ObjectMap } from "./object/loaded_object.js";
 export type { OpenedObject, OpenOptions } from "./object/opened_object.js";
+export type { RingOptions } from "./object/rings.js";
 export type { ObjectSource } from "./object/source.js";
 export type { RejectedVariant, VariantChoice, VariantSpec } from "./object/variants.js";
+export type { Anchor, AnchorOptions } from "./program/attach/anchor.js";
+export type { AttachOptions } from "./program/attach/by_section.js";
+export type { CgroupOptions } from "./program/attach/cgroup.js";
+export type { CookieOptions } from "./program/attach/cookie.js";
+export type { FunctionSelector } from "./program/attach/functions.js";
+export { IterLink, type IterOptions, readPinnedIterator } from "./program/attach/iter.js";
+export type { KprobeOptions, KsyscallOptions } from "./program/attach/kprobe.js";
+export type { MultiOptions } from "./program/attach/kprobe_multi.js";
+export type { LwtOptions } from "./program/attach/lwt.js";
+export type { NetfilterOptions } from "./program/attach/netfilter.js";
+export type { PerfEventName, PerfEventOptions, RawPerfEvent } from "./program/attach/perf_event.js";
+export type { PacketSocketOptions } from "./program/attach/socket.js";
+export type { SocketMapTarget } from "./program/attach/sockmap.js";
+export { type TcDirection, TcLink, type TcOptions, type TcxOptions } from "./program/attach/tc.js";
+export type { TargetProgram } from "./program/attach/trace.js";
+export type { ProcessOptions, UprobeMultiOptions, UprobeOptions, UsdtOptions } from "./program/attach/uprobe.js";
+export type { XdpOptions } from "./program/attach/xdp.js";
 export type { OpenedProgram, ProgramIdentity } from "./program/opened_program.js";
-export {
-  type AttachOptions,
-  type CookieOptions,
-  type KprobeOptions,
-  Program,
-  type TestRunOptions,
-  type TestRunResult,
-} from "./program/program.js";
+export { Program } from "./program/program.js";
+export { ProgramHandle } from "./program/program_handle.js";
+export { enableStatistics, type ProgramInfo, type Statistics } from "./program/program_info.js";
+export type { TestRunOptions, TestRunResult } from "./program/test_run.js";

@@ -71,14 +71,104 @@ export const ProgramType = {
   netfilter: 32,
 } as const;
 
-/** enum bpf_attach_type, those the library names itself. */
+/** enum bpf_attach_type. */
 export const AttachType = {
+  cgroupInetIngress: 0,
+  cgroupInetEgress: 1,
+  cgroupInetSockCreate: 2,
   cgroupSockOps: 3,
+  skSkbStreamParser: 4,
+  skSkbStreamVerdict: 5,
+  cgroupDevice: 6,
+  skMsgVerdict: 7,
+  cgroupInet4Bind: 8,
+  cgroupInet6Bind: 9,
+  cgroupInet4Connect: 10,
+  cgroupInet6Connect: 11,
+  cgroupInet4PostBind: 12,
+  cgroupInet6PostBind: 13,
+  cgroupUdp4Sendmsg: 14,
+  cgroupUdp6Sendmsg: 15,
+  lircMode2: 16,
+  flowDissector: 17,
+  cgroupSysctl: 18,
+  cgroupUdp4Recvmsg: 19,
+  cgroupUdp6Recvmsg: 20,
+  cgroupGetsockopt: 21,
+  cgroupSetsockopt: 22,
   traceRawTp: 23,
   traceFentry: 24,
   traceFexit: 25,
   modifyReturn: 26,
+  lsmMac: 27,
   traceIter: 28,
+  cgroupInet4Getpeername: 29,
+  cgroupInet6Getpeername: 30,
+  cgroupInet4Getsockname: 31,
+  cgroupInet6Getsockname: 32,
+  xdpDevmap: 33,
+  cgroupInetSockRelease: 34,
+  xdpCpumap: 35,
+  skLookup: 36,
+  xdp: 37,
+  skSkbVerdict: 38,
+  skReuseportSelect: 39,
+  skReuseportSelectOrMigrate: 40,
+  perfEvent: 41,
+  traceKprobeMulti: 42,
+  lsmCgroup: 43,
+  structOps: 44,
+  netfilter: 45,
+  tcxIngress: 46,
+  tcxEgress: 47,
+  traceUprobeMulti: 48,
+  cgroupUnixConnect: 49,
+  cgroupUnixSendmsg: 50,
+  cgroupUnixRecvmsg: 51,
+  cgroupUnixGetpeername: 52,
+  cgroupUnixGetsockname: 53,
+  netkitPrimary: 54,
+  netkitPeer: 55,
+  traceKprobeSession: 56,
+  traceUprobeSession: 57,
+} as const;
+
+/** enum bpf_link_type. */
+export const LinkType = {
+  rawTracepoint: 1,
+  tracing: 2,
+  cgroup: 3,
+  iter: 4,
+  netns: 5,
+  xdp: 6,
+  perfEvent: 7,
+  kprobeMulti: 8,
+  structOps: 9,
+  netfilter: 10,
+  tcx: 11,
+  uprobeMulti: 12,
+  netkit: 13,
+  sockmap: 14,
+} as const;
+
+/** Flags of attaching to a hook that several programs share. */
+export const AttachFlag = {
+  allowOverride: 1 << 0,
+  allowMulti: 1 << 1,
+  replace: 1 << 2,
+  before: 1 << 3,
+  after: 1 << 4,
+  id: 1 << 5,
+  link: 1 << 13,
+} as const;
+
+/** XDP_FLAGS_* of include/uapi/linux/if_link.h. */
+export const XdpFlag = {
+  updateIfNoExist: 1 << 0,
+  skbMode: 1 << 1,
+  driverMode: 1 << 2,
+  hardwareMode: 1 << 3,
+  replace: 1 << 4,
 } as const;
 
 /** Flags of BPF_MAP_UPDATE_ELEM and BPF_MAP_LOOKUP_ELEM. */

@@ -1,31 +1,23 @@
 import type { Btf } from "../btf/btf.js";
-import { bytesCodec, type Codec, compileCodec } from "../codec/codec.js";
 import { BpfError } from "../errors.js";
 import { RingBuffer } from "../events/ring_buffer.js";
 import { MapType } from "../kernel/abi.js";
-import { checkOptions, invalid } from "../options.js";
+import { checkOptions } from "../options.js";
 import type { Link } from "../link/link.js";
 import { ArrayMap, PerCpuArrayMap } from "../map/array_map.js";
 import type { BpfMap } from "../map/bpf_map.js";
 import { HashMap } from "../map/hash_map.js";
 import { mapTypeName } from "../map/opened_map.js";
 import { namedRecord } from "../named.js";
-import { type AttachOptions, Program } from "../program/program.js";
+import type { AttachOptions } from "../program/attach/by_section.js";
+import { Program } from "../program/program.js";
 import type { ObjectCore } from "./core.js";
-import { type Globals, sectionOf } from "./globals.js";
+import type { Globals } from "./globals.js";
 import { makeMap } from "./map_factory.js";
 import type { AnyObject, AttachAllArguments, LoadedSectionOf, ObjectShape, SectionName } from "./object_shape.js";
-import { recordCodec } from "./records.js";
-import { findRing, RINGS_SECTION, ringCounters } from "./rings.js";
+import { type RingOptions, recordSource } from "./rings.js";
 import { sectionRecord } from "./sections.js";
 import type { VariantChoice } from "./variants.js";
-
-export interface RingOptions<T = unknown> {
-  /** Makes of each decoded record what listeners get. It must return something other than undefined. */
-  readonly convert?: ((record: never) => T) | undefined;
-  /** The C type of the records, for a ring that was not declared with `EBPF_RINGBUF`: `struct verdict`. By default bytes. */
-  readonly type?: string | undefined;
-}
 
 /** A map of a loaded object: one that is read and written, or one that is streamed. */
 export type ObjectMap = BpfMap | RingBuffer<unknown>;
@@ -66,6 +58,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
         record[name] = new Program({
           addon: core.addon,
           native: () => core.program(name),
+          btf: () => core.btf,
           adopt: (link) => this.#links.add(link),
           release: (link) => this.#links.delete(link),
         });
@@ -137,7 +130,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
    * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND for an unknown record type
    */
   ringBuffer<T>(name: string, options: RingOptions<T> = {}): RingBuffer<T> {
-    checkOptions(`ringBuffer(${name})`, options, { type: "string", convert: "function" });
+    checkOptions(`ringBuffer(${name})`, options, { type: "string", convert: "function", exclusive: "boolean" });
     if (this.#made.get(name) === undefined && this.#core.mapNames.includes(name) && this.#core.map(name).type === MapType.ringbuf) {
       this.#made.set(name, this.#makeRing(name, options));
     }
@@ -264,52 +257,11 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
   }
 
   #makeRing<T>(name: string, options: RingOptions<T>): RingBuffer<T> {
-    const core = this.#core;
-    const btf = core.btfOrUndefined;
-    const declaration = btf === undefined ? undefined : findRing(btf, name);
-    let codec: Codec | undefined;
-    if (options.type !== undefined) {
-      const wanted = options.type.replace(/^(struct|union|enum)\s+/, "");
-      codec = compileCodec(core.btf, core.btf.get(wanted));
-    } else if (btf !== undefined && declaration !== undefined) {
-      codec = recordCodec(btf, declaration.recordType, name);
-    }
-    const counters =
-      btf === undefined || declaration === undefined
-        ? undefined
-        : ringCounters(btf, declaration, core.addon.possibleCpus(), () => {
-            core.mustBeOpen();
-            const map = core.sectionMap(RINGS_SECTION, sectionOf);
-            if (map === undefined) throw invalid(`${core.image.label} has no section ${RINGS_SECTION}`);
-            return map;
-          });
-    const records = codec ?? bytesCodec(0, { tail: true, label: name });
-    const { convert } = options;
-    return new RingBuffer<T>({
-      name,
-      codec: convert === undefined ? (records as Codec<T>) : convertingCodec(records, convert as (record: unknown) => T),
-      counters,
-      fd: () => core.map(name).fd(),
-      open: (buffers) => new core.addon.RingReader({ mapFd: core.map(name).fd(), ...buffers }),
-    });
+    return new RingBuffer<T>(recordSource(this.#core, name, options));
   }
 
   #notA(name: string, wanted: string): BpfError {
     const type = mapTypeName(this.#core.addon, this.#core.map(name).type);
     return new BpfError({ code: "INVALID_ARGUMENT", message: `map ${name} is a ${type}, not a ${wanted}` });
   }
-}
-
-/** Decodes, and converts what was decoded. Streams only decode. */
-function convertingCodec<T>(codec: Codec, convert: (record: unknown) => T): Codec<T> {
-  return {
-    type: codec.type,
-    size: codec.size,
-    minimumSize: codec.minimumSize,
-    hasTail: codec.hasTail,
-    decode: (memory, offset, length) => convert(codec.decode(memory, offset, length)),
-    encode: () => {
-      throw invalid(`${codec.type}: a converted record cannot be encoded`);
-    },
-  };
 }

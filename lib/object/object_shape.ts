@@ -1,7 +1,8 @@
 /** What the compiler knows of an object: everything, from a skeleton, or nothing beyond that it has names. */
 import type { OpenedMap } from "../map/opened_map.js";
 import type { OpenedProgram } from "../program/opened_program.js";
-import type { AttachOptions, Program } from "../program/program.js";
+import type { AttachOptions } from "../program/attach/by_section.js";
+import type { Program } from "../program/program.js";
 import type { Globals } from "./globals.js";
 import type { ObjectMap } from "./loaded_object.js";
 import type { CgroupAttachOptions } from "./program_of.js";

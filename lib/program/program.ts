@@ -1,69 +1,29 @@
-import { BpfError } from "../errors.js";
-import { ENOTSUPP, ProgramType } from "../kernel/abi.js";
-import { withCgroup } from "../kernel/cgroup.js";
-import { errno } from "../kernel/errno.js";
-import { attempt, type Meaning } from "../kernel/explain.js";
-import { functionMeanings } from "../kernel/functions.js";
-import { Link, type LinkTarget } from "../link/link.js";
-import type { NativeAddon, NativeLink, NativeProgram } from "../native.js";
-import { checkOptions, checkString, integer, invalid, oneOf, u64 } from "../options.js";
-import { programTypeName, type ProgramIdentity } from "./opened_program.js";
-
-/** Options of {@link Program.attach}. */
-export interface AttachOptions {
-  /** For programs that attach to a cgroup (sockops and the cgroup sections): path of a cgroup v2 directory. */
-  readonly cgroup?: string | undefined;
-}
-
-export interface CookieOptions {
-  /** A u64 that the program reads with bpf_get_attach_cookie(). Minimum kernel 5.15. */
-  readonly cookie?: number | bigint | undefined;
-}
-
-export interface KprobeOptions extends CookieOptions {
-  /** Bytes from the function's start; must be the start of an instruction. */
-  readonly offset?: number | undefined;
-  /** How libbpf attaches: `link` (5.15), `perf` (4.17) or `legacy` (tracefs); by default the newest this kernel has. */
-  readonly mode?: "link" | "perf" | "legacy" | undefined;
-}
-
-export interface TestRunOptions {
-  /** The packet, for programs that see one; XDP and tc want at least 14 bytes. */
-  readonly data?: Uint8Array | undefined;
-  /** Bytes of room for the packet as the program leaves it; none comes back by default. */
-  readonly dataRoom?: number | undefined;
-  /** The context (`struct __sk_buff`, `struct xdp_md`, a raw tracepoint's arguments, ...), for program types that take one. */
-  readonly context?: Uint8Array | undefined;
-  /** Bytes of room for the context as the program leaves it. */
-  readonly contextRoom?: number | undefined;
-  /** How often to run it; by default once. */
-  readonly repeat?: number | undefined;
-  /** BPF_F_TEST_* flags. */
-  readonly flags?: number | undefined;
-}
-
-export interface TestRunResult {
-  /** What the program returned, the last time. */
-  readonly returnValue: number;
-  /** Mean nanoseconds of one run. */
-  readonly durationNs: number;
-  /** The packet as the program left it, if there was room. */
-  readonly data: Uint8Array | undefined;
-  readonly context: Uint8Array | undefined;
-}
-
-const COOKIE = { cookie: u64 } as const;
-const BYTES = { wants: "a Uint8Array", accepts: (value: unknown) => value instanceof Uint8Array } as const;
-const PROBE_MODES: Readonly<Record<string, number>> = { legacy: 1, perf: 2, link: 3 };
-
-/** Who owns a program: told of each link, so that closing the object closes it. @internal */
-export interface ProgramOwner {
-  readonly addon: NativeAddon;
-  adopt(link: Link): void;
-  release(link: Link): void;
-  /** The live native program. @throws BpfError CLOSED */
-  native(): NativeProgram;
-}
+import type { Link } from "../link/link.js";
+import type { MultiLink } from "../link/multi_link.js";
+import type { SocketDescriptor } from "../kernel/descriptor.js";
+import { Attacher, type ProgramOwner } from "./attacher.js";
+import { type AttachOptions, attachBySection } from "./attach/by_section.js";
+import { attachCgroup, type CgroupOptions } from "./attach/cgroup.js";
+import type { CookieOptions } from "./attach/cookie.js";
+import type { FunctionSelector } from "./attach/functions.js";
+import { attachIter, type IterLink, type IterOptions } from "./attach/iter.js";
+import { attachKprobe, attachKsyscall, type KprobeOptions, type KsyscallOptions } from "./attach/kprobe.js";
+import { attachKprobeMulti, type MultiOptions } from "./attach/kprobe_multi.js";
+import { attachLwt, type LwtOptions } from "./attach/lwt.js";
+import { attachNetfilter, type NetfilterOptions } from "./attach/netfilter.js";
+import { attachNetns } from "./attach/netns.js";
+import { attachPerfEvent, type PerfEventName, type PerfEventOptions, type RawPerfEvent } from "./attach/perf_event.js";
+import { attachPacketSocket, attachReuseport, attachSocketFilter, type PacketSocketOptions } from "./attach/socket.js";
+import { attachSockmap, type SocketMapTarget } from "./attach/sockmap.js";
+import { attachNetkit, attachTc, attachTcx, type TcDirection, type TcLink, type TcOptions, type TcxOptions } from "./attach/tc.js";
+import { attachFreplace, attachLsm, attachTrace, type TargetProgram } from "./attach/trace.js";
+import { attachRawTracepoint, attachTracepoint } from "./attach/tracepoint.js";
+import { attachUprobe, attachUprobeMulti, attachUsdt, type UprobeMultiOptions, type UprobeOptions, type UsdtOptions } from "./attach/uprobe.js";
+import { attachXdp, type XdpOptions } from "./attach/xdp.js";
+import type { ProgramIdentity } from "./opened_program.js";
+import { pinProgram, unpinProgram } from "./pin.js";
+import { type ProgramInfo, readProgramInfo } from "./program_info.js";
+import { type TestRunOptions, type TestRunResult, testRun } from "./test_run.js";
 
 /**
  * A program of a loaded object.
@@ -82,43 +42,52 @@ export class Program implements ProgramIdentity {
   readonly name: string;
   readonly section: string;
   readonly type: string;
-  readonly #owner: ProgramOwner;
-  readonly #typeNumber: number;
+  readonly #attacher: Attacher;
 
   /** @internal */
   constructor(owner: ProgramOwner) {
-    this.#owner = owner;
-    const native = owner.native();
-    this.name = native.name;
-    this.section = native.section;
-    this.#typeNumber = native.type;
-    this.type = programTypeName(owner.addon, native.type);
+    this.#attacher = new Attacher(owner);
+    this.name = this.#attacher.name;
+    this.section = this.#attacher.section;
+    this.type = this.#attacher.typeName;
   }
 
   /** Whether the program is in the kernel: false when it was not to be loaded. */
   get loaded(): boolean {
-    return this.#owner.native().fd() >= 0;
+    return this.#attacher.owner.native().fd() >= 0;
   }
 
   /** The program's descriptor, owned by the object. @throws BpfError CLOSED, INVALID_STATE when it was not loaded */
   get fd(): number {
-    return this.#loaded("fd").fd();
+    return this.#attacher.loaded("fd").fd();
+  }
+
+  /** What the kernel says of the program: id, tag, sizes, maps, run time. Minimum kernel 4.13. @throws BpfError CLOSED, INVALID_STATE */
+  info(): ProgramInfo {
+    return readProgramInfo(this.fd, this.name);
   }
 
   /**
-   * Attaches as the section says.
-   * @throws BpfError INVALID_ARGUMENT when the section does not say enough: use the method for the kind of probe.
+   * Pins the program in a bpf file system: it stays in the kernel, not attached, when this process ends. {@link ProgramHandle} opens it.
+   * @param path a path on a bpf file system, usually below /sys/fs/bpf; its folder must exist.
+   * @throws BpfError EXISTS, NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT when the path is not on a bpf file system
+   */
+  pin(path: string): void {
+    pinProgram(this, path);
+  }
+
+  /** Removes a pin of this program. @throws BpfError NOT_FOUND, INVALID_STATE when something else is pinned there */
+  unpin(path: string): void {
+    unpinProgram(this, path);
+  }
+
+  /**
+   * Attaches as the section says. What the section cannot say comes as an option: the cgroup of sockops and the cgroup sections, the device of
+   * XDP, tc and tcx, the network namespace of sk_lookup and flow_dissector.
+   * @throws BpfError INVALID_ARGUMENT when that is not enough: use the method for the kind of probe.
    */
   attach(options: AttachOptions = {}): Link {
-    checkOptions(`${this.name}.attach`, options, { cgroup: "string" });
-    if (needsCgroup(this.section)) {
-      if (options.cgroup === undefined) {
-        throw invalid(`${this.name} (section ${this.section}) attaches to a cgroup: say which, attach({ cgroup: "/sys/fs/cgroup/..." })`);
-      }
-      return this.attachCgroup(options.cgroup);
-    }
-    const target = sectionTarget(this.section);
-    return this.#attach({ kind: sectionKind(this.section), target: target || this.section }, (native) => native.attach(), this.#sectionMeanings(target));
+    return attachBySection(this.#attacher, this, options);
   }
 
   /**
@@ -126,53 +95,139 @@ export class Program implements ProgramIdentity {
    * @throws BpfError NOT_FOUND (no such function), KERNEL_UNSUPPORTED (it may not be probed; no kprobes), INVALID_ARGUMENT
    */
   attachKprobe(functionName: string, options: KprobeOptions = {}): Link {
-    return this.#attachKprobe("kprobe", functionName, options);
+    return attachKprobe(this.#attacher, "kprobe", functionName, options);
   }
 
   /** Runs the program when a kernel function returns; see {@link Program.attachKprobe}. Prefer fexit (5.5): a kretprobe may miss returns. */
   attachKretprobe(functionName: string, options: KprobeOptions = {}): Link {
-    return this.#attachKprobe("kretprobe", functionName, options);
+    return attachKprobe(this.#attacher, "kretprobe", functionName, options);
+  }
+
+  /**
+   * Runs the program at many kernel functions: all that a glob matches and that can be probed, or those of a list. With section `kprobe.multi`,
+   * `kretprobe.multi` or `kprobe.session` by one link (5.18; session 6.10, libbpf 1.5); with section `kprobe` by one probe each, which is slow.
+   * @throws BpfError NOT_FOUND (nothing matches; an unknown name), INVALID_ARGUMENT (more than the limit), KERNEL_UNSUPPORTED
+   */
+  attachKprobeMulti(functions: FunctionSelector, options: MultiOptions = {}): MultiLink {
+    return attachKprobeMulti(this.#attacher, functions, options);
+  }
+
+  /** Runs the program when a system call is entered, by its name, as `openat`, whatever the kernel calls its function. Arguments by BPF_KSYSCALL(). */
+  attachKsyscall(name: string, options: KsyscallOptions = {}): Link {
+    return attachKsyscall(this.#attacher, "ksyscall", name, options);
+  }
+
+  /** Runs the program when a system call returns; see {@link Program.attachKsyscall}. */
+  attachKretsyscall(name: string, options: KsyscallOptions = {}): Link {
+    return attachKsyscall(this.#attacher, "kretsyscall", name, options);
+  }
+
+  /**
+   * Runs the program when a function of user space is entered. Minimum kernel 4.3.
+   * @param binary a path; or a library (`libc.so.6`, `libc`) or program by name, found as the dynamic loader and the shell would; with option `pid` among what
+   * that process has mapped, containers included.
+   * @param functionName a symbol; undefined: option `offset` is one within the file.
+   * @throws BpfError NOT_FOUND (file, function, process), INVALID_ARGUMENT, KERNEL_UNSUPPORTED
+   */
+  attachUprobe(binary: string, functionName: string | undefined, options: UprobeOptions = {}): Link {
+    return attachUprobe(this.#attacher, "uprobe", binary, functionName, options);
+  }
+
+  /** Runs the program when a function of user space returns; see {@link Program.attachUprobe}. */
+  attachUretprobe(binary: string, functionName: string | undefined, options: UprobeOptions = {}): Link {
+    return attachUprobe(this.#attacher, "uretprobe", binary, functionName, options);
+  }
+
+  /** Runs the program at many functions of a binary, by one link. Section `uprobe.multi`; minimum kernel 6.6 (session 6.13), libbpf 1.3 (1.6). */
+  attachUprobeMulti(binary: string, functions: FunctionSelector, options: UprobeMultiOptions = {}): MultiLink {
+    return attachUprobeMulti(this.#attacher, binary, functions, options);
+  }
+
+  /**
+   * Runs the program at a statically defined tracepoint of user space (section `usdt`, `<bpf/usdt.bpf.h>`). The cookie is read with
+   * bpf_usdt_cookie(). Minimum kernel 4.20 for probes with a semaphore.
+   */
+  attachUsdt(binary: string, provider: string, name: string, options: UsdtOptions = {}): Link {
+    return attachUsdt(this.#attacher, binary, provider, name, options);
   }
 
   /** Runs the program at a tracepoint of tracefs, for example `("syscalls", "sys_enter_kill")`. Minimum kernel 4.7. */
   attachTracepoint(category: string, name: string, options: CookieOptions = {}): Link {
-    const operation = `${this.name}.attachTracepoint`;
-    checkString(operation, "category", category);
-    checkString(operation, "name", name);
-    checkOptions(operation, options, COOKIE);
-    this.#mustBe(operation, [ProgramType.tracepoint], "tracepoint");
-    return this.#attach({ kind: "tracepoint", target: `${category}:${name}` }, (native) => native.attachTracepoint(category, name, cookieOf(options)), {
-      [errno.ENOENT]: { code: "NOT_FOUND", text: `this kernel has no tracepoint ${category}:${name}, or tracefs is not mounted at /sys/kernel/tracing` },
-    });
+    return attachTracepoint(this.#attacher, category, name, options);
   }
 
-  /** Runs the program at a tracepoint, with its raw arguments. Minimum kernel 4.17. A cookie needs libbpf 1.5 and kernel 6.10. */
+  /** Runs the program at a tracepoint, with its raw arguments. Minimum kernel 4.17. A cookie needs libbpf 1.4 and kernel 6.10. */
   attachRawTracepoint(name: string, options: CookieOptions = {}): Link {
-    const operation = `${this.name}.attachRawTracepoint`;
-    checkString(operation, "name", name);
-    checkOptions(operation, options, COOKIE);
-    this.#mustBe(operation, [ProgramType.rawTracepoint, ProgramType.rawTracepointWritable], "raw_tracepoint");
-    const cookie = cookieOf(options);
-    if (cookie !== 0n) this.#needsLibbpf("raw_tp_cookie", "a cookie on a raw tracepoint", "1.5");
-    return this.#attach({ kind: "raw_tp", target: name }, (native) => native.attachRawTracepoint(name, cookie), {
-      [errno.ENOENT]: { code: "NOT_FOUND", text: `this kernel has no tracepoint ${name}` },
-    });
+    return attachRawTracepoint(this.#attacher, name, options);
   }
 
   /**
    * Attaches an fentry, fexit, fmod_ret or tp_btf program to what it was verified against: its section's function, or
-   * {@link OpenedProgram.setAttachTarget}. Minimum kernel 5.5. A cookie needs 6.0.
+   * {@link OpenedProgram.setAttachTarget}. Minimum kernel 5.5 (fmod_ret 5.7). A cookie needs 6.0.
    */
   attachTrace(options: CookieOptions = {}): Link {
-    const operation = `${this.name}.attachTrace`;
-    checkOptions(operation, options, COOKIE);
-    this.#mustBe(operation, [ProgramType.tracing], "tracing");
-    const target = sectionTarget(this.section);
-    return this.#attach(
-      { kind: sectionKind(this.section), target: target || this.section },
-      (native) => native.attachTrace(cookieOf(options)),
-      this.#sectionMeanings(target),
-    );
+    return attachTrace(this.#attacher, options);
+  }
+
+  /**
+   * Replaces a global function of another BPF program by this one (section `freplace`), which was verified against it:
+   * {@link OpenedProgram.setAttachTarget} before load. Minimum kernel 5.6.
+   */
+  attachFreplace(target: TargetProgram, functionName: string): Link {
+    return attachFreplace(this.#attacher, target, functionName);
+  }
+
+  /** Attaches a security hook (section `lsm`), for the whole system. Minimum kernel 5.7, with `bpf` among the active security modules (/sys/kernel/security/lsm). */
+  attachLsm(): Link {
+    return attachLsm(this.#attacher);
+  }
+
+  /** Attaches an iterator (section `iter`), which runs when it is read. Minimum kernel 5.8. */
+  attachIter(options: IterOptions = {}): IterLink {
+    const { owner } = this.#attacher;
+    return attachIter(this.#attacher, () => owner.btf(), options);
+  }
+
+  /**
+   * Runs the program on a perf event: so many times a second, or each so many events; on every CPU, or one, for one process or a cgroup.
+   * Minimum kernel 4.9.
+   * @example
+   * ```ts
+   * import { BpfObject } from "ebpf";
+   * using object = await BpfObject.load("profile.bpf.o");
+   * object.program("sample").attachPerfEvent("cpu-clock", { frequency: 99, pid: 1234 });
+   * ```
+   */
+  attachPerfEvent(event: PerfEventName | RawPerfEvent, options: PerfEventOptions = {}): Link {
+    return attachPerfEvent(this.#attacher, event, options);
+  }
+
+  /**
+   * Runs the program for each packet that a device receives. Minimum kernel 4.8 (5.9 as a link).
+   * @throws BpfError BUSY (a device has one), NOT_FOUND, KERNEL_UNSUPPORTED (mode)
+   */
+  attachXdp(device: string | number, options: XdpOptions = {}): Link {
+    return attachXdp(this.#attacher, device, options);
+  }
+
+  /** Makes the program a tc filter in direct-action mode, on the device's clsact, which is made if need be. Minimum kernel 4.5. See {@link Link} for its life. */
+  attachTc(device: string | number, direction: TcDirection, options: TcOptions = {}): TcLink {
+    return attachTc(this.#attacher, device, direction, options);
+  }
+
+  /** As {@link Program.attachTc}, but by a link, in an order that the anchors say. Minimum kernel 6.6, libbpf 1.3. */
+  attachTcx(device: string | number, direction: TcDirection, options: TcxOptions = {}): Link {
+    return attachTcx(this.#attacher, device, direction, options);
+  }
+
+  /** Runs the program for each packet that enters a netkit pair on one side; the device is the primary one. Minimum kernel 6.7, libbpf 1.3. */
+  attachNetkit(device: string | number, side: "primary" | "peer", options: TcxOptions = {}): Link {
+    return attachNetkit(this.#attacher, device, side, options);
+  }
+
+  /** Runs the program as a netfilter hook of a network namespace: NF_ACCEPT (1) or NF_DROP (0). Minimum kernel 6.4, libbpf 1.3. */
+  attachNetfilter(options: NetfilterOptions): Link {
+    return attachNetfilter(this.#attacher, options);
   }
 
   /**
@@ -180,16 +235,38 @@ export class Program implements ProgramIdentity {
    * and processes of that cgroup and of those below it. Minimum kernel 5.7 (as a link).
    * @throws BpfError NOT_FOUND, INVALID_ARGUMENT when the path is no cgroup v2 directory
    */
-  attachCgroup(path: string): Link {
-    const operation = `${this.name}.attachCgroup`;
-    return withCgroup(operation, path, (fd) =>
-      this.#attach({ kind: "cgroup", target: path }, (native) => native.attachCgroup(fd), {
-        [errno.EINVAL]: {
-          code: "KERNEL_UNSUPPORTED",
-          text: `a ${this.type} program cannot be attached to a cgroup, or this kernel is older than 5.7`,
-        },
-      }),
-    );
+  attachCgroup(path: string, options: CgroupOptions = {}): Link {
+    return attachCgroup(this.#attacher, path, options);
+  }
+
+  /** Attaches an sk_msg or sk_skb program to the sockets of a sockmap or sockhash. Minimum kernel 4.14 (6.10 as a link: see {@link Link}). */
+  attachSockmap(map: SocketMapTarget): Link {
+    return attachSockmap(this.#attacher, map);
+  }
+
+  /** Attaches an sk_lookup or flow_dissector program to a network namespace, by its path. Minimum kernel 5.9. */
+  attachNetns(path: string): Link {
+    return attachNetns(this.#attacher, path);
+  }
+
+  /** Filters what a socket receives: the program returns how many bytes of a packet stay, 0 drops it. Minimum kernel 3.19. */
+  attachSocketFilter(socket: SocketDescriptor): Link {
+    return attachSocketFilter(this.#attacher, socket);
+  }
+
+  /** Runs a socket filter for each packet that a device receives or sends, on a packet socket of the link's own. It changes nothing. */
+  attachPacketSocket(device: string | number, options: PacketSocketOptions = {}): Link {
+    return attachPacketSocket(this.#attacher, device, options);
+  }
+
+  /** Chooses the socket of a SO_REUSEPORT group for each connection or datagram; `socket` is one of the group. Minimum kernel 4.19. */
+  attachReuseport(socket: SocketDescriptor): Link {
+    return attachReuseport(this.#attacher, socket);
+  }
+
+  /** Makes a route that runs an lwt_in, lwt_out or lwt_xmit program for each packet that takes it. Minimum kernel 4.10. See {@link Link} for its life. */
+  attachLwt(destination: string, options: LwtOptions): Link {
+    return attachLwt(this.#attacher, destination, options);
   }
 
   /**
@@ -197,134 +274,9 @@ export class Program implements ProgramIdentity {
    * program types can depends on the kernel.
    * @throws BpfError KERNEL_UNSUPPORTED (not this program type), FULL (too little room), INVALID_ARGUMENT
    */
-  testRun(options: TestRunOptions = {}): TestRunResult {
-    const operation = `${this.name}.testRun`;
-    checkOptions(operation, options, {
-      data: BYTES,
-      context: BYTES,
-      dataRoom: integer(0, 0x7fffffff),
-      contextRoom: integer(0, 0x7fffffff),
-      repeat: integer(0, 0x7fffffff),
-      flags: integer(0, 0xffffffff),
-    });
-    const native = this.#loaded("testRun");
-    const dataOut = options.dataRoom ? new Uint8Array(options.dataRoom) : undefined;
-    const contextOut = options.contextRoom ? new Uint8Array(options.contextRoom) : undefined;
-    const result = attempt(
-      {
-        doing: `run ${this.name}`,
-        meanings: {
-          [ENOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: `this kernel cannot run a ${this.type} program by itself` },
-          [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: `a ${this.type} program cannot be run with this data and context` },
-          [errno.ENOSPC]: { code: "FULL", text: "what the program left is larger than dataRoom or contextRoom" },
-        },
-      },
-      () =>
-        this.#owner.addon.testRun(native.fd(), {
-          ...(options.data === undefined ? {} : { data: options.data }),
-          ...(options.context === undefined ? {} : { context: options.context }),
-          ...(dataOut === undefined ? {} : { dataOut }),
-          ...(contextOut === undefined ? {} : { contextOut }),
-          repeat: options.repeat ?? 1,
-          flags: options.flags ?? 0,
-        }),
-    );
-    return {
-      returnValue: result.returnValue,
-      durationNs: result.duration,
-      data: dataOut?.subarray(0, result.dataSizeOut),
-      context: contextOut?.subarray(0, result.contextSizeOut),
-    };
+  testRun<Context = Uint8Array, Data = Uint8Array>(options: TestRunOptions<Context, Data> = {}): TestRunResult<Context, Data> {
+    const { owner } = this.#attacher;
+    const program = { name: this.name, type: this.type, fd: this.fd, btf: () => owner.btf() };
+    return testRun(owner.addon, program, `${this.name}.testRun`, options);
   }
-
-  #attachKprobe(kind: "kprobe" | "kretprobe", functionName: string, options: KprobeOptions): Link {
-    const operation = `${this.name}.attach${kind === "kprobe" ? "Kprobe" : "Kretprobe"}`;
-    checkString(operation, "function name", functionName);
-    checkOptions(operation, options, { cookie: u64, offset: integer(0, 0xffffffff), mode: oneOf("link", "perf", "legacy") });
-    this.#mustBe(operation, [ProgramType.kprobe], "kprobe");
-    const native = {
-      retprobe: kind === "kretprobe",
-      offset: options.offset ?? 0,
-      cookie: cookieOf(options),
-      mode: options.mode === undefined ? 0 : (PROBE_MODES[options.mode] as number),
-    };
-    return this.#attach({ kind, target: functionName }, (program) => program.attachKprobe(functionName, native), () => functionMeanings(functionName));
-  }
-
-  #attach(
-    where: Pick<LinkTarget, "kind" | "target">,
-    call: (native: NativeProgram) => NativeLink,
-    meanings: Readonly<Record<number, Meaning>> | (() => Readonly<Record<number, Meaning>>),
-  ): Link {
-    const native = this.#loaded("attach");
-    const link = attempt(
-      {
-        doing: `attach ${this.name} to ${where.kind} ${where.target}`,
-        // Some meanings cost a look into the kernel's symbols: only a failure asks for them.
-        get meanings() {
-          return typeof meanings === "function" ? meanings() : meanings;
-        },
-      },
-      () => call(native),
-    );
-    const made = new Link(link, { program: this.name, ...where }, (closed) => this.#owner.release(closed));
-    this.#owner.adopt(made);
-    return made;
-  }
-
-  #sectionMeanings(target: string): Readonly<Record<number, Meaning>> | (() => Readonly<Record<number, Meaning>>) {
-    if (this.#typeNumber === ProgramType.kprobe) return () => functionMeanings(target.replace(/\+.*$/, ""));
-    const notEnough: Meaning = {
-      code: "INVALID_ARGUMENT",
-      text: `section "${this.section}" does not say where to attach; use the method for its kind (attachKprobe, attachTracepoint, attachCgroup, ...)`,
-    };
-    if (this.#typeNumber === ProgramType.tracepoint || this.#typeNumber === ProgramType.rawTracepoint) {
-      return { [errno.EOPNOTSUPP]: notEnough, [errno.ENOENT]: { code: "NOT_FOUND", text: `this kernel has no tracepoint ${target}, or tracefs is not mounted` } };
-    }
-    return { [errno.EOPNOTSUPP]: notEnough };
-  }
-
-  #loaded(operation: string): NativeProgram {
-    const native = this.#owner.native();
-    if (native.fd() < 0) {
-      throw new BpfError({
-        code: "INVALID_STATE",
-        message: `${this.name}.${operation}: the program is not in the kernel: its autoload was off, or another variant was chosen`,
-      });
-    }
-    return native;
-  }
-
-  #mustBe(operation: string, types: readonly number[], wanted: string): void {
-    if (!types.includes(this.#typeNumber)) {
-      throw invalid(`${operation}: ${this.name} is a ${this.type} program (section ${this.section}); this attaches ${wanted} programs`);
-    }
-  }
-
-  #needsLibbpf(feature: string, what: string, version: string): void {
-    const { addon } = this.#owner;
-    if (!addon.libbpfFeatures.includes(feature)) {
-      throw new BpfError({ code: "LIBBPF_TOO_OLD", message: `${what} needs libbpf ${version}; this build has ${addon.libbpfVersion}` });
-    }
-  }
-}
-
-function cookieOf(options: CookieOptions): bigint {
-  return BigInt(options.cookie ?? 0);
-}
-
-/** `kprobe/nf_hook_slow` -> `kprobe`; a leading `?` (do not load by itself) is not part of it. */
-function sectionKind(section: string): string {
-  return section.replace(/^\?/, "").split("/", 1)[0] as string;
-}
-
-function sectionTarget(section: string): string {
-  const slash = section.indexOf("/");
-  return slash < 0 ? "" : section.slice(slash + 1);
-}
-
-/** Sections whose programs attach to a cgroup by its path. */
-function needsCgroup(section: string): boolean {
-  const kind = sectionKind(section);
-  return kind === "sockops" || kind.startsWith("cgroup");
 }

@@ -1,0 +1,83 @@
+/** Network devices and network namespaces, by their names and paths. */
+import { closeSync, constants, openSync } from "node:fs";
+import { BpfError } from "../errors.js";
+import { native } from "../native.js";
+import { checkString, invalid, shown } from "../options.js";
+
+/** Where a device, or what else belongs to one network namespace, is to be found. */
+export interface NetnsOption {
+  /** Path of a network namespace, for example `/run/netns/blue` or `/proc/1234/ns/net`; by default that of this process. */
+  readonly netns?: string | undefined;
+}
+
+export const NETNS_OPTION = { netns: "string" } as const;
+
+/**
+ * Runs `use` with a descriptor of a network namespace, closed afterwards.
+ * @throws BpfError NOT_FOUND, PERMISSION_DENIED
+ */
+export function withNetnsFd<T>(operation: string, path: string, use: (fd: number) => T): T {
+  checkString(operation, "netns", path);
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const missing = code === "ENOENT" || code === "ENOTDIR";
+    if (!missing && code !== "EACCES") throw cause;
+    throw new BpfError({
+      code: missing ? "NOT_FOUND" : "PERMISSION_DENIED",
+      message: `${operation}: there is ${missing ? "no" : "no access to the"} network namespace at ${path}; "ip netns" keeps them in /run/netns, a process has its own at /proc/<pid>/ns/net`,
+      cause,
+    });
+  }
+  try {
+    return use(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Runs `body` with this thread in a network namespace; in its own when there is no path. */
+export function inNetns<T>(operation: string, path: string | undefined, body: () => T): T {
+  if (path === undefined) return body();
+  return withNetnsFd(operation, path, (fd) => {
+    let entered = false;
+    try {
+      return native().inNetworkNamespace(fd, () => {
+        entered = true;
+        return body();
+      });
+    } catch (cause) {
+      if (entered) throw cause;
+      const { errno } = cause as { errno?: number };
+      throw new BpfError({
+        code: errno === 1 ? "PERMISSION_DENIED" : "INVALID_ARGUMENT",
+        message: `${operation}: cannot enter ${path}: ${errno === 1 ? "this needs CAP_SYS_ADMIN" : "it is not a network namespace"}`,
+        errno,
+        cause,
+      });
+    }
+  });
+}
+
+/**
+ * The index of a device of the current network namespace, by its name or index.
+ * @throws BpfError NOT_FOUND, INVALID_ARGUMENT
+ */
+export function deviceIndex(operation: string, device: string | number): number {
+  if (typeof device === "number") {
+    if (!Number.isInteger(device) || device < 1) throw invalid(`${operation}: device must be a name or an index from 1, got ${shown(device)}`);
+    return device;
+  }
+  checkString(operation, "device", device);
+  const index = native().interfaceIndex(device);
+  if (index === 0) throw new BpfError({ code: "NOT_FOUND", message: `${operation}: there is no network device ${device} in this network namespace (see "ip link"; option netns looks in another)` });
+  return index;
+}
+
+/** How a device is called in messages. */
+export function deviceName(device: string | number, netns: string | undefined): string {
+  const name = typeof device === "number" ? `device ${device}` : device;
+  return netns === undefined ? name : `${name} in ${netns}`;
+}

@@ -1,0 +1,18 @@
+/** What a descriptor of the kernel's BPF is, as far as /proc tells. */
+import { readlinkSync } from "node:fs";
+import { InfoBuffer } from "./layout.js";
+
+/** `bpf-map`, `bpf-prog`, `bpf_link`, `btf`, ...: undefined without /proc. */
+export function descriptorKind(fd: number): string | undefined {
+  try {
+    // "anon_inode:bpf-map"; links of some kernels are "anon_inode:bpf_link".
+    return /^anon_inode:\[?([\w-]+)\]?$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+/** The name in struct bpf_prog_info. */
+export function programNameOf(fd: number): string {
+  return new InfoBuffer(80).fill(fd, "a program").text(64, 16);
+}

@@ -1,0 +1,148 @@
+/** Attaching as a section says, with what it cannot say as options. */
+import { ProgramType } from "../../kernel/abi.js";
+import { errno } from "../../kernel/errno.js";
+import { functionMeanings } from "../../kernel/functions.js";
+import type { Link } from "../../link/link.js";
+import { checkOptions, invalid } from "../../options.js";
+import type { Attacher, Meanings } from "../attacher.js";
+import { needsCgroup, sectionKind, sectionTarget } from "../section.js";
+import { tracepointMeanings } from "./tracepoint.js";
+import type { TcDirection } from "./tc.js";
+
+/** Options of {@link Program.attach}: what the sections of some kinds cannot say. */
+export interface AttachOptions {
+  /** For programs that attach to a cgroup (sockops and the cgroup sections): path of a cgroup v2 directory. */
+  readonly cgroup?: string | undefined;
+  /** For XDP, tcx and netkit programs: the device. */
+  readonly device?: string | number | undefined;
+  /** For sk_lookup, flow_dissector, and with `device`: path of the network namespace. */
+  readonly netns?: string | undefined;
+}
+
+const OPTIONS = {
+  cgroup: "string",
+  device: { wants: "a device's name or index", accepts: (value: unknown) => typeof value === "string" || typeof value === "number" },
+  netns: "string",
+} as const;
+
+/** The methods that sections lead to. */
+interface Methods {
+  attachCgroup(path: string): Link;
+  attachXdp(device: string | number, options: { readonly netns?: string | undefined }): Link;
+  attachTcx(device: string | number, direction: TcDirection, options: { readonly netns?: string | undefined }): Link;
+  attachNetkit(device: string | number, side: "primary" | "peer", options: { readonly netns?: string | undefined }): Link;
+  attachNetns(path: string): Link;
+  attachKprobeMulti(functions: string, options: { readonly at: "entry" | "return" | "session" }): Link;
+  attachUprobeMulti(binary: string, functions: string, options: { readonly at: "entry" | "return" | "session" }): Link;
+  attachUprobe(binary: string, functionName: string, options: { readonly offset?: bigint | undefined }): Link;
+  attachUretprobe(binary: string, functionName: string, options: { readonly offset?: bigint | undefined }): Link;
+  attachUsdt(binary: string, provider: string, name: string): Link;
+  attachIter(): Link;
+}
+
+function required<T>(attacher: Attacher, value: T | undefined, what: string, example: string): T {
+  if (value !== undefined) return value;
+  throw invalid(`${attacher.name} (section ${attacher.section}) attaches to ${what}: say which, attach(${example})`);
+}
+
+export function attachBySection(attacher: Attacher, program: Methods, options: AttachOptions): Link {
+  checkOptions(`${attacher.name}.attach`, options, OPTIONS);
+  attacher.loaded("attach");
+  const kind = sectionKind(attacher.section);
+  const target = sectionTarget(attacher.section);
+  if (needsCgroup(attacher.section)) return program.attachCgroup(required(attacher, options.cgroup, "a cgroup", '{ cgroup: "/sys/fs/cgroup/..." }'));
+  const netns = { netns: options.netns };
+  const device = () => required(attacher, options.device, "a network device", '{ device: "eth0" }');
+  switch (kind) {
+    case "xdp":
+    case "xdp.frags":
+      // xdp/devmap and xdp/cpumap are run by a map's entries.
+      if (target === "" || target === "frags") return program.attachXdp(device(), netns);
+      break;
+    case "tcx":
+      if (target === "ingress" || target === "egress") return program.attachTcx(device(), target, netns);
+      break;
+    case "netkit":
+      if (target === "primary" || target === "peer") return program.attachNetkit(device(), target, netns);
+      break;
+    case "sk_lookup":
+    case "flow_dissector":
+      return program.attachNetns(required(attacher, options.netns, "a network namespace", '{ netns: "/run/netns/..." }'));
+    case "kprobe.multi":
+    case "kretprobe.multi":
+    case "kprobe.session":
+      if (target !== "") return program.attachKprobeMulti(target, { at: kind === "kprobe.session" ? "session" : kind === "kprobe.multi" ? "entry" : "return" });
+      break;
+    case "uprobe":
+    case "uretprobe":
+    case "uprobe.s":
+    case "uretprobe.s": {
+      // uprobe/binary:function[+offset]
+      const [, binary, name, offset] = /^(.+):([^:+]+)(?:\+(\w+))?$/.exec(target) ?? [];
+      if (binary === undefined || name === undefined) break;
+      const at = offset === undefined ? {} : { offset: BigInt(offset) };
+      return kind.startsWith("uprobe") ? program.attachUprobe(binary, name, at) : program.attachUretprobe(binary, name, at);
+    }
+    case "uprobe.multi":
+    case "uretprobe.multi":
+    case "uprobe.session": {
+      const [, binary, pattern] = /^(.+):([^:]+)$/.exec(target) ?? [];
+      if (binary === undefined || pattern === undefined) break;
+      return program.attachUprobeMulti(binary, pattern, { at: kind === "uprobe.session" ? "session" : kind === "uprobe.multi" ? "entry" : "return" });
+    }
+    case "usdt": {
+      const [, binary, provider, name] = /^(.+):([^:]+):([^:]+)$/.exec(target) ?? [];
+      if (binary === undefined || provider === undefined || name === undefined) break;
+      return program.attachUsdt(binary, provider, name);
+    }
+    case "iter":
+    case "iter.s":
+      return program.attachIter();
+    default:
+  }
+  return attacher.link({ kind, target: target || attacher.section }, (native) => native.attach(), meanings(attacher, target));
+}
+
+function meanings(attacher: Attacher, target: string): Meanings | (() => Meanings) {
+  const notEnough = {
+    code: "INVALID_ARGUMENT",
+    text: `section "${attacher.section}" does not say where to attach; use the method for its kind (${methodFor(attacher)})`,
+  } as const;
+  switch (attacher.type) {
+    case ProgramType.kprobe:
+      return () => ({ ...functionMeanings(target.replace(/\+.*$/, "")), ...(target === "" ? { [errno.EOPNOTSUPP]: notEnough } : {}) });
+    case ProgramType.tracepoint: {
+      const [category = "", name = ""] = target.split("/");
+      return () => ({ ...tracepointMeanings(category, name), [errno.EOPNOTSUPP]: notEnough });
+    }
+    case ProgramType.rawTracepoint:
+    case ProgramType.rawTracepointWritable:
+      return { [errno.EOPNOTSUPP]: notEnough, [errno.ENOENT]: { code: "NOT_FOUND", text: `this kernel has no tracepoint ${target}` } };
+    default:
+      return { [errno.EOPNOTSUPP]: notEnough, [errno.EINVAL]: notEnough };
+  }
+}
+
+const METHODS: Readonly<Record<number, string>> = {
+  [ProgramType.kprobe]: "attachKprobe, attachUprobe, ...",
+  [ProgramType.tracepoint]: "attachTracepoint",
+  [ProgramType.rawTracepoint]: "attachRawTracepoint",
+  [ProgramType.schedCls]: "attachTc or attachTcx",
+  [ProgramType.xdp]: "attachXdp",
+  [ProgramType.perfEvent]: "attachPerfEvent",
+  [ProgramType.skMsg]: "attachSockmap",
+  [ProgramType.skSkb]: "attachSockmap",
+  [ProgramType.socketFilter]: "attachSocketFilter or attachPacketSocket",
+  [ProgramType.skReuseport]: "attachReuseport",
+  [ProgramType.lwtIn]: "attachLwt",
+  [ProgramType.lwtOut]: "attachLwt",
+  [ProgramType.lwtXmit]: "attachLwt",
+  [ProgramType.netfilter]: "attachNetfilter",
+  [ProgramType.ext]: "attachFreplace",
+  [ProgramType.structOps]: "object.attachStructOps, for the map that it is in",
+  [ProgramType.syscall]: "testRun: it is run, not attached",
+};
+
+function methodFor(attacher: Attacher): string {
+  return METHODS[attacher.type] ?? "attachTrace, attachCgroup, ...";
+}

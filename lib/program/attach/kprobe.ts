@@ -1,0 +1,46 @@
+import { ProgramType } from "../../kernel/abi.js";
+import { functionMeanings } from "../../kernel/functions.js";
+import type { Link } from "../../link/link.js";
+import { checkOptions, checkString, integer, oneOf, u64 } from "../../options.js";
+import type { Attacher } from "../attacher.js";
+import { COOKIE, type CookieOptions, cookieOf } from "./cookie.js";
+
+export interface KprobeOptions extends CookieOptions {
+  /** Bytes from the function's start; must be the start of an instruction. */
+  readonly offset?: number | undefined;
+  /** How libbpf attaches: `link` (5.15), `perf` (4.17) or `legacy` (tracefs); by default the newest this kernel has. */
+  readonly mode?: "link" | "perf" | "legacy" | undefined;
+}
+
+export const PROBE_MODES: Readonly<Record<string, number>> = { legacy: 1, perf: 2, link: 3 };
+
+export function probeMode(attacher: Attacher, mode: string | undefined): number {
+  if (mode === undefined) return 0;
+  attacher.needsLibbpf("kprobe_attach_mode", "option mode", "1.2");
+  return PROBE_MODES[mode] as number;
+}
+
+export function attachKprobe(attacher: Attacher, kind: "kprobe" | "kretprobe", functionName: string, options: KprobeOptions): Link {
+  const operation = `${attacher.name}.attach${kind === "kprobe" ? "Kprobe" : "Kretprobe"}`;
+  checkString(operation, "function name", functionName);
+  checkOptions(operation, options, { cookie: u64, offset: integer(0, 0xffffffff), mode: oneOf("link", "perf", "legacy") });
+  attacher.mustBe(operation, [ProgramType.kprobe], "kprobe");
+  const native = {
+    retprobe: kind === "kretprobe",
+    offset: options.offset ?? 0,
+    cookie: cookieOf(options),
+    mode: probeMode(attacher, options.mode),
+  };
+  return attacher.link({ kind, target: functionName }, (program) => program.attachKprobe(functionName, native), () => functionMeanings(functionName));
+}
+
+export type KsyscallOptions = CookieOptions;
+
+export function attachKsyscall(attacher: Attacher, kind: "ksyscall" | "kretsyscall", name: string, options: KsyscallOptions): Link {
+  const operation = `${attacher.name}.attach${kind === "ksyscall" ? "Ksyscall" : "Kretsyscall"}`;
+  checkString(operation, "system call", name);
+  checkOptions(operation, options, COOKIE);
+  attacher.mustBe(operation, [ProgramType.kprobe], "kprobe");
+  const retprobe = kind === "kretsyscall";
+  return attacher.link({ kind, target: name }, (native) => native.attachKsyscall(name, retprobe, cookieOf(options)), () => functionMeanings(name));
+}

@@ -1,0 +1,53 @@
+/** What attaches through BTF: functions and tracepoints of the kernel, other BPF programs, security hooks. */
+import { ProgramType } from "../../kernel/abi.js";
+import { errno } from "../../kernel/errno.js";
+import type { Link } from "../../link/link.js";
+import { checkOptions, checkString, invalid, shown } from "../../options.js";
+import type { Attacher, Meanings } from "../attacher.js";
+import { sectionKind, sectionTarget } from "../section.js";
+import { COOKIE, type CookieOptions, cookieOf } from "./cookie.js";
+
+/** A program to attach to: of this or of another object, or one from `ProgramHandle`. */
+export interface TargetProgram {
+  readonly fd: number;
+  readonly name: string;
+}
+
+const TRACE: Meanings = {
+  [errno.EBUSY]: { code: "BUSY", text: "the function is traced in a way that allows no second" },
+  [errno.E2BIG]: { code: "FULL", text: "the function has as many programs attached as the kernel allows (38)" },
+};
+
+function place(attacher: Attacher): { kind: string; target: string } {
+  return { kind: sectionKind(attacher.section), target: sectionTarget(attacher.section) || attacher.section };
+}
+
+export function attachTrace(attacher: Attacher, options: CookieOptions): Link {
+  const operation = `${attacher.name}.attachTrace`;
+  checkOptions(operation, options, COOKIE);
+  attacher.mustBe(operation, [ProgramType.tracing], "tracing");
+  return attacher.link(place(attacher), (native) => native.attachTrace(cookieOf(options)), {
+    ...TRACE,
+    [errno.EINVAL]: { code: "KERNEL_UNSUPPORTED", text: cookieOf(options) === 0n ? "this function cannot be traced" : "a cookie on fentry, fexit, fmod_ret or tp_btf needs kernel 6.0" },
+  });
+}
+
+export function attachLsm(attacher: Attacher): Link {
+  const operation = `${attacher.name}.attachLsm`;
+  attacher.mustBe(operation, [ProgramType.lsm], "lsm");
+  return attacher.link(place(attacher), (native) => native.attachLsm(), TRACE);
+}
+
+export function attachFreplace(attacher: Attacher, target: TargetProgram, functionName: string): Link {
+  const operation = `${attacher.name}.attachFreplace`;
+  if (typeof target !== "object" || target === null || typeof target.fd !== "number") {
+    throw invalid(`${operation}: target must be a loaded program, got ${shown(target)}`);
+  }
+  checkString(operation, "function name", functionName);
+  attacher.mustBe(operation, [ProgramType.ext], "ext (freplace)");
+  return attacher.link({ kind: "freplace", target: `${target.name}:${functionName}` }, (native) => native.attachFreplace(target.fd, functionName), {
+    [errno.ENOENT]: { code: "NOT_FOUND", text: `${target.name} has no function ${functionName} in its BTF: it must be global (not static), and the object compiled with -g` },
+    [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: `${attacher.name} was not loaded against ${target.name}:${functionName}, or the functions' types differ: setAttachTarget() before load` },
+    [errno.EBUSY]: { code: "BUSY", text: `${target.name}:${functionName} is replaced already` },
+  });
+}

@@ -1,0 +1,110 @@
+import type { Btf } from "../btf/btf.js";
+import { BpfError } from "../errors.js";
+import { attempt, type Meaning } from "../kernel/explain.js";
+import { Link, type LinkParts, type LinkTarget } from "../link/link.js";
+import type { NativeAddon, NativeLink, NativeProgram } from "../native.js";
+import { invalid } from "../options.js";
+import { programTypeName } from "./program_info.js";
+
+/** Who owns a program: told of each link, so that closing the object closes it. @internal */
+export interface ProgramOwner {
+  readonly addon: NativeAddon;
+  /** The object's BTF. @throws BpfError BTF_MISSING */
+  btf(): Btf;
+  adopt(link: Link): void;
+  release(link: Link): void;
+  /** The live native program. @throws BpfError CLOSED */
+  native(): NativeProgram;
+}
+
+export type Meanings = Readonly<Record<number, Meaning>>;
+
+/** What every way to attach needs of a program: one file of attach/ each uses it. @internal */
+export class Attacher {
+  readonly name: string;
+  readonly section: string;
+  readonly type: number;
+  readonly typeName: string;
+  readonly owner: ProgramOwner;
+
+  constructor(owner: ProgramOwner) {
+    this.owner = owner;
+    const native = owner.native();
+    this.name = native.name;
+    this.section = native.section;
+    this.type = native.type;
+    this.typeName = programTypeName(native.type);
+  }
+
+  get addon(): NativeAddon {
+    return this.owner.addon;
+  }
+
+  /** @throws BpfError CLOSED, INVALID_STATE when the program is not in the kernel */
+  loaded(operation: string): NativeProgram {
+    const native = this.owner.native();
+    if (native.fd() < 0) {
+      throw new BpfError({
+        code: "INVALID_STATE",
+        message: `${this.name}.${operation}: the program is not in the kernel: its autoload was off, or another variant was chosen`,
+      });
+    }
+    return native;
+  }
+
+  /** @throws BpfError INVALID_ARGUMENT */
+  mustBe(operation: string, types: readonly number[], wanted: string): void {
+    if (!types.includes(this.type)) {
+      throw invalid(`${operation}: ${this.name} is a ${this.typeName} program (section ${this.section}); this attaches ${wanted} programs`);
+    }
+  }
+
+  /** @throws BpfError INVALID_ARGUMENT unless the program was loaded to be attached in one of these ways */
+  mustExpect(operation: string, attachTypes: readonly number[], wanted: string): number {
+    const expected = this.owner.native().expectedAttachType;
+    if (!attachTypes.includes(expected)) {
+      throw invalid(`${operation}: ${this.name} (section ${this.section}) was not loaded for it; this attaches programs of ${wanted}`);
+    }
+    return expected;
+  }
+
+  /** @throws BpfError LIBBPF_TOO_OLD */
+  needsLibbpf(feature: string, what: string, version: string): void {
+    if (!this.addon.libbpfFeatures.includes(feature)) {
+      throw new BpfError({ code: "LIBBPF_TOO_OLD", message: `${what} needs libbpf ${version}; this build has ${this.addon.libbpfVersion}` });
+    }
+  }
+
+  /** Attaches by one call of libbpf's that makes one link. */
+  link(where: Pick<LinkTarget, "kind" | "target">, call: (native: NativeProgram) => NativeLink, meanings?: Meanings | (() => Meanings)): Link {
+    return this.attach(where, (native) => ({ links: [call(native)] }), meanings);
+  }
+
+  /** Attaches; what `call` made belongs to the link from then on. */
+  attach(where: Pick<LinkTarget, "kind" | "target">, call: (native: NativeProgram) => LinkParts, meanings: Meanings | (() => Meanings) = {}): Link {
+    const parts = this.try(where, call, meanings);
+    return this.adopt(new Link(parts, { program: this.name, ...where }, this.release));
+  }
+
+  /** Runs a native call, explaining what it throws. */
+  try<T>(where: Pick<LinkTarget, "kind" | "target">, call: (native: NativeProgram) => T, meanings: Meanings | (() => Meanings) = {}): T {
+    const native = this.loaded("attach");
+    return attempt(
+      {
+        doing: `attach ${this.name} to ${where.kind} ${where.target}`,
+        // Some meanings cost a look into the kernel's symbols: only a failure asks for them.
+        get meanings() {
+          return typeof meanings === "function" ? meanings() : meanings;
+        },
+      },
+      () => call(native),
+    );
+  }
+
+  adopt<L extends Link>(link: L): L {
+    this.owner.adopt(link);
+    return link;
+  }
+
+  readonly release = (link: Link): void => this.owner.release(link);
+}

@@ -1,0 +1,310 @@
+import { closeSync, openSync, readSync } from "node:fs";
+import { BpfObject, type Link, type LoadedObject, type Program, type VariantSpec } from "ebpf";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { bpfDescriptors } from "../support/descriptors.js";
+import { errorOf } from "../support/errors.js";
+import { fixture } from "../support/fixture.js";
+import { requires } from "../support/requires.js";
+import { Tracefs } from "../support/tracefs.js";
+import { until } from "../support/until.js";
+
+interface Sighting {
+  argument: bigint;
+  result: bigint;
+  pid: number;
+  tgid: number;
+  probe: number;
+  comm: string;
+}
+
+const EISDIR = -21n;
+
+/** read(2) of a directory, which the kernel answers from generic_read_dir. */
+function readDirectory(length: number): void {
+  const fd = openSync("/proc", "r");
+  try {
+    readSync(fd, Buffer.alloc(length), 0, length, null);
+  } catch {
+    // EISDIR, always.
+  } finally {
+    closeSync(fd);
+  }
+}
+
+let before: string[];
+beforeEach(() => {
+  before = bpfDescriptors();
+});
+afterEach(() => {
+  expect(bpfDescriptors()).toEqual(before);
+});
+
+/** Loads the fixture with only these programs, for events of this process. */
+async function load(...programs: string[]): Promise<LoadedObject> {
+  const opened = BpfObject.open(fixture("probes"));
+  opened.rodata["only_tgid"] = process.pid;
+  for (const program of Object.values(opened.programs)) program.autoload = programs.includes(program.name);
+  return opened.load();
+}
+
+/**
+ * Attaches, causes the event, checks what the program saw, closes the link, causes it again: the program is silent then,
+ * as the records are in order and the next one is another program's or none.
+ */
+async function seesOnlyWhileAttached(
+  object: LoadedObject,
+  attach: (program: Program) => Link,
+  program: string,
+  cause: (nth: number) => void,
+  expected: (nth: number) => Partial<Sighting>,
+): Promise<Link> {
+  const seen: Sighting[] = [];
+  const ring = object.ringBuffer<Sighting>("sightings");
+  ring.on("event", (sighting) => seen.push(sighting));
+  cause(1);
+  const link = attach(object.program(program));
+  cause(2);
+  await until("the event", () => seen.length > 0);
+  expect(seen).toHaveLength(1);
+  expect(seen[0]).toMatchObject({ ...expected(2), tgid: process.pid });
+  expect(seen[0]?.pid).toBe(process.pid);
+  link.close();
+  cause(3);
+  // A second link proves that the ring is still read, and that the third event is not merely late.
+  using again = attach(object.program(program));
+  cause(4);
+  await until("the event after attaching again", () => seen.length > 1);
+  expect(seen).toHaveLength(2);
+  expect(seen[1]).toMatchObject(expected(4));
+  expect(object.links).toEqual([again]);
+  return link;
+}
+
+const SIGWINCH = 28;
+const wink = (): void => void process.kill(process.pid, "SIGWINCH");
+
+describe("attaching to functions and tracepoints", () => {
+  requires({ kprobes: true }).test("kprobe, by its section and by method", async () => {
+    using object = await load("on_kprobe");
+    const expected = (nth: number) => ({ probe: 1, argument: BigInt(1000 + nth), result: 0n });
+    const cause = (nth: number) => readDirectory(1000 + nth);
+    const link = await seesOnlyWhileAttached(object, (program) => program.attach(), "on_kprobe", cause, expected);
+    expect({ kind: link.kind, target: link.target, program: link.program, closed: link.closed }).toEqual({ kind: "kprobe", target: "generic_read_dir", program: "on_kprobe", closed: true });
+    using again = await load("on_kprobe");
+    await seesOnlyWhileAttached(again, (program) => program.attachKprobe("generic_read_dir"), "on_kprobe", cause, expected);
+  });
+
+  requires({ kprobes: true }).test("kretprobe", async () => {
+    using object = await load("on_kretprobe");
+    const expected = () => ({ probe: 2, result: EISDIR });
+    await seesOnlyWhileAttached(object, (program) => program.attach(), "on_kretprobe", (nth) => readDirectory(nth), expected);
+    using again = await load("on_kretprobe");
+    await seesOnlyWhileAttached(again, (program) => program.attachKretprobe("generic_read_dir"), "on_kretprobe", (nth) => readDirectory(nth), expected);
+  });
+
+  requires({ tracing: true }).test("fentry", async () => {
+    using object = await load("on_fentry");
+    await seesOnlyWhileAttached(object, (program) => program.attach(), "on_fentry", (nth) => readDirectory(nth), (nth) => ({ probe: 3, argument: BigInt(nth), result: 0n }));
+  });
+
+  requires({ tracing: true }).test("fexit: arguments and return value", async () => {
+    using object = await load("on_fexit");
+    await seesOnlyWhileAttached(object, (program) => program.attachTrace(), "on_fexit", (nth) => readDirectory(nth), (nth) => ({ probe: 4, argument: BigInt(nth), result: EISDIR }));
+  });
+
+  requires({ tracing: true }).test("tp_btf", async () => {
+    using object = await load("on_tp_btf");
+    await seesOnlyWhileAttached(object, (program) => program.attach(), "on_tp_btf", wink, () => ({ probe: 5, argument: BigInt(SIGWINCH), result: BigInt(process.pid) }));
+  });
+
+  requires({}).test("tracepoint, by its section and by method", async () => {
+    using _tracefs = new Tracefs();
+    using object = await load("on_tracepoint", "on_syscall_tracepoint");
+    const link = await seesOnlyWhileAttached(object, (program) => program.attach(), "on_tracepoint", wink, () => ({ probe: 6, argument: BigInt(SIGWINCH), result: BigInt(process.pid) }));
+    expect(link).toMatchObject({ kind: "tracepoint", target: "signal/signal_generate" });
+  });
+
+  requires({}).test("tracepoint of a system call", async () => {
+    using _tracefs = new Tracefs();
+    using object = await load("on_syscall_tracepoint");
+    // Signal 0 generates no signal: only the system call is seen.
+    const attach = (program: Program) => program.attachTracepoint("syscalls", "sys_enter_kill");
+    await seesOnlyWhileAttached(object, attach, "on_syscall_tracepoint", () => process.kill(process.pid, 0), () => ({ probe: 7, argument: 0n, result: BigInt(process.pid) }));
+  });
+
+  requires({}).test("raw tracepoint, by its section and by method", async () => {
+    using object = await load("on_raw_tp");
+    const expected = () => ({ probe: 8, argument: BigInt(SIGWINCH), result: BigInt(process.pid) });
+    await seesOnlyWhileAttached(object, (program) => program.attach(), "on_raw_tp", wink, expected);
+    using again = await load("on_raw_tp");
+    await seesOnlyWhileAttached(again, (program) => program.attachRawTracepoint("signal_generate"), "on_raw_tp", wink, expected);
+  });
+
+  requires({}).test("object.attach() attaches all that is loaded, and close() closes all links", async () => {
+    using _tracefs = new Tracefs();
+    const object = await load("on_raw_tp", "on_syscall_tracepoint");
+    const seen: Sighting[] = [];
+    object.ringBuffer<Sighting>("sightings").on("event", (sighting) => seen.push(sighting));
+    const links = object.attach();
+    expect(links.map(({ program }) => program).sort()).toEqual(["on_raw_tp", "on_syscall_tracepoint"]);
+    expect(object.links).toEqual(links);
+    wink();
+    await until("both", () => seen.length >= 2);
+    expect(seen.map(({ probe }) => probe).sort()).toEqual([7, 8]);
+    object.close();
+    expect(links.map(({ closed }) => closed)).toEqual([true, true]);
+  });
+
+  requires({}).test("when one of an object's programs cannot be attached, none stays attached", async () => {
+    using tracefs = new Tracefs();
+    using object = await load("on_raw_tp", "on_syscall_tracepoint", "on_kprobe");
+    const failing = object.program("on_kprobe");
+    const original = failing.attach;
+    if (requires({ kprobes: true }).reason === undefined) failing.attach = () => failing.attachKprobe("ebpf_no_such_function");
+    await errorOf(() => object.attach());
+    expect(object.links).toEqual([]);
+    failing.attach = original;
+    void tracefs;
+  });
+});
+
+describe("what cannot be attached says why", () => {
+  requires({ kprobes: true }).test("a kprobe on an unknown function loads, and fails to attach", async () => {
+    const opened = BpfObject.open(fixture("unknown_func"));
+    opened.program("on_fentry").autoload = false;
+    using object = await opened.load();
+    const error = await errorOf(() => object.attach());
+    expect(error).toMatchObject({ code: "NOT_FOUND" });
+    expect(error.message).toContain("cannot attach on_kprobe to kprobe ebpf_no_such_function: this kernel has no function ebpf_no_such_function");
+    const near = await errorOf(() => object.program("on_kprobe").attachKprobe("generic_read_dri"));
+    expect(near.message).toContain('did you mean "generic_read_dir"?');
+    expect(object.links).toEqual([]);
+  });
+
+  requires({ tracing: true }).test("an fentry on an unknown function fails to load", async () => {
+    const opened = BpfObject.open(fixture("unknown_func"));
+    opened.program("on_kprobe").autoload = false;
+    const error = await errorOf(() => opened.load());
+    expect(error.code).toBe("NOT_FOUND");
+    expect(error.message).toContain("ebpf_no_such_function");
+  });
+
+  requires({ kprobes: true }).test("a function that may not be probed, and an offset inside an instruction", async () => {
+    using object = await load("on_kprobe");
+    const blacklisted = await errorOf(() => object.program("on_kprobe").attachKprobe("exc_int3"));
+    expect(blacklisted.message).toMatch(/exc_int3/);
+    expect(["KERNEL_UNSUPPORTED", "NOT_FOUND"]).toContain(blacklisted.code);
+    const inside = await errorOf(() => object.program("on_kprobe").attachKprobe("generic_read_dir", { offset: 1 }));
+    expect(inside.message).toContain("generic_read_dir");
+    expect(object.links).toEqual([]);
+  });
+
+  test("kprobes on a kernel without them", async ({ skip }) => {
+    if (requires({ kprobes: true }).reason === undefined) skip("this kernel has kprobes");
+    using object = await load("on_kprobe");
+    const error = await errorOf(() => object.attach());
+    expect(error).toMatchObject({ code: "KERNEL_UNSUPPORTED" });
+    expect(error.message).toContain("CONFIG_KPROBES");
+  });
+
+  test("a program type that the kernel refuses", async ({ skip }) => {
+    if (requires({ tracing: true }).reason === undefined) skip("this kernel accepts programs of type tracing");
+    const error = await errorOf(() => load("on_fentry"));
+    expect(error).toMatchObject({ code: "PERMISSION_DENIED" });
+    expect(error.message).toContain("on_fentry");
+    expect(error.message).toContain("tracing");
+  });
+
+  test("a tracepoint that does not exist, and one whose tracefs is not mounted", async () => {
+    using object = await load("on_tracepoint", "on_raw_tp");
+    {
+      using _tracefs = new Tracefs();
+      const error = await errorOf(() => object.program("on_tracepoint").attachTracepoint("signal", "signal_genrate"));
+      expect(error).toMatchObject({ code: "NOT_FOUND" });
+      expect(error.message).toContain("no tracepoint signal:signal_genrate");
+      expect(error.message).toContain('did you mean "signal:signal_generate"?');
+    }
+    const raw = await errorOf(() => object.program("on_raw_tp").attachRawTracepoint("signal_genrate"));
+    expect(raw).toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  test("another type than the method's, a misspelt option, a program that was not loaded", async () => {
+    using object = await load("on_raw_tp");
+    const program = object.program("on_raw_tp");
+    const wrong = await errorOf(() => program.attachKprobe("generic_read_dir"));
+    expect(wrong).toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(wrong.message).toContain("on_raw_tp is a raw_tracepoint program");
+    const misspelt = await errorOf(() => program.attachRawTracepoint("signal_generate", { coookie: 1 } as object));
+    expect(misspelt.message).toContain('unknown option "coookie" (did you mean "cookie"?)');
+    expect(await errorOf(() => object.program("on_kprobe").attach())).toMatchObject({ code: "INVALID_STATE" });
+    expect(object.links).toEqual([]);
+  });
+});
+
+describe("variants of one probe", () => {
+  const variants: Record<string, (string | string[])[]> & { read_dir: (string | string[])[] } = { read_dir: ["read_dir_fexit", ["read_dir_kprobe", "read_dir_kretprobe"], "xdp_only"] };
+  const open = (spec: VariantSpec = variants) => {
+    const opened = BpfObject.open(fixture("variants"), { variants: spec });
+    opened.program("xdp_only").autoload = false;
+    opened.rodata["only_tgid"] = process.pid;
+    return opened;
+  };
+
+  requires({ tracing: true }).test("the first that loads is used, the rest are not loaded", async () => {
+    using object = await open().load();
+    expect(object.variants["read_dir"]).toEqual({ chosen: ["read_dir_fexit"], rejected: [] });
+    expect(object.program("read_dir_kprobe").loaded).toBe(false);
+    const seen: { size: bigint; retval: bigint; variant: number }[] = [];
+    object.ringBuffer<(typeof seen)[number]>("reads").on("event", (event) => seen.push(event));
+    object.attach();
+    readDirectory(77);
+    await until("the event", () => seen.length > 0);
+    expect(seen).toMatchObject([{ size: 77n, retval: EISDIR, variant: 1 }]);
+  });
+
+  requires({ kprobes: true }).test("kprobe and kretprobe where fexit does not load, and the reason is there to read", async () => {
+    const opened = BpfObject.open(fixture("variants"), { variants });
+    opened.rodata["only_tgid"] = process.pid;
+    // A function that no kernel has: fexit fails to load on every kernel.
+    opened.program("read_dir_fexit").setAttachTarget("ebpf_no_such_function");
+    using object = await opened.load();
+    const choice = object.variants["read_dir"];
+    expect(choice?.chosen).toEqual(["read_dir_kprobe", "read_dir_kretprobe"]);
+    expect(choice?.rejected.map(({ programs }) => programs)).toEqual([["read_dir_fexit"]]);
+    expect(choice?.rejected[0]?.reason.message).toMatch(/ebpf_no_such_function|tracing/);
+    const seen: { size: bigint; retval: bigint; variant: number }[] = [];
+    object.ringBuffer<(typeof seen)[number]>("reads").on("event", (event) => seen.push(event));
+    object.attach();
+    readDirectory(78);
+    await until("the event", () => seen.length > 0);
+    expect(seen).toMatchObject([{ size: 78n, retval: EISDIR, variant: 2 }]);
+  });
+
+  test("where neither works, the last is used, with the reasons of both", async ({ skip }) => {
+    if (requires({ tracing: true }).reason === undefined) skip("this kernel runs the first variant");
+    using object = await open({ read_dir: [...variants.read_dir.slice(0, 2), []] }).load();
+    expect(object.attach()).toEqual([]);
+    const choice = object.variants["read_dir"];
+    expect(choice?.chosen).toEqual([]);
+    expect(choice?.rejected.map(({ programs }) => programs)).toEqual([["read_dir_fexit"], ["read_dir_kprobe", "read_dir_kretprobe"]]);
+    expect(choice?.rejected[0]?.reason).toMatchObject({ code: "PERMISSION_DENIED" });
+    expect(choice?.rejected[1]?.reason).toMatchObject({ code: "KERNEL_UNSUPPORTED" });
+  });
+
+  test("where nothing works, the error has every reason", async ({ skip }) => {
+    if (requires({ tracing: true }).reason === undefined) skip("this kernel runs the first variant");
+    using object = await open({ read_dir: variants.read_dir.slice(0, 2) }).load();
+    const error = await errorOf(() => object.attach());
+    expect(error.message).toContain('no variant of "read_dir" works on this kernel:');
+    expect(error.message).toContain("read_dir_fexit: cannot load");
+    expect(error.message).toContain("read_dir_kprobe + read_dir_kretprobe: cannot attach");
+    expect(object.links).toEqual([]);
+  });
+
+  test("a specification that the object does not fit", async () => {
+    const misnamed = await errorOf(() => BpfObject.open(fixture("variants"), { variants: { x: ["read_dir_fexti"] } }));
+    expect(misnamed.message).toContain('did you mean "read_dir_fexit"?');
+    const twice = await errorOf(() => BpfObject.open(fixture("variants"), { variants: { x: ["xdp_only"], y: ["xdp_only"] } }));
+    expect(twice.message).toContain('"xdp_only" is in "x" and again in "y"');
+  });
+});
