@@ -4,8 +4,8 @@
  */
 import { appendFileSync } from "node:fs";
 
-/** What `requires` (test/kernel/support/requires.ts) puts into a suite's name, as suites carry no note. */
-const REASON_IN_NAME = / \[skipped: (.+?)\]/;
+/** What `requires` (test/kernel/support/requires.ts) puts into a suite's name, as suites carry no note; so do others. */
+const REASON_IN_NAME = / [[(]skipped: (.+?)[\])]/;
 
 export default class Reporter {
   #filtered = false;
