@@ -74,8 +74,6 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
         bytesSent: MEBIBYTE,
         bytesAcked: MEBIBYTE,
         bytesReceived: 12_345,
-        bytesRetransmitted: 0,
-        retransmits: 0,
         state: "closed",
         error: undefined,
         cgroupId: cgroup.id,
@@ -93,6 +91,8 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
         cgroupId: cgroup.id,
         pid: server.child.pid,
       });
+      // A machine that is slow enough sends again even on loopback: then both counters say so, and the payload's are as exact.
+      expect(active.bytesRetransmitted > 0).toBe(active.retransmits > 0);
       expect(active.srttUs).toBeGreaterThan(0);
       expect(active.durationNs).toBeGreaterThan(0n);
       expect(active.dataSegmentsOut).toBeGreaterThan(0);
