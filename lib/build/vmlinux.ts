@@ -1,11 +1,12 @@
 /** vmlinux.h: all types of a kernel, as one header for CO-RE programs. */
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir, userInfo } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { BpfError } from "../errors.js";
 import { attempt } from "../kernel/explain.js";
 import { native } from "../native.js";
+import { makeFolder } from "./folder.js";
 
 /** The running kernel's own BTF. Minimum kernel 5.4. */
 export const KERNEL_BTF = "/sys/kernel/btf/vmlinux";
@@ -95,7 +96,7 @@ function keep(digest: string, make: () => string): string {
     const file = join(folder, "vmlinux.h");
     if (existsSync(file)) return folder;
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeFolder(folder, 0o700);
       // Whoever reads it meanwhile sees none or all of it.
       const unfinished = `${file}.${process.pid}`;
       writeFileSync(unfinished, make());

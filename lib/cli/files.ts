@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { makeFolder } from "../build/folder.js";
 import { BpfError } from "../errors.js";
 
 /** Writes a file whole or not at all; false when it has this content already, so that what watches it is not woken. */
@@ -8,7 +9,7 @@ export function writeIfChanged(path: string, content: string | Uint8Array): bool
   const unfinished = `${path}.${process.pid}.tmp`;
   try {
     if (existsSync(path) && readFileSync(path).equals(bytes)) return false;
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     writeFileSync(unfinished, bytes);
     renameSync(unfinished, path);
     return true;
