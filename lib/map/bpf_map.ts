@@ -75,7 +75,7 @@ export abstract class BpfMap implements Disposable {
   /**
    * From now on nobody in user space, root included, changes the map; programs still do unless it was declared BPF_F_RDONLY_PROG.
    * There is no way back. Minimum kernel 5.2.
-   * @throws BpfError BUSY while it is mapped writable or being written, PERMISSION_DENIED
+   * @throws BpfError BUSY while it is mapped writable or being written, PERMISSION_DENIED when it is frozen already
    */
   freeze(): void {
     attempt({ doing: `freeze map ${this.name}`, meanings: FREEZE }, () => this.native.freeze());
@@ -154,8 +154,8 @@ export abstract class BpfMap implements Disposable {
 export class OpaqueMap extends BpfMap {}
 
 const FREEZE: Meanings = {
-  [errno.EBUSY]: { code: "BUSY", text: "it is frozen already, mapped writable, or being written to" },
-  [errno.EPERM]: { code: "PERMISSION_DENIED", text: "this handle may not write to it, or this user may not freeze it" },
+  [errno.EBUSY]: { code: "BUSY", text: "it is mapped writable or being written to" },
+  [errno.EPERM]: { code: "PERMISSION_DENIED", text: "it is frozen already, read-only for this handle, or not this user's to freeze" },
   // Values with a timer, a task's work or a list are the kernel's to change (kernel/bpf/syscall.c: map_freeze).
   [ENOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: "a map of this type, or with timers, lists or kernel pointers in its values, cannot be frozen" },
 };

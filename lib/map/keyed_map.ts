@@ -1,4 +1,5 @@
 import { type Codec, Memory } from "../codec/codec.js";
+import { BpfError } from "../errors.js";
 import { ENOTSUPP, MapFlag } from "../kernel/abi.js";
 import { errno } from "../kernel/errno.js";
 import type { NativeMap } from "../native.js";
@@ -110,7 +111,7 @@ export abstract class KeyedMap<K, V> extends KeyMap<K> implements Iterable<[K, V
   }
 
   /**
-   * Sets several entries, many by one system call (5.6; on a kernel or map type without, one by one). Not all or nothing: entries
+   * Sets several entries, many by one system call (5.6; one by one with `only`, and on a kernel or map type without). Not all or nothing: entries
    * before one that fails are set.
    * @throws BpfError as {@link KeyedMap.set}; the message says how many were set
    */
@@ -119,6 +120,8 @@ export abstract class KeyedMap<K, V> extends KeyMap<K> implements Iterable<[K, V
     const { bytes } = this.#values;
     const flags = options === undefined ? 0 : this.#setFlags("setMany", options);
     const list = Array.isArray(entries) ? (entries as readonly (readonly [K, V])[]) : [...entries];
+    // The kernel's batches know no BPF_NOEXIST and no BPF_EXIST.
+    if (options?.only !== undefined) return this.#setOneByOne(list, 0, options);
     const room = this.#manyRoom(list.length);
     const keyMemory = Memory.allocate(room * keySize);
     const valueMemory = Memory.allocate(room * bytes);
@@ -129,12 +132,11 @@ export abstract class KeyedMap<K, V> extends KeyMap<K> implements Iterable<[K, V
         keyCodec.encode(keyMemory, i * keySize, key, keySize);
         this.#values.encode(valueMemory, i * bytes, value);
       }
-      const { errno: result, count: set } = this.native.updateBatch(keyMemory.bytes, valueMemory.bytes, count, flags);
-      if (hasNoBatch(result) && set === 0) {
-        for (const [key, value] of list.slice(start)) this.set(key, value, options);
-        return this;
-      }
-      if (result !== 0) throw this.failure(`update batch (${start + set} of ${list.length} were set)`, result);
+      const { errno: result, count: written } = this.native.updateBatch(keyMemory.bytes, valueMemory.bytes, count, flags);
+      if (result === 0) continue;
+      // A batch refused as a whole leaves the count as it was; one that stopped midway has counted what it did.
+      if (written === count && hasNoBatch(result)) return this.#setOneByOne(list, start, options);
+      throw this.failure(`update batch (${start + (written === count ? 0 : written)} of ${list.length} were set)`, result);
     }
     return this;
   }
@@ -206,11 +208,13 @@ export abstract class KeyedMap<K, V> extends KeyMap<K> implements Iterable<[K, V
       for (let i = 0; i < count; i++) keyCodec.encode(memory, i * keySize, list[start + i] as K, keySize);
       // The kernel stops at a key that is not there; we go on behind it.
       for (let done = 0; done < count; ) {
-        const { errno: result, count: gone } = this.native.deleteBatch(memory.bytes.subarray(done * keySize), count - done, 0);
-        if (hasNoBatch(result) && gone === 0) {
+        const { errno: result, count: counted } = this.native.deleteBatch(memory.bytes.subarray(done * keySize), count - done, 0);
+        const refused = result !== 0 && counted === count - done;
+        if (refused && hasNoBatch(result)) {
           for (const key of list.slice(start + done)) if (this.deleteKey(key)) deleted++;
           return deleted;
         }
+        const gone = refused ? 0 : counted;
         if (result !== 0 && result !== -errno.ENOENT) throw this.failure(`delete batch (${deleted + gone} of ${list.length} were deleted)`, result);
         deleted += gone;
         done += result === 0 ? count : gone + 1;
@@ -251,6 +255,19 @@ export abstract class KeyedMap<K, V> extends KeyMap<K> implements Iterable<[K, V
   protected removeAll(): void {
     const walk = this.walk({ remove: true });
     while (walk.next());
+  }
+
+  #setOneByOne(list: readonly (readonly [K, V])[], start: number, options: SetOptions | undefined): this {
+    for (let i = start; i < list.length; i++) {
+      const [key, value] = list[i] as readonly [K, V];
+      try {
+        this.set(key, value, options);
+      } catch (error) {
+        if (error instanceof BpfError && error.errno !== undefined) error.message += ` (${i} of ${list.length} were set)`;
+        throw error;
+      }
+    }
+    return this;
   }
 
   #manyRoom(wanted: number): number {

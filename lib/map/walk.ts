@@ -96,7 +96,7 @@ export class Walk {
     this.#mode = this.#keysOnly || options.single || (this.#remove && map.cursor !== "bucket") || withoutBatch.has(type) ? "step" : "batch";
     this.#seen = this.#mustRemember() ? new Set() : undefined;
     const entryBytes = map.keySize + map.valueBytes;
-    const fitting = Math.max(16, Math.floor(CHUNK_BYTES / Math.max(1, entryBytes)));
+    const fitting = Math.max(1, Math.floor(CHUNK_BYTES / Math.max(1, entryBytes)));
     this.#room = Math.max(1, Math.min(this.#mode === "batch" ? fitting : STEPS, map.maxEntries));
     this.#in = new Uint8Array(Math.max(4, map.keySize));
     this.#out = new Uint8Array(Math.max(4, map.keySize));

@@ -4,6 +4,7 @@ import type { BpfMap, MapShape } from "../map/bpf_map.js";
 import { makeMapOf, typeFromBtf } from "../map/map_classes.js";
 import { mapById } from "../map/open_map.js";
 import type { NativeMap } from "../native.js";
+import { declaredTypes } from "./map_declaration.js";
 
 export interface MapTypes {
   readonly btf: Btf | undefined;
@@ -13,7 +14,9 @@ export interface MapTypes {
 }
 
 export function makeMap(native: NativeMap, shape: MapShape, types: MapTypes): BpfMap {
-  const { btf, keyTypeId, valueTypeId, cpus } = types;
+  const { btf, cpus } = types;
+  const forgotten = types.keyTypeId === 0 && types.valueTypeId === 0;
+  const { keyTypeId, valueTypeId } = btf !== undefined && forgotten ? declaredTypes(btf, shape.name) : types;
   return makeMapOf({
     native,
     shape,

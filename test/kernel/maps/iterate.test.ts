@@ -1,0 +1,161 @@
+import { BpfObject, createMap, type HashMap, HashMap as Hash } from "ebpf";
+import { afterEach, describe, expect, test } from "vitest";
+import { fixture } from "../support/fixture.js";
+
+/** Each entry's value is its key's complement, so that a pair out of step is seen. */
+const valueOf = (key: bigint) => ~key & 0xffffffffffffffffn;
+
+function filled(entries: number, maxEntries = entries): HashMap<bigint, bigint> {
+  const map = createMap({ type: "hash", key: "u64", value: "u64", maxEntries });
+  map.setMany(Array.from({ length: entries }, (_, i) => [BigInt(i), valueOf(BigInt(i))] as const));
+  return map;
+}
+
+describe("iteration", () => {
+  const open: Disposable[] = [];
+  const use = <T extends Disposable>(resource: T): T => {
+    open.push(resource);
+    return resource;
+  };
+  afterEach(() => {
+    for (const resource of open.splice(0)) resource[Symbol.dispose]();
+  });
+
+  test("a map of many batches: each entry once, with its value", () => {
+    const entries = 100_000;
+    const map = use(filled(entries));
+    const seen = new Uint8Array(entries);
+    let wrong = 0;
+    for (const [key, value] of map) {
+      seen[Number(key)]++;
+      if (value !== valueOf(key)) wrong++;
+    }
+    expect(wrong).toBe(0);
+    expect(seen.every((times) => times === 1)).toBe(true);
+    expect(map.count()).toBe(entries);
+    expect(new Set(map.keys()).size).toBe(entries);
+    expect(map.drain()).toHaveLength(entries);
+    expect([...map]).toEqual([]);
+  });
+
+  test("an empty map, and one entry", () => {
+    const map = use(filled(0, 10));
+    expect([...map]).toEqual([]);
+    map.set(5n, 6n);
+    expect([...map]).toEqual([[5n, 6n]]);
+    expect([...map.entries()]).toEqual([...map.keys()].map((key) => [key, map.get(key)]));
+  });
+
+  test("a bucket that outgrows the batch is read whole", () => {
+    // Values so large that a batch has room for one or two entries: of 128 in as many buckets, some bucket has more.
+    const size = 128 * 1024;
+    const map = use(createMap({ type: "hash", key: "u32", value: size, maxEntries: 128, flags: ["no_prealloc"] }));
+    for (let key = 0; key < 128; key++) map.set(key, new Uint8Array(size).fill(key));
+    const seen = new Map([...map].map(([key, value]) => [key, value.every((byte) => byte === key)]));
+    expect(seen.size).toBe(128);
+    expect([...seen.values()].every(Boolean)).toBe(true);
+    expect(map.getMany([1, 200, 127]).map((value) => value?.[size - 1])).toEqual([1, undefined, 127]);
+    map.setMany([[7, new Uint8Array(size).fill(9)]]);
+    expect(map.get(7)?.[0]).toBe(9);
+    expect(map.deleteMany([1, 2, 3])).toBe(3);
+    map.clear();
+    expect(map.count()).toBe(0);
+  });
+
+  test("what stays put is visited once while everything around it comes and goes", () => {
+    const stay = 20_000;
+    const map = use(filled(stay, stay * 4));
+    let next = BigInt(stay);
+    const pending: bigint[] = [];
+    const seen = new Uint8Array(stay);
+    let visited = 0;
+    for (const [key, value] of map) {
+      expect(value).toBe(valueOf(key));
+      if (key < BigInt(stay)) seen[Number(key)]++;
+      // Two come and one goes for every other entry visited, while there is room.
+      if (visited++ % 2 === 0 && next < BigInt(stay * 3)) {
+        for (let i = 0; i < 2; i++) {
+          map.set(next, valueOf(next));
+          pending.push(next++);
+        }
+        map.delete(pending.splice(pending.length >> 1, 1)[0] as bigint);
+      }
+    }
+    expect(seen.every((times) => times === 1)).toBe(true);
+  });
+
+  test("the loop may delete what it visits, and leave early", () => {
+    const map = use(filled(5_000));
+    for (const key of map.keys()) map.delete(key);
+    expect(map.count()).toBe(0);
+    map.setMany([
+      [1n, 1n],
+      [2n, 2n],
+    ]);
+    for (const [key] of map) {
+      expect(key).toBeGreaterThan(0n);
+      break;
+    }
+    const iterator = map.entries();
+    iterator.next();
+    expect(iterator.return?.()).toEqual({ value: undefined, done: true });
+    expect(iterator.next()).toEqual({ value: undefined, done: true });
+  });
+
+  test("several iterations at once, with gets and sets in between", () => {
+    const map = use(filled(3_000));
+    let pairs = 0;
+    const inner = map.values();
+    for (const [key] of map) {
+      const { value } = inner.next() as { value: bigint };
+      expect(map.get(key)).toBe(valueOf(key));
+      map.set(key, valueOf(key));
+      expect(valueOf(value) < 3_000n).toBe(true);
+      pairs++;
+    }
+    expect(pairs).toBe(3_000);
+    expect(inner.next().done).toBe(true);
+  });
+
+  test("a map that a program fills", async () => {
+    using object = await BpfObject.load(fixture("maps"));
+    const large = object.map("large");
+    expect(large).toBeInstanceOf(Hash);
+    expect([...object.hash("large")]).toEqual([]);
+  });
+});
+
+describe("iteration by keys that vanish: tries", () => {
+  const address = (i: number) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}/32`;
+
+  test("each prefix once, over many batches", () => {
+    using trie = createMap({ type: "lpm_trie", key: "ipv4", value: "u32", maxEntries: 20_000 });
+    trie.setMany(Array.from({ length: 20_000 }, (_, i) => [address(i), i] as const));
+    const seen = [...trie].sort(([, a], [, b]) => a - b);
+    expect(seen).toEqual(Array.from({ length: 20_000 }, (_, i) => [address(i), i]));
+  });
+
+  test("what stays put is visited once though the trie starts over when its last key has gone", () => {
+    // Values so large that a batch has some 250 of them.
+    const value = new Uint8Array(1024);
+    using trie = createMap({ type: "lpm_trie", key: "ipv4", value: 1024, maxEntries: 4_000 });
+    const stay = 2_000;
+    trie.setMany(Array.from({ length: stay * 2 }, (_, i) => [address(i), value] as const));
+    const seen = new Map<string, number>();
+    let gone = 0;
+    for (const prefix of trie.keys()) {
+      seen.set(prefix, (seen.get(prefix) ?? 0) + 1);
+      // Every other one goes as it is visited, and with some of them the key that the kernel would go on from.
+      if (Number(prefix.split(/[./]/)[3]) % 2 === 1) {
+        expect(trie.delete(prefix)).toBe(true);
+        gone++;
+      }
+    }
+    expect(gone).toBe(stay);
+    expect(seen.size).toBe(stay * 2);
+    expect([...seen.values()].every((times) => times === 1)).toBe(true);
+    expect(trie.count()).toBe(stay);
+    trie.clear();
+    expect(trie.count()).toBe(0);
+  });
+});
