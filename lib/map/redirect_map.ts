@@ -73,7 +73,6 @@ abstract class RedirectMap extends KeyMap<number> {
   protected override get meanings(): Meanings {
     return {
       ...outOfRange(this.maxEntries),
-      [errno.ENODEV]: { code: "NOT_FOUND", text: "there is no such device in this network namespace" },
       [errno.EBADF]: { code: "INVALID_ARGUMENT", text: "the descriptor is not open, or not of the kind that belongs here" },
     };
   }
@@ -110,6 +109,14 @@ abstract class DeviceMap extends RedirectMap implements Iterable<[number, Device
 
   clear(): void {
     for (const [key] of [...this.entries()]) this.deleteKey(key);
+  }
+
+  /** @internal */
+  protected override get meanings(): Meanings {
+    return {
+      ...super.meanings,
+      [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "there is no such device in this network namespace, or the program is none for a device map" },
+    };
   }
 }
 

@@ -53,7 +53,13 @@ export abstract class SocketMap<K> extends KeyMap<K> {
 
   /** Takes a socket out, which stays open; false when there was none. */
   delete(key: K): boolean {
-    return this.deleteKey(key);
+    const { native } = this;
+    this.keyCodec.encode(this.key, 0, key);
+    const result = native.delete();
+    if (result === 0) return true;
+    // Of an empty slot the kernel says EINVAL (net/core/sock_map.c: __sock_map_delete).
+    if (result === -errno.ENOENT || result === -errno.EINVAL) return false;
+    throw this.failure("delete", result);
   }
 
   /** @internal */

@@ -1,11 +1,256 @@
-import { createMap } from "ebpf";
-import { test, expect } from "vitest";
-test("x", () => {
-  using m = createMap({ type: "hash", name: "ports", key: "u16", value: "u64", maxEntries: 1024 });
-  m.set(443, 5n); m.set(1, 2n);
-  expect([...m].sort()).toEqual([[1, 2n],[443, 5n]]);
-  console.log(m.info());
-  using t = createMap({ type: "lpm_trie", key: "ipv4", value: "char[16]", maxEntries: 64 });
-  t.set("10.0.0.0/8", "internal");
-  console.log(t.get("10.1.2.3"), [...t], t.info());
+import { closeSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import {
+  ArrayMap,
+  BpfObject,
+  type CreateMapOptions,
+  createMap,
+  cType,
+  HashMap,
+  kernelBtf,
+  LpmTrieMap,
+  mapByFd,
+  mapById,
+  openMap,
+  PerfEventArrayMap,
+  QueueMap,
+} from "ebpf";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { native } from "../../../lib/native.js";
+import { bpfDescriptors } from "../support/descriptors.js";
+import { fixture } from "../support/fixture.js";
+
+/** A folder of the test's own in the bpf file system. */
+const folder = join("/sys/fs/bpf", `ebpf-test-${process.pid}`);
+let before: string[];
+beforeEach(() => {
+  before = bpfDescriptors();
 });
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+  expect(bpfDescriptors()).toEqual(before);
+});
+
+describe("maps without an object", () => {
+  test("integers, text, bytes: each what it is in JavaScript", () => {
+    using ports = createMap({ type: "hash", name: "ports", key: "u16", value: "s64", maxEntries: 1024 });
+    ports.set(443, -5n);
+    const got: bigint | undefined = ports.get(443);
+    expect(got).toBe(-5n);
+    expect(() => ports.set(65536, 0n)).toThrowError("ports key: expected a whole number from 0 to 65535, got 65536");
+    using names = createMap({ type: "lru_hash", key: "char[8]", value: 3, maxEntries: 4 });
+    names.set("lo", Uint8Array.of(1, 2, 3));
+    expect([...names]).toEqual([["lo", Uint8Array.of(1, 2, 3)]]);
+    expect(() => names.set("eth0", Uint8Array.of(1))).toThrowError("lru_hash value: expected 3 bytes, got 1");
+    using cpu = createMap({ type: "percpu_array", value: "u32", maxEntries: 2 });
+    cpu.set(0, new Array(native().possibleCpus()).fill(3));
+    expect(cpu.get(0)?.[0]).toBe(3);
+    using queue = createMap({ type: "queue", value: "u64", maxEntries: 2 });
+    expect(queue).toBeInstanceOf(QueueMap);
+    expect(queue.push(1n).pop()).toBe(1n);
+    using routes = createMap({ type: "lpm_trie", key: "ipv6", value: "char[16]", maxEntries: 64 });
+    routes.set("2001:db8::/32", "documentation");
+    expect(routes.get("2001:db8::1")).toBe("documentation");
+  });
+
+  test("C types, from any BTF", () => {
+    using object = openFixture();
+    interface Key {
+      saddr: number;
+      daddr: number;
+      sport: number;
+      zone: number;
+      protocol: number;
+      device: string;
+    }
+    const key: Key = { saddr: 1, daddr: 2, sport: 3, zone: 4, protocol: 5, device: "lo" };
+    using map = createMap({ type: "hash", name: "flows2", key: cType<Key>("struct flow_key", object.btf), value: cType<object>("struct flow_value", object.btf), maxEntries: 8 });
+    expect(map.keySize).toBe(24);
+    expect(map.get(key)).toBeUndefined();
+    expect(map.info().btfId).toBeGreaterThan(0);
+    using timespec = createMap({ type: "array", value: cType<{ tv_sec: bigint; tv_nsec: bigint }>("struct timespec64", kernelBtf()), maxEntries: 1 });
+    expect(timespec.set(0, { tv_sec: -1n, tv_nsec: 5n }).get(0)).toEqual({ tv_sec: -1n, tv_nsec: 5n });
+    expect(() => cType("struct nonesuch", kernelBtf())).toThrowError(expect.objectContaining({ code: "BTF_NOT_FOUND" }));
+  });
+
+  test("the kernel keeps the types: another handle sees them, bit-fields, unions and enums included", () => {
+    using object = openFixture();
+    using map = createMap({ type: "hash", name: "typed", key: cType<{ device: string }>("struct flow_key", object.btf), value: cType<object>("struct flow_value", object.btf), maxEntries: 8 });
+    using other = mapById(map.info().id, HashMap<Record<string, unknown>, Record<string, unknown>>);
+    const key = { saddr: 1, daddr: 2, sport: 3, zone: 4, protocol: 5, device: "lo" };
+    other.set(key, sample());
+    expect(map.get(key)).toEqual(sample());
+    map.set(key, { ...sample(), negative: 15, color: 2 });
+    expect([...other]).toEqual([[key, { ...sample(), negative: 15, color: 2 }]]);
+  });
+
+  test.each<[CreateMapOptions | object, string]>([
+    [{ type: "hsh" }, 'createMap: unknown map type "hsh" (did you mean "hash"?)'],
+    [{ type: "hash", key: "u32", value: "u32" }, "createMap: a map of type hash needs maxEntries"],
+    [{ type: "hash", key: "u32", maxEntries: 1 }, "createMap: a map of type hash needs the value's type"],
+    [{ type: "hash", key: "u32", value: "u32", maxEntries: 0 }, 'createMap: option "maxEntries" must be at least 1 for type hash'],
+    [{ type: "hash", key: "u33", value: "u32", maxEntries: 1 }, "createMap: key must be one of u8, u16, u32, u64, s8, s16, s32, s64"],
+    [{ type: "queue", key: "u32", value: "u32", maxEntries: 1 }, "createMap: a map of type queue has no key"],
+    [{ type: "hash", key: "u32", value: "u32", maxEntries: 1, flags: ["noprealloc"] }, 'createMap: unknown flag "noprealloc" (did you mean "no_prealloc"?)'],
+    [{ type: "hash", key: "u32", value: "u32", maxEntries: 1, name: "a name with spaces" }, 'createMap: option "name" must be up to 15 letters, digits, _ and .'],
+    [{ type: "lpm_trie", key: 8, value: "u32", maxEntries: 1 }, 'createMap: the key of a trie must be "ipv4", "ipv6" or a cType()'],
+    [{ type: "hash", key: "u32", value: "u32", maxEntries: 1, size: 4 }, 'createMap: unknown option "size"'],
+  ])("%j is refused: %s", (options, message) => {
+    expect(() => createMap(options as CreateMapOptions)).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining(message) }));
+  });
+
+  test("what the kernel refuses says what it may be", () => {
+    expect(() => createMap({ type: "lru_hash", key: "u32", value: "u32", maxEntries: 8, flags: ["no_prealloc"] })).toThrowError(
+      expect.objectContaining({ message: expect.stringMatching(/^cannot create a map of type lru_hash: /) }),
+    );
+    expect(() => createMap({ type: "array_of_maps", maxEntries: 1 })).toThrowError(expect.objectContaining({ message: expect.stringMatching(/^cannot create a map of type array_of_maps: /) }));
+  });
+
+  test("maps of maps, by the example of one", () => {
+    using inner = createMap({ type: "array", value: "u64", maxEntries: 4 });
+    using outer = createMap({ type: "hash_of_maps", key: "char[8]", maxEntries: 4, inner });
+    outer.set("first", inner);
+    inner.set(2, 7n);
+    using got = outer.get("first", ArrayMap<bigint>);
+    expect(got?.get(2)).toBe(7n);
+    expect([...outer.keys()]).toEqual(["first"]);
+  });
+
+  test("ids and descriptors", () => {
+    using map = createMap({ type: "hash", name: "found", key: "u32", value: "u32", maxEntries: 1 });
+    map.set(1, 2);
+    using byId = mapById(map.info().id, HashMap<number, number>);
+    expect([...byId]).toEqual([[1, 2]]);
+    expect(byId.name).toBe("found");
+    using byFd = mapByFd(map.fd);
+    expect(byFd).toBeInstanceOf(HashMap);
+    expect(byFd.fd).not.toBe(map.fd);
+    expect(() => mapById(0xfffffff0)).toThrowError(expect.objectContaining({ code: "NOT_FOUND" }));
+    expect(() => mapById(-1)).toThrowError("mapById: id must be a whole number from 0 to 4294967295, got -1");
+    expect(() => mapByFd(0)).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+    expect(() => mapById(map.info().id, LpmTrieMap<string, number>)).toThrowError(`mapById(${map.info().id}): the map is a HashMap (hash), not a LpmTrieMap`);
+  });
+});
+
+describe("pins", () => {
+  const pinned = join(folder, "map");
+  beforeEach(() => mkdirSync(folder));
+
+  test("a map outlives its handles; opened again it has its types", async () => {
+    {
+      using object = await BpfObject.load(fixture("maps"));
+      const flows = object.hash("flows");
+      object.program("fill").testRun({ data: new Uint8Array(64) });
+      flows.pin(pinned);
+      expect(() => flows.pin(pinned)).toThrowError(expect.objectContaining({ code: "EXISTS" }));
+      expect(() => flows.pin("/tmp/map")).toThrowError(expect.objectContaining({ message: expect.stringContaining("bpf file system") }));
+      expect(() => flows.pin(join(folder, "missing/map"))).toThrowError(expect.objectContaining({ code: "NOT_FOUND" }));
+    }
+    using flows = openMap(pinned, HashMap<{ device: string; sport: number }, { name: string; numbers: number[] }>);
+    const found = [...flows].sort(([a], [b]) => a.sport - b.sport);
+    expect(found).toHaveLength(8);
+    expect(found[3]?.[0]).toMatchObject({ device: "eth3", sport: 1003 });
+    expect(found[3]?.[1]).toMatchObject({ name: "entry-d", numbers: [3, 6, 0xfffffffc] });
+    flows.unpin(pinned);
+    expect(existsSync(pinned)).toBe(false);
+    expect(() => flows.unpin(pinned)).toThrowError(expect.objectContaining({ code: "NOT_FOUND" }));
+  });
+
+  test("a pin is reused across runs: by path, or by hand", async () => {
+    for (const run of [1, 2]) {
+      const opened = BpfObject.open(fixture("maps"));
+      opened.map("squares").pinPath = pinned;
+      using object = await opened.load();
+      const squares = object.array<bigint>("squares");
+      expect(squares.get(15)).toBe(run === 1 ? 0n : 7n);
+      squares.set(15, 7n);
+    }
+    const opened = BpfObject.open(fixture("maps"));
+    {
+      using squares = openMap(pinned);
+      opened.map("squares").reuse(squares);
+    }
+    opened.rodata["entries"] = 3;
+    using object = await opened.load();
+    object.program("fill").testRun({ data: new Uint8Array(64) });
+    using squares = openMap(pinned, ArrayMap<bigint>);
+    expect([...squares.values()].slice(0, 4)).toEqual([0n, 1n, 4n, 0n]);
+    expect(squares.get(15)).toBe(7n);
+  });
+
+  test("what does not fit is not reused", () => {
+    const opened = BpfObject.open(fixture("maps"));
+    using other = createMap({ type: "hash", name: "other", key: "u32", value: "u32", maxEntries: 16 });
+    expect(() => opened.map("squares").reuse(other)).toThrowError("squares.reuse: map other cannot take its place: its type is hash, not array, its values are of 4 bytes, not 8");
+    expect(() => opened.map("squares").reuse(5 as never)).toThrowError("squares.reuse: expected a map, got 5");
+    opened.close();
+  });
+
+  test("what is no map, or not there", async () => {
+    expect(() => openMap(join(folder, "nothing"))).toThrowError(expect.objectContaining({ code: "NOT_FOUND", message: expect.stringContaining("there is nothing at this path") }));
+    expect(() => openMap("/etc/passwd")).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+    expect(() => openMap("")).toThrowError("openMap: path must be a non-empty string");
+    using queue = createMap({ type: "queue", value: "u32", maxEntries: 1 });
+    queue.pin(pinned);
+    expect(() => openMap(pinned, HashMap<number, number>)).toThrowError(`openMap(${pinned}): the map is a QueueMap (queue), not a HashMap`);
+  });
+});
+
+test("perf event array: a program reads the event that we put on its CPU", async () => {
+  using object = await BpfObject.load(fixture("maps_special"));
+  const counters = object.map("counters") as PerfEventArrayMap;
+  expect(counters).toBeInstanceOf(PerfEventArrayMap);
+  object.program("read_counter").testRun();
+  expect(object.bss["counter_error"]).toBeLessThan(0n);
+  const events: number[] = [];
+  try {
+    for (let cpu = 0; cpu < counters.length; cpu++) {
+      // PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK
+      const event = native().perfEventOpen({ type: 1, config: 0n, period: 0n, frequency: 0n, pid: -1, cpu, cgroup: false, inherit: false });
+      events.push(event);
+      counters.set(cpu, event);
+    }
+    object.program("read_counter").testRun();
+    expect(object.bss["counter_error"]).toBe(0n);
+    expect(() => counters.set(0, counters.fd)).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+    expect(counters.delete(0)).toBe(true);
+    expect(counters.delete(0)).toBe(false);
+    counters.clear();
+    object.program("read_counter").testRun();
+    expect(object.bss["counter_error"]).toBeLessThan(0n);
+  } finally {
+    for (const event of events) closeSync(event);
+  }
+});
+
+function openFixture() {
+  return BpfObject.open(fixture("maps"));
+}
+
+function sample() {
+  return {
+    packets: 0xfedcba9876543210n,
+    delta: -5n,
+    cookie: 0x0102030405060708n,
+    ratio: -0.125,
+    color: -3,
+    numbers: [1, 0xffffffff, 3],
+    inner: {
+      number: 65535,
+      bytes: Uint8Array.of(1, 2, 3),
+      flag: true,
+      pair: [
+        { small: -128, medium: 32767 },
+        { small: 127, medium: -32768 },
+      ],
+    },
+    low: 5,
+    wide: 0x1fff,
+    negative: -16,
+    high: 0x55,
+    tail_bits: 0xabcdef0123n,
+    as_number: 0x44332211,
+    as_bytes: Uint8Array.of(0x11, 0x22, 0x33, 0x44),
+    name: "fifteen letters",
+  };
+}
