@@ -16,6 +16,8 @@ export interface GlobalVariable {
   readonly type: number;
   readonly offset: number;
   readonly size: number;
+  /** `static` in C. */
+  readonly isStatic: boolean;
 }
 
 /** The section a map stands for: `.rodata` for libbpf's `probes.rodata`. */
@@ -34,7 +36,13 @@ export function variablesOf(btf: Btf, section: string): GlobalVariable[] {
   for (const entry of datasec.variables) {
     const variable = btf.type(entry.type);
     if (variable.kind !== "var") continue;
-    variables.push({ name: variable.name, type: variable.type, offset: entry.offset, size: entry.size });
+    variables.push({
+      name: variable.name,
+      type: variable.type,
+      offset: entry.offset,
+      size: entry.size,
+      isStatic: variable.linkage === "static",
+    });
   }
   return variables;
 }

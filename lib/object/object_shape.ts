@@ -1,11 +1,10 @@
 /** What the compiler knows of an object: everything, from a skeleton, or nothing beyond that it has names. */
 import type { OpenedMap } from "../map/opened_map.js";
-import type { OpenedProgram } from "../program/opened_program.js";
 import type { AttachOptions } from "../program/attach/by_section.js";
+import type { OpenedProgram } from "../program/opened_program.js";
 import type { Program } from "../program/program.js";
 import type { Globals } from "./globals.js";
 import type { ObjectMap } from "./loaded_object.js";
-import type { CgroupAttachOptions } from "./program_of.js";
 
 /** An object's programs, maps and data sections by name. Skeletons have interfaces that extend this. */
 export interface ObjectShape {
@@ -49,11 +48,22 @@ export type Constant<T> = T extends string | number | bigint | boolean | Uint8Ar
     ? readonly Constant<Element>[]
     : { readonly [Name in keyof T]: Constant<T[Name]> };
 
-type ArgumentsOf<P> = P extends { attach: (...options: infer Options) => unknown } ? Options : never;
+type OptionsOf<P> = P extends { attach: (...options: infer Options) => unknown }
+  ? Options extends [infer One]
+    ? One
+    : never
+  : never;
 
-/** Options of the object's `attach()`: a cgroup must be given where one of the programs needs it. */
+/** All of a union's members at once. */
+type All<Union> = (Union extends unknown ? (member: Union) => void : never) extends (all: infer Together) => void
+  ? Together
+  : never;
+
+type OptionsOfAll<Programs> = OptionsOf<Programs[keyof Programs]>;
+
+/** Options of the object's `attach()`: what its programs need, all together; nothing where they need nothing. */
 export type AttachAllArguments<S extends ObjectShape> = string extends keyof S["programs"]
   ? [options?: AttachOptions]
-  : [options: CgroupAttachOptions] extends ArgumentsOf<S["programs"][keyof S["programs"]]>
-    ? [options: CgroupAttachOptions]
-    : [];
+  : [OptionsOfAll<S["programs"]>] extends [never]
+    ? []
+    : [options: Extract<All<OptionsOfAll<S["programs"]>>, AttachOptions>];

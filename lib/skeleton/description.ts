@@ -34,7 +34,7 @@ export interface ObjectDescription {
   readonly programs: readonly ProgramDescription[];
   /** Without the data sections. */
   readonly maps: readonly MapDescription[];
-  /** Data sections with variables that BTF names. */
+  /** Data sections, with the variables that are not `static`: those are the C file's own, and which of them are kept is the compiler's. */
   readonly sections: readonly SectionDescription[];
 }
 
@@ -77,12 +77,10 @@ export function describeObject(object: DescribedObject, btf: Btf | undefined): O
       .map((map) => sectionOf(map.name))
       // The counters of rings are read through the rings.
       .filter((name) => name !== RINGS_SECTION)
-      .map((name) => ({ name, variables: btf === undefined ? [] : unique(variablesOf(btf, name)) }))
+      .map((name) => ({
+        name,
+        variables: btf === undefined ? [] : variablesOf(btf, name).filter(({ isStatic }) => !isStatic),
+      }))
       .filter(({ variables }) => variables.length > 0),
   };
-}
-
-/** Static variables of different functions may have one name; the record of a section has the first. */
-function unique(variables: readonly GlobalVariable[]): GlobalVariable[] {
-  return variables.filter((variable, i) => variables.findIndex(({ name }) => name === variable.name) === i);
 }

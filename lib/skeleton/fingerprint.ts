@@ -5,7 +5,7 @@ import type { ObjectDescription } from "./description.js";
 
 /**
  * A hash of everything that a skeleton says: programs with their sections, maps, variables, and the layout of all their types.
- * A change of code that changes none of these changes nothing here.
+ * A change of code that changes none of these changes nothing here, nor does a compiler that arranges them in another order.
  */
 export function fingerprint(object: ObjectDescription): string {
   const hash = createHash("sha256");
@@ -14,24 +14,23 @@ export function fingerprint(object: ObjectDescription): string {
   const type = (id: number | undefined) =>
     id === undefined || id === 0 || types === undefined ? "" : types.layout(id);
   const facts = [
-    object.programs.map(({ name, section }) => [name, section]),
-    object.maps.map((map) => [
-      map.name,
-      map.type,
-      map.keySize,
-      map.valueSize,
-      type(map.keyType),
-      type(map.valueType),
-      type(map.recordType),
+    byName(object.programs).map(({ name, section }) => [name, section]),
+    byName(object.maps).map((map) => [
+      ...[map.name, map.type, map.keySize, map.valueSize],
+      ...[type(map.keyType), type(map.valueType), type(map.recordType)],
     ]),
-    object.sections.map(({ name, variables }) => [
+    byName(object.sections).map(({ name, variables }) => [
       name,
-      variables.map((variable) => [variable.name, variable.offset, variable.size, type(variable.type)]),
+      byName(variables).map((variable) => [variable.name, variable.size, type(variable.type)]),
     ]),
   ];
   hash.update(JSON.stringify(facts));
   hash.update(JSON.stringify(types?.definitions ?? []));
   return hash.digest("hex").slice(0, 32);
+}
+
+function byName<T extends { readonly name: string }>(items: readonly T[]): T[] {
+  return [...items].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 }
 
 /** Types as text in which a struct or enum is named once and its definition is listed apart, so that cycles end. */

@@ -7,7 +7,7 @@ import type { GlobalVariable } from "../object/globals.js";
 import type { MapDescription, ObjectDescription, SectionDescription } from "./description.js";
 import { doc, importing, property, unionType } from "./emit.js";
 import { fingerprint } from "./fingerprint.js";
-import { mapClass, mapParameters, mapTypeConstant } from "./map_types.js";
+import { mapClass, mapClassName, mapTypeConstant } from "./map_types.js";
 import { className, literalKey, ModuleNames, propertyName } from "./names.js";
 import { bytes, type Declaration, noteOf, TypeCatalog } from "./types.js";
 
@@ -42,15 +42,15 @@ export function generateSkeleton(object: ObjectDescription, options: GenerateOpt
     interfaceName: `${name}${sectionWord(section.name)}`,
   }));
   const own = [name, `Opened${name}`, `${name}Object`, ...sections.map(({ interfaceName }) => interfaceName)];
-  const maps = object.maps.map((map) => ({ map, class: mapClass(map.type, { key: "", value: "", record: "" }).name }));
-  const names = new ModuleNames([...own, ...maps.map((map) => map.class)]);
+  const mapClasses = [...new Set(object.maps.map((map) => mapClassName(map.type)))];
+  const names = new ModuleNames([...own, ...mapClasses]);
   const catalog = object.btf === undefined ? undefined : new TypeCatalog(object.btf, names);
   for (const { recordType } of object.maps) if (recordType !== undefined) catalog?.noteRecord(recordType);
 
   const mapLines = object.maps.map((map) => mapProperty(map, catalog)).join("");
   const sectionTexts = sections.map((section) => sectionInterface(section, object, catalog)).join("");
   const shape = shapeInterface(name, object, mapLines, sections);
-  const classes = [...new Set(maps.map((map) => map.class))].map((text) => ({ name: text, type: true }));
+  const classes = mapClasses.map((text) => ({ name: text, type: true }));
   return [
     header(file),
     importing(
@@ -116,20 +116,19 @@ function declare(declaration: Declaration): string {
 }
 
 function mapProperty(map: MapDescription, catalog: TypeCatalog | undefined): string {
-  const wanted = mapParameters(map.type);
   const type = (id: number, hint: string) =>
-    id === 0 || catalog === undefined ? "Uint8Array" : catalog.typeOf(id, hint);
-  const generic = mapClass(map.type, {
-    key: wanted.includes("key") ? type(map.keyType, `${map.name}_key`) : "",
-    value: wanted.includes("value") ? type(map.valueType, `${map.name}_value`) : "",
-    record:
+    id === 0 || catalog === undefined ? "Uint8Array" : catalog.typeOf(id, `${map.name}_${hint}`);
+  const generic = mapClass(map, {
+    key: () => type(map.keyType, "key"),
+    value: () => type(map.valueType, "value"),
+    record: () =>
       map.recordType === undefined || catalog === undefined
         ? "Uint8Array"
         : catalog.recordOf(map.recordType, `${map.name}_record`),
   });
-  const size = wanted.includes("record")
-    ? bytes(map.maxEntries)
-    : `${map.maxEntries} ${map.maxEntries === 1 ? "entry" : "entries"}`;
+  // A ring has neither keys nor values: its size is in bytes.
+  const entries = `${map.maxEntries} ${map.maxEntries === 1 ? "entry" : "entries"}`;
+  const size = map.keySize === 0 && map.valueSize === 0 ? bytes(map.maxEntries) : entries;
   const constant = mapTypeConstant(map.type);
   return (
     doc(map.maxEntries === 0 ? `${constant}.` : `${constant}, ${size}.`, "    ") +

@@ -10,7 +10,7 @@ export type {
   SectionName,
   SectionOf,
 } from "../object/object_shape.js";
-export type { CgroupAttachOptions, ProgramOf } from "../object/program_of.js";
+export type { CgroupAttachOptions, DeviceAttachOptions, NetnsAttachOptions, ProgramOf } from "../object/program_of.js";
 export {
   type DescribedObject,
   describeObject,

@@ -1,42 +1,38 @@
-/** Which class a map of each type is, and what it is generic over: the mirror of object/map_factory.ts for skeletons. */
+/** Which class a map of each type is in TypeScript: that of map/map_classes.ts, or a stream. */
 import { MapType } from "../kernel/abi.js";
+import { mapClassOf } from "../map/map_classes.js";
+import { addressBytes } from "../map/prefix.js";
 import type { GenericType } from "./emit.js";
 
-export interface MapTypeTexts {
-  readonly key: string;
-  readonly value: string;
-  readonly record: string;
+/** The types of a map's parts, each asked for when the class is generic over it. */
+export interface MapPartTypes {
+  key(): string;
+  value(): string;
+  record(): string;
 }
 
-type Parameter = keyof MapTypeTexts;
-
-const CLASSES: Readonly<Record<number, readonly [name: string, ...parameters: Parameter[]]>> = {
-  [MapType.hash]: ["HashMap", "key", "value"],
-  [MapType.array]: ["ArrayMap", "value"],
-  [MapType.perCpuHash]: ["PerCpuHashMap", "key", "value"],
-  [MapType.perCpuArray]: ["PerCpuArrayMap", "value"],
-  [MapType.lruHash]: ["LruHashMap", "key", "value"],
-  [MapType.lruPerCpuHash]: ["LruPerCpuHashMap", "key", "value"],
-  [MapType.ringbuf]: ["RingBuffer", "record"],
-};
-
-/** The parts of a map's BTF that its class is generic over. */
-export function mapParameters(type: number): readonly Parameter[] {
-  return (CLASSES[type]?.slice(1) as Parameter[] | undefined) ?? [];
+export function mapClassName(type: number): string {
+  return type === MapType.ringbuf ? "RingBuffer" : mapClassOf(type).name;
 }
 
-/** A type without a class of its own is a `BpfMap`: it can be pinned, and its descriptor given to others. */
-export function mapClass(type: number, texts: MapTypeTexts): GenericType {
-  const [name, ...parameters] = CLASSES[type] ?? ["BpfMap"];
-  return { name, parameters: parameters.map((parameter) => texts[parameter]) };
+export function mapClass(map: { readonly type: number; readonly keySize: number }, types: MapPartTypes): GenericType {
+  const name = mapClassName(map.type);
+  if (map.type === MapType.ringbuf) return { name, parameters: [types.record()] };
+  const { parameters } = mapClassOf(map.type);
+  return {
+    name,
+    parameters: parameters.map((parameter) => {
+      if (parameter === "value") return types.value();
+      return parameter === "prefix" && addressBytes(map.keySize) !== undefined ? "string" : types.key();
+    }),
+  };
 }
 
 /** libbpf's declaration of the type, for comments. */
 export function mapTypeConstant(type: number): string {
   const word = Object.entries(MapType).find(([, number]) => number === type)?.[0];
-  return word === undefined
-    ? `map type ${type}`
-    : `BPF_MAP_TYPE_${CONSTANTS[word] ?? word.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+  if (word === undefined) return `map type ${type}`;
+  return `BPF_MAP_TYPE_${CONSTANTS[word] ?? word.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
 /** Where the kernel writes a name otherwise than its words would be. */

@@ -17,7 +17,7 @@ import {
   type RingBuffer,
   snapshot,
 } from "ebpf";
-import type { ProgramOf } from "ebpf/skeleton";
+import type { ObjectShape, ProgramOf } from "ebpf/skeleton";
 import { describe, expectTypeOf, test } from "vitest";
 import type { Bare, BareObject } from "../unit/skeleton/cases/bare.bpf.js";
 import { type closed, type event, event_kind, type opened, type Rings } from "../unit/skeleton/cases/rings.bpf.js";
@@ -199,6 +199,42 @@ describe("programs, by their section", () => {
     expectTypeOf(bare.attach).parameters.toEqualTypeOf<[options: { readonly cgroup: string }]>();
     expectTypeOf(sections.attach).parameters.toEqualTypeOf<[]>();
     expectTypeOf<BareObject["programs"]["flows"]>().toEqualTypeOf<ProgramOf<"sockops">>();
+  });
+
+  test("what a section leaves open is an option, and all of an object's together", () => {
+    type Parameters_<Section extends string> =
+      ProgramOf<Section> extends { attach: (...options: infer O) => unknown } ? O : "none";
+    expectTypeOf<Parameters_<"xdp.frags">>().toEqualTypeOf<
+      [options: { readonly device: string | number; readonly netns?: string | undefined }]
+    >();
+    expectTypeOf<Parameters_<"sk_lookup">>().toEqualTypeOf<[options: { readonly netns: string }]>();
+    expectTypeOf<Parameters_<"tcx/ingress">>().toEqualTypeOf<Parameters_<"xdp">>();
+    expectTypeOf<Parameters_<"usdt/libc.so.6:libc:setjmp">>().toEqualTypeOf<[]>();
+    type Methodical = {
+      [Section in
+        | "xdp/devmap"
+        | "perf_event"
+        | "tc"
+        | "freplace/x"
+        | "uprobe"
+        | "syscall"
+        | "socket"
+        | "sk_msg"]: Parameters_<Section>;
+    };
+    expectTypeOf<Methodical[keyof Methodical]>().toEqualTypeOf<"none">();
+    interface Both extends ObjectShape {
+      readonly programs: {
+        readonly a: ProgramOf<"xdp">;
+        readonly b: ProgramOf<"sockops">;
+        readonly c: ProgramOf<"kprobe/x">;
+      };
+    }
+    const both = {} as LoadedObject<Both>;
+    both.attach({ cgroup: "/sys/fs/cgroup", device: "lo" });
+    // @ts-expect-error the device is missing
+    both.attach({ cgroup: "/sys/fs/cgroup" });
+    // @ts-expect-error both are
+    both.attach();
   });
 
   test("a sleepable or optional section is of the same kind", () => {

@@ -98,12 +98,10 @@ describe("build", { timeout: 60_000 }, () => {
 
   test("a second time changes no file", async () => {
     await ebpf("build", source);
-    const times = ["drops.bpf.o", "drops.bpf.ts"].map((file) => statSync(file).mtimeNs ?? statSync(file).mtimeMs);
+    const times = ["drops.bpf.o", "drops.bpf.ts"].map((file) => statSync(file, { bigint: true }).mtimeNs);
     const again = await ebpf("build", source);
     expect(again.stdout.match(/\(unchanged\)/g)).toHaveLength(2);
-    expect(["drops.bpf.o", "drops.bpf.ts"].map((file) => statSync(file).mtimeNs ?? statSync(file).mtimeMs)).toEqual(
-      times,
-    );
+    expect(["drops.bpf.o", "drops.bpf.ts"].map((file) => statSync(file, { bigint: true }).mtimeNs)).toEqual(times);
   });
 
   test("takes names, macros, folders and flags", async () => {

@@ -9,7 +9,7 @@ import ts from "typescript";
 import { describe, expect, test } from "vitest";
 import { casePath, skeletonOfCase } from "./support/generate.js";
 
-const CASES = ["traps", "names", "sections", "rings", "bare"] as const;
+const CASES = ["traps", "names", "sections", "maps", "rings", "bare"] as const;
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 
 describe("a skeleton is what it was", () => {

@@ -28,7 +28,7 @@ export class Bare extends LoadedObject<BareObject> {
       file: "bare.bpf.o",
       name: "bare",
       url: new URL("./bare.bpf.o", import.meta.url),
-      fingerprint: "9b3be1bfe64be4b367a49a6614431e52",
+      fingerprint: "a1bfbae01bcb955fb116a455cdcd7cab",
     });
   }
 

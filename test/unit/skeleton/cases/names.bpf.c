@@ -5,8 +5,11 @@
 #include <bpf/bpf_helpers.h>
 
 enum interface { constructor, __proto__, toString };
-struct string { enum interface default_; };
-struct class {
+struct string {
+	enum interface default_;
+};
+struct class
+{
 	int default_value;
 	int function;
 	int constructor;
@@ -14,9 +17,16 @@ struct class {
 	int new;
 	struct string string;
 };
-struct Names { int taken_by_the_class; };
-struct HashMap { int taken_by_the_library; };
-struct Uint8Array { struct HashMap map; struct Names names; };
+struct Names {
+	int taken_by_the_class;
+};
+struct HashMap {
+	int taken_by_the_library;
+};
+struct Uint8Array {
+	struct HashMap map;
+	struct Names names;
+};
 typedef struct class type;
 
 struct {
@@ -26,8 +36,12 @@ struct {
 	__type(value, struct Uint8Array);
 } delete SEC(".maps");
 
-struct a_key_with_a_name_as_long_as_a_novel_about_it { int a_key; };
-struct a_value_with_a_name_as_long_as_a_novel_about_it { int a_value; };
+struct a_key_with_a_name_as_long_as_a_novel_about_it {
+	int a_key;
+};
+struct a_value_with_a_name_as_long_as_a_novel_about_it {
+	int a_value;
+};
 enum an_enum_with_a_name_as_long_as_a_novel_about_it { AN_ENUMERATOR };
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -38,7 +52,9 @@ struct {
 
 enum an_enum_with_a_name_as_long_as_a_novel_about_it typeof_;
 int await, import, null;
-struct { int x; } load, constructor_;
+struct {
+	int x;
+} load, constructor_;
 
 SEC("xdp")
 int return_(struct xdp_md *ctx)

@@ -127,7 +127,7 @@ export class Names extends LoadedObject<NamesObject> {
       file: "names.bpf.o",
       name: "names",
       url: new URL("./names.bpf.o", import.meta.url),
-      fingerprint: "773eb7db13489bd11ec5bcfd230a2f69",
+      fingerprint: "2da64661370d46ed7175187d9114c914",
     });
   }
 

@@ -97,7 +97,7 @@ export class Rings extends LoadedObject<RingsObject> {
       file: "rings.bpf.o",
       name: "rings",
       url: new URL("./rings.bpf.o", import.meta.url),
-      fingerprint: "c3a4466f12f6d5b3c8a222af02223c31",
+      fingerprint: "884e3bcb6863def31f6a2716c920a0ce",
     });
   }
 

@@ -55,10 +55,6 @@ export interface SectionsDataConfig {
 
 /** Variables in .bss, zero at first; live from `load()` on. */
 export interface SectionsBss {
-  /** `int`, 4 bytes at 0. */
-  "on_kill.calls": number;
-  /** `int`, 4 bytes at 4. */
-  hidden: number;
   /** `__u64`, 8 bytes at 8. */
   seen: bigint;
   /** `struct limits`, 24 bytes at 16. */
@@ -122,7 +118,7 @@ export class Sections extends LoadedObject<SectionsObject> {
       file: "sections.bpf.o",
       name: "sections",
       url: new URL("./sections.bpf.o", import.meta.url),
-      fingerprint: "c7614c7802292f48823ec959cbbd839e",
+      fingerprint: "eb53cf864867be89a7a3c51613cecf3f",
     });
   }
 

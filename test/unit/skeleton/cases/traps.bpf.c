@@ -41,7 +41,8 @@ struct enums {
 MAP_OF(struct enums, enums);
 
 /* Nothing in it. */
-union empty_union {};
+union empty_union {
+};
 struct empty {
 	union empty_union nothing;
 	struct {
@@ -92,7 +93,14 @@ struct anonymous {
 MAP_OF(struct anonymous, anonymous);
 
 /* No name anywhere: called after the map. */
-MAP_OF(struct { int x; struct { int y; } deep; }, nameless);
+MAP_OF(
+	struct {
+		int x;
+		struct {
+			int y;
+		} deep;
+	},
+	nameless);
 
 /* Two types of one name: a typedef's and a tag's. */
 struct pair {

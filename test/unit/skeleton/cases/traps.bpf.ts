@@ -265,7 +265,7 @@ export class Traps extends LoadedObject<TrapsObject> {
       file: "traps.bpf.o",
       name: "traps",
       url: new URL("./traps.bpf.o", import.meta.url),
-      fingerprint: "ad92c3d07ec5a21fdd3e3d952a277221",
+      fingerprint: "d91cf59180be2a9e4e1464b165090339",
     });
   }
 

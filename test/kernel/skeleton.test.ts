@@ -1,0 +1,230 @@
+/** A skeleton at work: built from C by the command, imported, loaded, run. */
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { BpfError, snapshot } from "ebpf";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { runCommand } from "../../lib/cli/command.js";
+import { type event, event_kind, Skeleton } from "../fixtures/skeleton.bpf.js";
+import { TestCgroup } from "./support/cgroup.js";
+import { bpfDescriptors } from "./support/descriptors.js";
+import { fixture } from "./support/fixture.js";
+import { requires } from "./support/requires.js";
+import { until } from "./support/until.js";
+
+const PACKET = new Uint8Array(64);
+
+/** Runs a program of the fixture. */
+function generate(skeleton: Skeleton, repeat = 1): void {
+  skeleton.programs.generate.testRun({ data: PACKET, repeat });
+}
+
+requires({ mapType: "ringbuf" }).describe("a skeleton", () => {
+  let before: string[];
+  beforeEach(() => {
+    before = bpfDescriptors();
+  });
+  afterEach(() => {
+    expect(bpfDescriptors()).toEqual(before);
+  });
+
+  test("opens, is set, loads, runs and is read: all by name, typed", async () => {
+    const opened = Skeleton.open();
+    opened.rodata.limits.packets = 30;
+    opened.rodata.limits.bytes[1] = 12n;
+    opened.rodata.greeting = "grüß dich";
+    opened.data.scale = 5;
+    opened.section(".data.config").threshold = 1n;
+    opened.maps.events.maxEntries = 1 << 17;
+    using skeleton = await opened.load();
+    expect(skeleton).toBeInstanceOf(Skeleton);
+    expect(snapshot(skeleton.rodata.limits)).toEqual({ packets: 30, bytes: [0n, 12n] });
+
+    const events: event[] = [];
+    skeleton.maps.events.on("event", (record) => events.push(record));
+    generate(skeleton, 2);
+    await until("four events", () => events.length === 4);
+    expect(events).toEqual([
+      { kind: event_kind.EVENT_SMALL, number: 42 },
+      { kind: event_kind.EVENT_LARGE, port: 443, flag: false, numbers: [0n, 0n, 0n, 0n], text: "grüß dich" },
+      { kind: event_kind.EVENT_SMALL, number: 42 },
+      { kind: event_kind.EVENT_LARGE, port: 443, flag: true, numbers: [0n, 0n, 0n, 1n], text: "grüß dich" },
+    ]);
+    expect(skeleton.maps.events.totals).toMatchObject({ produced: 4, delivered: 4, lost: 0 });
+    expect(skeleton.maps.table.get({ id: 7, name: "entry" })?.numbers[3]).toBe(1n);
+    expect([...skeleton.maps.table.keys()]).toEqual([{ id: 7, name: "entry" }]);
+    expect(skeleton.bss.stats.below).toBe(1);
+    expect(snapshot(skeleton.bss.stats.per_mark).map(({ count }) => count)).toEqual([5n, 5n, 0n, 0n]);
+  });
+
+  test("variables are live, both ways, by member and by element", async () => {
+    using skeleton = await Skeleton.load();
+    const { stats } = skeleton.bss;
+    generate(skeleton);
+    expect(stats.runs).toBe(1n);
+    expect(stats.per_mark[0]).toMatchObject({ count: 3n, last: 0 });
+    generate(skeleton, 3);
+    // The same object, read again.
+    expect(stats.runs).toBe(4n);
+    expect(snapshot(skeleton.bss.counts)).toEqual([1n, 1n, 1n, 1n]);
+
+    stats.runs = 100n;
+    skeleton.data.scale = 1000;
+    skeleton.bss.counts[0] = 50n;
+    generate(skeleton);
+    expect(stats.runs).toBe(101n);
+    expect(stats.per_mark[0]).toMatchObject({ count: 1003n, last: -100 });
+    expect(snapshot(skeleton.bss.counts)).toEqual([51n, 1n, 1n, 1n]);
+    expect(stats.below).toBe(4);
+
+    skeleton.bss.counts = [0n, 0n, 0n, 7n];
+    skeleton.bss.stats = { runs: 0n, below: 0, per_mark: Array.from({ length: 4 }, () => ({ count: 0n, last: 0 })) };
+    generate(skeleton);
+    expect(snapshot(skeleton.bss)).toMatchObject({ counts: [1n, 0n, 0n, 7n], stats: { runs: 1n, below: 1 } });
+  });
+
+  test("after close every access to a variable is an error, also through what was kept", async () => {
+    const skeleton = await Skeleton.load();
+    const { bss } = skeleton;
+    const { stats, counts } = bss;
+    const first = stats.per_mark[0];
+    expect(first?.count).toBe(0n);
+    skeleton.close();
+    for (const use of [
+      () => bss.unknown_record,
+      () => stats.runs,
+      () => (stats.runs = 1n),
+      () => counts[0],
+      () => first?.count,
+      () => skeleton.bss,
+    ]) {
+      expect(use).toThrow(expect.objectContaining({ code: "CLOSED" }));
+    }
+  });
+
+  test("what was opened cannot be used once it is loaded, and constants stay", async () => {
+    const opened = Skeleton.open();
+    const { limits } = opened.rodata;
+    using skeleton = await opened.load();
+    expect(() => (limits.packets = 1)).toThrow(expect.objectContaining({ code: "INVALID_STATE" }));
+    expect(() => (opened.maps.table.maxEntries = 1)).toThrow(expect.objectContaining({ code: "INVALID_STATE" }));
+    // Not even past the compiler.
+    const constants = skeleton.rodata as { greeting: string };
+    expect(() => (constants.greeting = "no")).toThrow(/constant from load\(\) on/);
+    expect(skeleton.rodata.greeting).toBe("hello");
+  });
+
+  test("a record that is none of a ring's is an error, and the next one arrives", async () => {
+    using skeleton = await Skeleton.load();
+    const events: event[] = [];
+    const errors: BpfError[] = [];
+    skeleton.maps.events.on("event", (record) => events.push(record)).on("error", (error) => errors.push(error));
+    skeleton.bss.unknown_record = true;
+    generate(skeleton);
+    await until("the second record", () => events.length === 1);
+    expect(events[0]?.kind).toBe(event_kind.EVENT_LARGE);
+    expect(errors.map(({ message }) => message)).toEqual([
+      expect.stringContaining("events: a record's kind is 77, which is none of EVENT_SMALL, EVENT_LARGE"),
+    ]);
+  });
+
+  test("a part that does not fit is refused by its path", async () => {
+    const opened = Skeleton.open();
+    const limits = opened.rodata.limits as { packets: unknown };
+    expect(() => (limits.packets = "many")).toThrow(".rodata limits.packets: expected number, got string");
+    expect(() => (opened.rodata.greeting = "much too long for this")).toThrow(/\.rodata greeting: too long/);
+    opened.close();
+  });
+});
+
+requires({ mapType: "ringbuf", cgroup2: true }).describe("a skeleton's programs", () => {
+  test("attach with what their section leaves open", async () => {
+    await using cgroup = new TestCgroup();
+    using skeleton = await Skeleton.load();
+    using link = skeleton.programs.on_socket.attach({ cgroup: cgroup.path });
+    expect(link).toMatchObject({ kind: "cgroup", target: cgroup.path, program: "on_socket" });
+  });
+});
+
+describe("a skeleton and its object belong together", () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "ebpf-skeleton-"));
+    for (const file of ["skeleton.bpf.c"])
+      copyFileSync(fileURLToPath(new URL(`../fixtures/${file}`, import.meta.url)), join(folder, file));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const quiet = { stdout: { write: () => {} }, stderr: { write: () => {} } };
+  let imported = 0;
+
+  /** Builds and imports, as its user would. */
+  async function build(...args: string[]): Promise<typeof Skeleton> {
+    expect(
+      await runCommand(
+        ["build", join(folder, "skeleton.bpf.c"), "--skeleton", join(folder, `s${++imported}.ts`), ...args],
+        quiet,
+      ),
+    ).toBe(0);
+    return (
+      (await import(/* @vite-ignore */ pathToFileURL(join(folder, `s${imported}.ts`)).href)) as {
+        Skeleton: typeof Skeleton;
+      }
+    ).Skeleton;
+  }
+
+  test("the object is found beside the module, or in it", { timeout: 60_000 }, async () => {
+    (await build()).open().close();
+    const embedding = await build("--embed");
+    rmSync(join(folder, "skeleton.bpf.o"));
+    const opened = embedding.open();
+    expect(opened.name).toBe("skeleton");
+    expect(opened.rodata.greeting).toBe("hello");
+    opened.close();
+  });
+
+  test("an object that is gone is an error that says where it should be", { timeout: 60_000 }, async () => {
+    const skeleton = await build();
+    rmSync(join(folder, "skeleton.bpf.o"));
+    expect(() => skeleton.open()).toThrow(
+      expect.objectContaining({
+        code: "NOT_FOUND",
+        message: expect.stringContaining(`(${join(folder, "skeleton.bpf.o")}): copy it there`),
+      }),
+    );
+  });
+
+  test("an object that has changed since is refused when it is opened", { timeout: 60_000 }, async () => {
+    const skeleton = await build();
+    skeleton.open().close();
+    const source = join(folder, "skeleton.bpf.c");
+    const original = readFileSync(source, "utf8");
+    for (const [from, to] of [
+      ["__u32 below;", "__u64 below;"],
+      ["int scale = 3;", "int scales = 3;\n#define scale scales"],
+      ["EVENT_LARGE }", "EVENT_MORE, EVENT_LARGE }"],
+      ['SEC("sockops")', 'SEC("?sockops")\nint more(struct bpf_sock_ops *ctx) { return 1; }\nSEC("sockops")'],
+    ] as const) {
+      expect(original).toContain(from);
+      writeFileSync(source, original.replace(from, to));
+      expect(await runCommand(["build", "--no-skeleton", source], quiet)).toBe(0);
+      expect(() => skeleton.open(), to).toThrow(
+        expect.objectContaining({
+          code: "OBJECT_INVALID",
+          message: expect.stringContaining("is not the object that its skeleton (class Skeleton) was made from"),
+        }),
+      );
+    }
+    // Other code and the same interface is the same to a skeleton.
+    writeFileSync(source, original.replace("stats.below++", "stats.below += 2"));
+    expect(await runCommand(["build", "--no-skeleton", source], quiet)).toBe(0);
+    skeleton.open().close();
+  });
+
+  test("another object in its place is refused", { timeout: 60_000 }, async () => {
+    const skeleton = await build();
+    copyFileSync(fixture("ring"), join(folder, "skeleton.bpf.o"));
+    expect(() => skeleton.open()).toThrow(BpfError);
+  });
+});
