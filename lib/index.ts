@@ -12,10 +12,13 @@ export { type NextOptions, RecordStream, type StreamEvents } from "./events/reco
 export { RingBuffer } from "./events/ring_buffer.js";
 export type { TurnBudget } from "./events/turn.js";
 export type { Wakeup } from "./events/wakeup.js";
+export { type Feature, type Features, type FeaturesOptions, features, type Support } from "./features/features.js";
 export { cgroup2Mount } from "./kernel/cgroup.js";
 export type { Descriptor, SocketDescriptor } from "./kernel/descriptor.js";
 export type { NetnsOption } from "./kernel/device.js";
 export { type KernelSymbol, KernelSymbols, kernelSymbols } from "./kernel/symbols.js";
+export { type AttachmentInfo, type FoundAttachment, type ListAttachmentsOptions, listAttachments } from "./link/attachments.js";
+export { type BtfInfo, listBtf, listLinks, listMaps, listPrograms } from "./link/enumerate.js";
 export { Link, type LinkTarget, type ReplacementProgram } from "./link/link.js";
 export type { LinkInfo } from "./link/link_info.js";
 export { MultiLink, type MultiTarget, type SkippedFunction } from "./link/multi_link.js";

@@ -84,8 +84,8 @@ export interface NativeAddon {
     programFd: number,
     options: { readonly handle: number; readonly priority: number; readonly replace: boolean },
   ): { readonly attachment: NativeAttachment; readonly handle: number; readonly priority: number };
-  /** SO_ATTACH_BPF, or SO_ATTACH_REUSEPORT_EBPF. The socket stays its owner's. */
-  attachSocket(socketFd: number, reuseport: boolean, programFd: number): NativeAttachment;
+  /** SO_ATTACH_BPF, or SO_ATTACH_REUSEPORT_EBPF. The socket stays its owner's, unless it is handed over (`own`). */
+  attachSocket(socketFd: number, reuseport: boolean, programFd: number, own: boolean): NativeAttachment;
   /** Sends one rtnetlink message to make it, another to undo it, both in the namespace that is current now. */
   attachByNetlink(make: Uint8Array, undo: Uint8Array): NativeAttachment;
   /** Calls `body` while this thread is in another network namespace; what it returns or throws comes back. */
@@ -114,6 +114,8 @@ export interface NativeAddon {
   pinFd(fd: number, path: string): void;
   /** bpf_link_detach. Minimum kernel 5.9. */
   detachLink(linkFd: number): void;
+  /** bpf_prog_detach2. */
+  detachProgram(programFd: number, targetFd: number, attachType: number): void;
   updateLink(linkFd: number, programFd: number): void;
   /** A descriptor to read an iterator's output from, the caller's. */
   iterCreate(linkFd: number): number;

@@ -43,7 +43,10 @@ export function withCgroup<T>(operation: string, path: string, use: (fd: number)
     if (statfsSync(`/proc/self/fd/${fd}/.`).type !== CGROUP2_MAGIC) {
       const at = cgroup2Mount();
       const where = at === undefined ? "cgroup v2 is not mounted here" : `cgroup v2 is mounted at ${at}`;
-      throw new BpfError({ code: "INVALID_ARGUMENT", message: `${operation}: ${path} is not a cgroup v2 directory (${where})` });
+      throw new BpfError({
+        code: "INVALID_ARGUMENT",
+        message: `${operation}: ${path} is not a cgroup v2 directory (${where})`,
+      });
     }
     return use(fd);
   } finally {

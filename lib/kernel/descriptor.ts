@@ -24,7 +24,10 @@ export function socketDescriptor(operation: string, value: unknown): number {
   const handle = (value as { readonly _handle?: { readonly fd?: unknown } | null })._handle;
   if (typeof handle?.fd === "number" && handle.fd >= 0) return handle.fd;
   const wanted = value instanceof Server ? "it listens" : "it is connected";
-  throw new BpfError({ code: "INVALID_STATE", message: `${operation}: the socket has no descriptor: only while ${wanted}` });
+  throw new BpfError({
+    code: "INVALID_STATE",
+    message: `${operation}: the socket has no descriptor: only while ${wanted}`,
+  });
 }
 
 /** Runs `use` with a descriptor of the file, which is not opened for reading or writing (O_PATH), closed afterwards. */

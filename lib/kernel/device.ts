@@ -67,12 +67,17 @@ export function inNetns<T>(operation: string, path: string | undefined, body: ()
  */
 export function deviceIndex(operation: string, device: string | number): number {
   if (typeof device === "number") {
-    if (!Number.isInteger(device) || device < 1) throw invalid(`${operation}: device must be a name or an index from 1, got ${shown(device)}`);
+    if (!Number.isInteger(device) || device < 1)
+      throw invalid(`${operation}: device must be a name or an index from 1, got ${shown(device)}`);
     return device;
   }
   checkString(operation, "device", device);
   const index = native().interfaceIndex(device);
-  if (index === 0) throw new BpfError({ code: "NOT_FOUND", message: `${operation}: there is no network device ${device} in this network namespace (see "ip link"; option netns looks in another)` });
+  if (index === 0)
+    throw new BpfError({
+      code: "NOT_FOUND",
+      message: `${operation}: there is no network device ${device} in this network namespace (see "ip link"; option netns looks in another)`,
+    });
   return index;
 }
 

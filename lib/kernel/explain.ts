@@ -3,6 +3,7 @@ import { BpfError, type BpfErrorCode, VerifierError } from "../errors.js";
 import type { NativeFailure } from "../native.js";
 import { ENOTSUPP } from "./abi.js";
 import { errno, errnoName } from "./errno.js";
+import { explainVerifierReason } from "./refusal.js";
 import { findFailedProgram, findProgramLog, readVerdict } from "./verifier_log.js";
 
 /** What was being done, for the message: `load drops.bpf.o`, `attach on_verdict to nf_hook_slow`. */
@@ -18,7 +19,11 @@ export interface Meaning {
 }
 
 export function isNativeFailure(error: unknown): error is NativeFailure {
-  return error instanceof Error && typeof (error as Partial<NativeFailure>).errno === "number" && Array.isArray((error as Partial<NativeFailure>).log);
+  return (
+    error instanceof Error &&
+    typeof (error as Partial<NativeFailure>).errno === "number" &&
+    Array.isArray((error as Partial<NativeFailure>).log)
+  );
 }
 
 const GENERAL: Readonly<Record<number, Meaning>> = {
@@ -28,25 +33,43 @@ const GENERAL: Readonly<Record<number, Meaning>> = {
   },
   [errno.EACCES]: { code: "PERMISSION_DENIED", text: "access was denied" },
   [errno.ENOENT]: { code: "NOT_FOUND", text: "it does not exist" },
-  [errno.EINVAL]: { code: "SYSTEM", text: "the kernel found an argument invalid, or is too old to know what was asked for" },
+  [errno.EINVAL]: {
+    code: "SYSTEM",
+    text: "the kernel found an argument invalid, or is too old to know what was asked for",
+  },
   [errno.EEXIST]: { code: "EXISTS", text: "it exists already" },
   [errno.EBUSY]: { code: "BUSY", text: "it is in use" },
   [errno.E2BIG]: { code: "FULL", text: "there is no room for more" },
   [errno.ENOSPC]: { code: "FULL", text: "there is no room for more" },
   [errno.ENOMEM]: { code: "SYSTEM", text: "out of memory, or of the cgroup's or memlock's share of it" },
   [errno.EOPNOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: "this kernel, or the libbpf in use, does not support it" },
-  [ENOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: "this kernel does not support it on this architecture or with this configuration" },
+  [ENOTSUPP]: {
+    code: "KERNEL_UNSUPPORTED",
+    text: "this kernel does not support it on this architecture or with this configuration",
+  },
   [errno.ESRCH]: { code: "NOT_FOUND", text: "nothing of that name was found in the kernel" },
   [errno.EBADF]: { code: "CLOSED", text: "the descriptor is not open, or not of the right kind" },
 };
 
-/** libbpf's messages end in newlines and repeat its name; what a person wants of them is the last warning. */
-function lastWarning(log: readonly string[]): string | undefined {
-  for (let i = log.length - 1; i >= 0; i--) {
-    const line = (log[i] as string).trim().replace(/^libbpf: /, "");
-    if (line !== "" && !line.includes("PROG LOAD LOG") && !line.startsWith("Error in bpf_object__probe_loading")) return line;
-  }
-  return undefined;
+/** Lines that say only that it failed. */
+const EMPTY_WORDS = [
+  /PROG LOAD LOG/,
+  /^Error in bpf_object__probe_loading/,
+  /^failed to load (object|BPF skeleton)/,
+  /^prog '[^']*': failed to (prepare load attributes|load)\b/,
+];
+
+/** Of libbpf's messages, which end in newlines and repeat its name, the first that says what failed: the others follow from it. */
+function telling(log: readonly string[]): string | undefined {
+  const lines = log
+    .map((line) => line.trim().replace(/^libbpf: /, ""))
+    .filter((line) => line !== "" && !line.includes("\n"));
+  const useful = lines.filter((line) => EMPTY_WORDS.every((words) => !words.test(line)));
+  return (
+    useful.find((line) => /fail|error|can't|cannot|not found|invalid|unsupported|unknown|unrecognized/i.test(line)) ??
+    useful.at(-1) ??
+    lines.at(-1)
+  );
 }
 
 /** Turns a failure of the addon into the error users see. Anything else passes through unchanged. */
@@ -55,7 +78,7 @@ export function explain(failure: unknown, attempt: Attempt): Error {
   const verifier = explainVerifier(failure, attempt);
   if (verifier !== undefined) return verifier;
   const meaning = attempt.meanings?.[failure.errno] ?? GENERAL[failure.errno];
-  const warning = lastWarning(failure.log);
+  const warning = telling(failure.log);
   const name = errnoName(failure.errno);
   const said = warning === undefined ? "" : `; libbpf: ${warning}`;
   return new BpfError({
@@ -76,8 +99,10 @@ function explainVerifier(failure: NativeFailure, attempt: Attempt): VerifierErro
   // The log also comes, without a reason of the verifier's, when the kernel refuses before or after verification.
   if (verdict.reason === "") return undefined;
   const where = verdict.sourceLine === undefined ? "" : `\n    at: ${verdict.sourceLine}`;
+  const meant = explainVerifierReason(verdict.reason);
+  const hint = meant === undefined ? "" : `\n    ${meant}`;
   return new VerifierError({
-    message: `${verdict.reason}${where}\n    cannot ${attempt.doing}: the verifier rejected program "${found.program}" (${errnoName(failure.errno)}); the whole log is in .log`,
+    message: `${verdict.reason}${where}${hint}\n    cannot ${attempt.doing}: the verifier rejected program "${found.program}" (${errnoName(failure.errno)}); the whole log is in .log`,
     errno: failure.errno,
     operation: failure.operation,
     log: failure.log,

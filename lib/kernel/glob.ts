@@ -1,6 +1,9 @@
 /** `*` stands for any characters, `?` for one; the rest for itself. */
 export function globMatcher(pattern: string): (name: string) => boolean {
-  const source = pattern.replace(/[.+^${}()|[\]\\]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replace(/\*/g, ".*")
+    .replace(/\?/g, ".");
   const expression = new RegExp(`^${source}$`);
   return (name) => expression.test(name);
 }

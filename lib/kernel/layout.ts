@@ -1,7 +1,7 @@
 /** Fields of the kernel's info structs (include/uapi/linux/bpf.h), whose layout is ABI; they only grow at their ends. */
 import { endianness } from "node:os";
-import { attempt } from "./explain.js";
 import { native } from "../native.js";
+import { attempt } from "./explain.js";
 
 const LITTLE = endianness() === "LE";
 

@@ -210,5 +210,8 @@ export function helperSince(helper: number): KernelVersion | undefined {
 
 /** `cgroupInet4Bind` -> `cgroup_inet4_bind`: the kernel's way to write what {@link ProgramType} and its kin have in ours. */
 export function snakeCase(name: string): string {
-  return name.replace(/PerCpu/g, "Percpu").replace(/^perCpu/, "percpu").replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return name
+    .replace(/PerCpu/g, "Percpu")
+    .replace(/^perCpu/, "percpu")
+    .replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

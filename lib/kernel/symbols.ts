@@ -64,7 +64,10 @@ export class KernelSymbols {
 export function kernelSymbols(): KernelSymbols {
   const symbols = new KernelSymbols(readFileSync("/proc/kallsyms", "latin1"));
   if (symbols.find(0n) !== undefined) {
-    throw new BpfError({ code: "PERMISSION_DENIED", message: "the kernel shows this user no addresses (/proc/kallsyms): run as root, or see kernel.kptr_restrict" });
+    throw new BpfError({
+      code: "PERMISSION_DENIED",
+      message: "the kernel shows this user no addresses (/proc/kallsyms): run as root, or see kernel.kptr_restrict",
+    });
   }
   return symbols;
 }

@@ -22,11 +22,20 @@ export function findProgramLog(messages: readonly string[]): ProgramLog | undefi
 /** The program that libbpf's messages name as the one that could not be loaded. */
 export function findFailedProgram(messages: readonly string[]): string | undefined {
   const text = messages.join("");
-  for (const pattern of [/prog '([^']*)': failed to load/, /prog '([^']*)': BPF program load failed/, /prog '([^']*)': failed/]) {
+  for (const pattern of [
+    /prog '([^']*)': failed to load/,
+    /prog '([^']*)': BPF program load failed/,
+    /prog '([^']*)': failed/,
+  ]) {
     const found = pattern.exec(text);
     if (found !== null) return found[1];
   }
   return undefined;
+}
+
+/** The map that libbpf's messages name as the one that could not be made. */
+export function findFailedMap(messages: readonly string[]): string | undefined {
+  return /map '([^']*)': failed to create/.exec(messages.join(""))?.[1];
 }
 
 export interface VerifierVerdict {

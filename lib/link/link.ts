@@ -2,8 +2,8 @@ import { closeSync } from "node:fs";
 import { BpfError, closedError } from "../errors.js";
 import { errno } from "../kernel/errno.js";
 import { attempt, isNativeFailure } from "../kernel/explain.js";
-import { type NativeAttachment, type NativeLink, native } from "../native.js";
 import { descriptorKind, programNameOf } from "../kernel/handles.js";
+import { type NativeAttachment, type NativeLink, native } from "../native.js";
 import { checkString, invalid, shown } from "../options.js";
 import { type LinkInfo, readLinkInfo } from "./link_info.js";
 
@@ -25,8 +25,6 @@ export interface LinkParts {
   readonly attachment?: NativeAttachment | undefined;
   /** Errnos of undoing it that mean it is gone already. */
   readonly gone?: readonly number[] | undefined;
-  /** What else goes with the link, such as a socket's descriptor. */
-  readonly onClosed?: (() => void) | undefined;
 }
 
 /** A program that a link can be given in place of its own. */
@@ -80,7 +78,11 @@ export class Link implements LinkTarget, Disposable {
     checkString("Link.fromPin", "path", path);
     const info = pinnedLink(path);
     const link = attempt({ doing: `open the link pinned at ${path}` }, () => native().linkFromPin(path));
-    return new Link({ links: [link] }, { program: programName(info.programId), kind: info.type, target: path }, () => {});
+    return new Link(
+      { links: [link] },
+      { program: programName(info.programId), kind: info.type, target: path },
+      () => {},
+    );
   }
 
   /**
@@ -88,11 +90,18 @@ export class Link implements LinkTarget, Disposable {
    * @throws BpfError NOT_FOUND, PERMISSION_DENIED
    */
   static fromId(id: number): Link {
-    if (!Number.isInteger(id) || id < 1 || id > 0xffffffff) throw invalid(`Link.fromId: id must be a whole number from 1, got ${shown(id)}`);
-    const link = attempt({ doing: `open the link with id ${id}` }, () => native().linkFromFd(native().openById.link(id)));
+    if (!Number.isInteger(id) || id < 1 || id > 0xffffffff)
+      throw invalid(`Link.fromId: id must be a whole number from 1, got ${shown(id)}`);
+    const link = attempt({ doing: `open the link with id ${id}` }, () =>
+      native().linkFromFd(native().openById.link(id)),
+    );
     try {
       const info = readLinkInfo(link.fd, `the link with id ${id}`);
-      return new Link({ links: [link] }, { program: programName(info.programId), kind: info.type, target: `id ${id}` }, () => {});
+      return new Link(
+        { links: [link] },
+        { program: programName(info.programId), kind: info.type, target: `id ${id}` },
+        () => {},
+      );
     } catch (error) {
       link.close();
       throw error;
@@ -124,7 +133,8 @@ export class Link implements LinkTarget, Disposable {
       return readLinkInfo(fd, `the link of ${this.program}`);
     } catch (error) {
       // A perf event, as libbpf uses it before 5.15, is a descriptor, but not of a link.
-      if (error instanceof BpfError && error.errno === errno.EINVAL) throw this.#notALink("info", "on this kernel it is a perf event and not a link (links since 5.15)");
+      if (error instanceof BpfError && error.errno === errno.EINVAL)
+        throw this.#notALink("info", "on this kernel it is a perf event and not a link (links since 5.15)");
       throw error;
     }
   }
@@ -143,8 +153,14 @@ export class Link implements LinkTarget, Disposable {
         doing: `pin the link of ${this.program} at ${path}`,
         meanings: {
           [errno.EBUSY]: { code: "BUSY", text: `it is pinned already, at ${link.pinPath}` },
-          [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "the path is not on a bpf file system (mount -t bpf), or what is attached is no link on this kernel" },
-          [errno.EPERM]: { code: "INVALID_ARGUMENT", text: "the path is not on a bpf file system (mount -t bpf), or pinning is not allowed" },
+          [errno.EINVAL]: {
+            code: "INVALID_ARGUMENT",
+            text: "the path is not on a bpf file system (mount -t bpf), or what is attached is no link on this kernel",
+          },
+          [errno.EPERM]: {
+            code: "INVALID_ARGUMENT",
+            text: "the path is not on a bpf file system (mount -t bpf), or pinning is not allowed",
+          },
         },
       },
       () => link.pin(path),
@@ -158,11 +174,15 @@ export class Link implements LinkTarget, Disposable {
   unpin(): void {
     const link = this.#one("unpin");
     const path = link.pinPath;
-    if (path === undefined) throw new BpfError({ code: "INVALID_STATE", message: `the link of ${this.program} is not pinned` });
+    if (path === undefined)
+      throw new BpfError({ code: "INVALID_STATE", message: `the link of ${this.program} is not pinned` });
     const { id } = this.info();
     const there = pinnedLink(path);
     if (there.id !== id) {
-      throw new BpfError({ code: "INVALID_STATE", message: `unpin: at ${path} another link is pinned by now (id ${there.id}, this one is ${id}); it stays` });
+      throw new BpfError({
+        code: "INVALID_STATE",
+        message: `unpin: at ${path} another link is pinned by now (id ${there.id}, this one is ${id}); it stays`,
+      });
     }
     attempt({ doing: `unpin the link of ${this.program} from ${path}` }, () => link.unpin());
   }
@@ -180,8 +200,14 @@ export class Link implements LinkTarget, Disposable {
       {
         doing: `put ${program.name} in place of ${this.program} at ${this.kind} ${this.target}`,
         meanings: {
-          [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: `${program.name} is of another type, or this kind of link cannot change its program` },
-          [errno.EOPNOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: `a program attached to ${this.kind} cannot be exchanged` },
+          [errno.EINVAL]: {
+            code: "INVALID_ARGUMENT",
+            text: `${program.name} is of another type, or this kind of link cannot change its program`,
+          },
+          [errno.EOPNOTSUPP]: {
+            code: "KERNEL_UNSUPPORTED",
+            text: `a program attached to ${this.kind} cannot be exchanged`,
+          },
           [errno.ENOLINK]: { code: "INVALID_STATE", text: "what it was attached to is gone" },
         },
       },
@@ -206,8 +232,14 @@ export class Link implements LinkTarget, Disposable {
       {
         doing: `detach ${this.program} from ${this.kind} ${this.target}`,
         meanings: {
-          [errno.EOPNOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: `the kernel does not detach ${this.kind} links by force: close() it (and unpin() it where it is pinned)` },
-          [errno.EINVAL]: { code: "KERNEL_UNSUPPORTED", text: `the kernel does not detach ${this.kind} links by force: close() it (and unpin() it where it is pinned)` },
+          [errno.EOPNOTSUPP]: {
+            code: "KERNEL_UNSUPPORTED",
+            text: `the kernel does not detach ${this.kind} links by force: close() it (and unpin() it where it is pinned)`,
+          },
+          [errno.EINVAL]: {
+            code: "KERNEL_UNSUPPORTED",
+            text: `the kernel does not detach ${this.kind} links by force: close() it (and unpin() it where it is pinned)`,
+          },
         },
       },
       () => {
@@ -230,7 +262,6 @@ export class Link implements LinkTarget, Disposable {
       });
       this.#undo();
     } finally {
-      this.#parts.onClosed?.();
       this.#onClose(this);
     }
   }
@@ -266,14 +297,26 @@ export class Link implements LinkTarget, Disposable {
   }
 
   #notALink(operation: string, why: string): BpfError {
-    return new BpfError({ code: "INVALID_STATE", message: `${operation}: the link of ${this.program} to ${this.kind} ${this.target}: ${why}` });
+    return new BpfError({
+      code: "INVALID_STATE",
+      message: `${operation}: the link of ${this.program} to ${this.kind} ${this.target}: ${why}`,
+    });
   }
 }
 
 /** @throws BpfError NOT_FOUND, INVALID_ARGUMENT when it is no link */
 function pinnedLink(path: string): LinkInfo {
   const fd = attempt(
-    { doing: `open the link pinned at ${path}`, meanings: { [errno.ENOENT]: { code: "NOT_FOUND", text: "nothing is pinned there" }, [errno.EACCES]: { code: "INVALID_ARGUMENT", text: "that is not a pin on a bpf file system, or access was denied" } } },
+    {
+      doing: `open the link pinned at ${path}`,
+      meanings: {
+        [errno.ENOENT]: { code: "NOT_FOUND", text: "nothing is pinned there" },
+        [errno.EACCES]: {
+          code: "INVALID_ARGUMENT",
+          text: "that is not a pin on a bpf file system, or access was denied",
+        },
+      },
+    },
     () => native().openPin(path),
   );
   try {
@@ -286,7 +329,10 @@ function pinnedLink(path: string): LinkInfo {
 function pinnedAs(fd: number, path: string): LinkInfo {
   const kind = descriptorKind(fd);
   if (kind !== undefined && kind !== "bpf_link") {
-    throw new BpfError({ code: "INVALID_ARGUMENT", message: `what is pinned at ${path} is a ${kind.replace("bpf-", "")} and not a link` });
+    throw new BpfError({
+      code: "INVALID_ARGUMENT",
+      message: `what is pinned at ${path} is a ${kind.replace("bpf-", "")} and not a link`,
+    });
   }
   return readLinkInfo(fd, `the link pinned at ${path}`);
 }

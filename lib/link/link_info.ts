@@ -77,8 +77,12 @@ const NAME_SIZE = 4096;
 /** A u64 pointer to a name and a u32 with its room; offsets in struct bpf_link_info. */
 const NAMED = { rawTracepoint: [16, 24], iter: [16, 24], perfEvent: [24, 32] } as const;
 const PERF_EVENTS = ["unspecified", "uprobe", "uretprobe", "kprobe", "kretprobe", "tracepoint", "event"] as const;
-const ATTACH_TYPE_NAMES = new Map<number, string>(Object.entries(AttachType).map(([name, type]) => [type, snakeCase(name)]));
-const LINK_TYPE_NAMES = new Map<number, string>(Object.entries(LinkType).map(([name, type]) => [type, snakeCase(name)]));
+const ATTACH_TYPE_NAMES = new Map<number, string>(
+  Object.entries(AttachType).map(([name, type]) => [type, snakeCase(name)]),
+);
+const LINK_TYPE_NAMES = new Map<number, string>(
+  Object.entries(LinkType).map(([name, type]) => [type, snakeCase(name)]),
+);
 
 export function attachTypeName(type: number): string {
   return ATTACH_TYPE_NAMES.get(type) ?? `type ${type}`;
@@ -88,7 +92,11 @@ export function linkTypeName(type: number): string {
   return LINK_TYPE_NAMES.get(type) ?? `type ${type}`;
 }
 
-function withName(fd: number, what: string, [pointer, length]: readonly [number, number]): { info: InfoBuffer; name: string } {
+function withName(
+  fd: number,
+  what: string,
+  [pointer, length]: readonly [number, number],
+): { info: InfoBuffer; name: string } {
   const name = new Uint8Array(NAME_SIZE);
   const info = new InfoBuffer(SIZE);
   info.point(pointer, name);
@@ -132,7 +140,14 @@ export function readLinkInfo(fd: number, what: string): LinkInfo {
     case LinkType.structOps:
       return { ...identity, type: "struct_ops", mapId: info.u32(16) };
     case LinkType.netfilter:
-      return { ...identity, type: "netfilter", family: info.u32(16), hook: info.u32(20), priority: info.s32(24), flags: info.u32(28) };
+      return {
+        ...identity,
+        type: "netfilter",
+        family: info.u32(16),
+        hook: info.u32(20),
+        priority: info.s32(24),
+        flags: info.u32(28),
+      };
     case LinkType.tcx:
     case LinkType.netkit:
       return {

@@ -1,7 +1,9 @@
 import { Btf } from "../btf/btf.js";
 import { BpfError, closedError } from "../errors.js";
 import { errno } from "../kernel/errno.js";
-import { attempt, explain, failedProgram, isNativeFailure } from "../kernel/explain.js";
+import { attempt, explain, failedProgram, isNativeFailure, type Meaning } from "../kernel/explain.js";
+import { explainMapRefusal, explainRefusal } from "../kernel/refusal.js";
+import { findFailedMap, findFailedProgram } from "../kernel/verifier_log.js";
 import type { NativeAddon, NativeMapDefinition, NativeObject, NativeOpenOptions, NativeProgram } from "../native.js";
 import { captureSettings, type ObjectSettings, restoreSettings } from "./settings.js";
 import type { ObjectImage } from "./source.js";
@@ -207,8 +209,24 @@ export class ObjectCore {
           code: "NOT_FOUND",
           text: "a kernel function, tracepoint or type that a program names is not in this kernel's BTF",
         },
+        ...this.#refusal(failure),
       },
     });
+  }
+
+  /** What this kernel and this process lack, of the program or map that libbpf names. */
+  #refusal(failure: unknown): Readonly<Record<number, Meaning>> {
+    if (!isNativeFailure(failure)) return {};
+    try {
+      const name = findFailedProgram(failure.log);
+      const program = this.#native.programs.find((candidate) => candidate.name === name);
+      const map = this.#native.maps.find((candidate) => candidate.name === findFailedMap(failure.log));
+      const reason = map !== undefined ? explainMapRefusal(map.type) : program !== undefined ? explainRefusal(program, failure.errno) : undefined;
+      return reason === undefined ? {} : { [failure.errno]: reason };
+    } catch {
+      // The object was closed while it loaded.
+      return {};
+    }
   }
 }
 

@@ -55,7 +55,9 @@ export class Attacher {
   /** @throws BpfError INVALID_ARGUMENT */
   mustBe(operation: string, types: readonly number[], wanted: string): void {
     if (!types.includes(this.type)) {
-      throw invalid(`${operation}: ${this.name} is a ${this.typeName} program (section ${this.section}); this attaches ${wanted} programs`);
+      throw invalid(
+        `${operation}: ${this.name} is a ${this.typeName} program (section ${this.section}); this attaches ${wanted} programs`,
+      );
     }
   }
 
@@ -63,7 +65,9 @@ export class Attacher {
   mustExpect(operation: string, attachTypes: readonly number[], wanted: string): number {
     const expected = this.owner.native().expectedAttachType;
     if (!attachTypes.includes(expected)) {
-      throw invalid(`${operation}: ${this.name} (section ${this.section}) was not loaded for it; this attaches programs of ${wanted}`);
+      throw invalid(
+        `${operation}: ${this.name} (section ${this.section}) was not loaded for it; this attaches programs of ${wanted}`,
+      );
     }
     return expected;
   }
@@ -71,23 +75,38 @@ export class Attacher {
   /** @throws BpfError LIBBPF_TOO_OLD */
   needsLibbpf(feature: string, what: string, version: string): void {
     if (!this.addon.libbpfFeatures.includes(feature)) {
-      throw new BpfError({ code: "LIBBPF_TOO_OLD", message: `${what} needs libbpf ${version}; this build has ${this.addon.libbpfVersion}` });
+      throw new BpfError({
+        code: "LIBBPF_TOO_OLD",
+        message: `${what} needs libbpf ${version}; this build has ${this.addon.libbpfVersion}`,
+      });
     }
   }
 
   /** Attaches by one call of libbpf's that makes one link. */
-  link(where: Pick<LinkTarget, "kind" | "target">, call: (native: NativeProgram) => NativeLink, meanings?: Meanings | (() => Meanings)): Link {
+  link(
+    where: Pick<LinkTarget, "kind" | "target">,
+    call: (native: NativeProgram) => NativeLink,
+    meanings?: Meanings | (() => Meanings),
+  ): Link {
     return this.attach(where, (native) => ({ links: [call(native)] }), meanings);
   }
 
   /** Attaches; what `call` made belongs to the link from then on. */
-  attach(where: Pick<LinkTarget, "kind" | "target">, call: (native: NativeProgram) => LinkParts, meanings: Meanings | (() => Meanings) = {}): Link {
+  attach(
+    where: Pick<LinkTarget, "kind" | "target">,
+    call: (native: NativeProgram) => LinkParts,
+    meanings: Meanings | (() => Meanings) = {},
+  ): Link {
     const parts = this.try(where, call, meanings);
     return this.adopt(new Link(parts, { program: this.name, ...where }, this.release));
   }
 
   /** Runs a native call, explaining what it throws. */
-  try<T>(where: Pick<LinkTarget, "kind" | "target">, call: (native: NativeProgram) => T, meanings: Meanings | (() => Meanings) = {}): T {
+  try<T>(
+    where: Pick<LinkTarget, "kind" | "target">,
+    call: (native: NativeProgram) => T,
+    meanings: Meanings | (() => Meanings) = {},
+  ): T {
     const native = this.loaded("attach");
     return attempt(
       {

@@ -68,7 +68,8 @@ export class OpenedProgram implements ProgramIdentity {
   }
 
   set logLevel(value: number) {
-    if (!Number.isInteger(value) || value < 0 || value > 7) throw invalid(`${this.name}.logLevel must be a whole number from 0 to 7, got ${shown(value)}`);
+    if (!Number.isInteger(value) || value < 0 || value > 7)
+      throw invalid(`${this.name}.logLevel must be a whole number from 0 to 7, got ${shown(value)}`);
     this.#native().logLevel = value;
   }
 

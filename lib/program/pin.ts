@@ -20,7 +20,10 @@ export function pinProgram(program: Pinnable, path: string): void {
     {
       doing: `pin ${program.name} at ${path}`,
       meanings: {
-        [errno.EPERM]: { code: "INVALID_ARGUMENT", text: "the path is not on a bpf file system (mount -t bpf), or pinning is not allowed" },
+        [errno.EPERM]: {
+          code: "INVALID_ARGUMENT",
+          text: "the path is not on a bpf file system (mount -t bpf), or pinning is not allowed",
+        },
         [errno.ENOENT]: { code: "NOT_FOUND", text: "there is no such folder" },
       },
     },
@@ -36,7 +39,10 @@ export function unpinProgram(program: Pinnable, path: string): void {
   try {
     const there = readProgramInfo(fd, path);
     if (there.id !== id) {
-      throw new BpfError({ code: "INVALID_STATE", message: `unpin: at ${path} another program is pinned (${there.name}, id ${there.id}; ${program.name} is ${id}); it stays` });
+      throw new BpfError({
+        code: "INVALID_STATE",
+        message: `unpin: at ${path} another program is pinned (${there.name}, id ${there.id}; ${program.name} is ${id}); it stays`,
+      });
     }
     unlinkSync(path);
   } finally {
@@ -51,7 +57,10 @@ export function openPinnedProgram(path: string): number {
       doing: `open the program pinned at ${path}`,
       meanings: {
         [errno.ENOENT]: { code: "NOT_FOUND", text: "nothing is pinned there" },
-        [errno.EACCES]: { code: "INVALID_ARGUMENT", text: "that is not a pin on a bpf file system, or access was denied" },
+        [errno.EACCES]: {
+          code: "INVALID_ARGUMENT",
+          text: "that is not a pin on a bpf file system, or access was denied",
+        },
       },
     },
     () => native().openPin(path),
@@ -59,5 +68,8 @@ export function openPinnedProgram(path: string): number {
   const kind = descriptorKind(fd);
   if (kind === undefined || kind === "bpf-prog") return fd;
   closeSync(fd);
-  throw new BpfError({ code: "INVALID_ARGUMENT", message: `what is pinned at ${path} is a ${kind.replace(/^bpf[-_]/, "")} and not a program` });
+  throw new BpfError({
+    code: "INVALID_ARGUMENT",
+    message: `what is pinned at ${path} is a ${kind.replace(/^bpf[-_]/, "")} and not a program`,
+  });
 }

@@ -1,7 +1,6 @@
+import type { SocketDescriptor } from "../kernel/descriptor.js";
 import type { Link } from "../link/link.js";
 import type { MultiLink } from "../link/multi_link.js";
-import type { SocketDescriptor } from "../kernel/descriptor.js";
-import { Attacher, type ProgramOwner } from "./attacher.js";
 import { type AttachOptions, attachBySection } from "./attach/by_section.js";
 import { attachCgroup, type CgroupOptions } from "./attach/cgroup.js";
 import type { CookieOptions } from "./attach/cookie.js";
@@ -15,11 +14,27 @@ import { attachNetns } from "./attach/netns.js";
 import { attachPerfEvent, type PerfEventName, type PerfEventOptions, type RawPerfEvent } from "./attach/perf_event.js";
 import { attachPacketSocket, attachReuseport, attachSocketFilter, type PacketSocketOptions } from "./attach/socket.js";
 import { attachSockmap, type SocketMapTarget } from "./attach/sockmap.js";
-import { attachNetkit, attachTc, attachTcx, type TcDirection, type TcLink, type TcOptions, type TcxOptions } from "./attach/tc.js";
+import {
+  attachNetkit,
+  attachTc,
+  attachTcx,
+  type TcDirection,
+  type TcLink,
+  type TcOptions,
+  type TcxOptions,
+} from "./attach/tc.js";
 import { attachFreplace, attachLsm, attachTrace, type TargetProgram } from "./attach/trace.js";
 import { attachRawTracepoint, attachTracepoint } from "./attach/tracepoint.js";
-import { attachUprobe, attachUprobeMulti, attachUsdt, type UprobeMultiOptions, type UprobeOptions, type UsdtOptions } from "./attach/uprobe.js";
+import {
+  attachUprobe,
+  attachUprobeMulti,
+  attachUsdt,
+  type UprobeMultiOptions,
+  type UprobeOptions,
+  type UsdtOptions,
+} from "./attach/uprobe.js";
 import { attachXdp, type XdpOptions } from "./attach/xdp.js";
+import { Attacher, type ProgramOwner } from "./attacher.js";
 import type { ProgramIdentity } from "./opened_program.js";
 import { pinProgram, unpinProgram } from "./pin.js";
 import { type ProgramInfo, readProgramInfo } from "./program_info.js";
@@ -274,7 +289,9 @@ export class Program implements ProgramIdentity {
    * program types can depends on the kernel.
    * @throws BpfError KERNEL_UNSUPPORTED (not this program type), FULL (too little room), INVALID_ARGUMENT
    */
-  testRun<Context = Uint8Array, Data = Uint8Array>(options: TestRunOptions<Context, Data> = {}): TestRunResult<Context, Data> {
+  testRun<Context = Uint8Array, Data = Uint8Array>(
+    options: TestRunOptions<Context, Data> = {},
+  ): TestRunResult<Context, Data> {
     const { owner } = this.#attacher;
     const program = { name: this.name, type: this.type, fd: this.fd, btf: () => owner.btf() };
     return testRun(owner.addon, program, `${this.name}.testRun`, options);

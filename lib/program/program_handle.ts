@@ -47,7 +47,8 @@ export class ProgramHandle implements Disposable {
 
   /** Minimum kernel 4.13. @throws BpfError NOT_FOUND, PERMISSION_DENIED (CAP_SYS_ADMIN) */
   static fromId(id: number): ProgramHandle {
-    if (!Number.isInteger(id) || id < 1 || id > 0xffffffff) throw invalid(`ProgramHandle.fromId: id must be a whole number from 1, got ${shown(id)}`);
+    if (!Number.isInteger(id) || id < 1 || id > 0xffffffff)
+      throw invalid(`ProgramHandle.fromId: id must be a whole number from 1, got ${shown(id)}`);
     return new ProgramHandle(
       attempt({ doing: `open the program with id ${id}` }, () => native().openById.program(id)),
       `the program with id ${id}`,
@@ -80,7 +81,9 @@ export class ProgramHandle implements Disposable {
   }
 
   /** See {@link Program.testRun}; the types of context and data are those of the kernel's BTF. */
-  testRun<Context = Uint8Array, Data = Uint8Array>(options: TestRunOptions<Context, Data> = {}): TestRunResult<Context, Data> {
+  testRun<Context = Uint8Array, Data = Uint8Array>(
+    options: TestRunOptions<Context, Data> = {},
+  ): TestRunResult<Context, Data> {
     return testRun(native(), { name: this.name, type: this.type, fd: this.fd, btf: kernelBtf }, "testRun", options);
   }
 

@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-import { closeSync } from "node:fs";
+import { closeSync, readFileSync } from "node:fs";
 import { ProgramType } from "../kernel/abi.js";
 import { attempt } from "../kernel/explain.js";
 import { InfoBuffer, u32List } from "../kernel/layout.js";
@@ -45,7 +44,9 @@ export interface ProgramInfo {
 }
 
 const SIZE = 232;
-const PROGRAM_TYPE_NAMES = new Map<number, string>(Object.entries(ProgramType).map(([name, type]) => [type, snakeCase(name)]));
+const PROGRAM_TYPE_NAMES = new Map<number, string>(
+  Object.entries(ProgramType).map(([name, type]) => [type, snakeCase(name)]),
+);
 
 /** libbpf's name of a program type, also of one that the libbpf in use does not know yet. */
 export function programTypeName(type: number): string {

@@ -48,10 +48,25 @@ export interface Runnable {
 }
 
 const ROOM = integer(0, 0x7fffffff);
-const VALUE = { wants: "a Uint8Array, or with its type an object", accepts: (value: unknown) => typeof value === "object" } as const;
+const VALUE = {
+  wants: "a Uint8Array, or with its type an object",
+  accepts: (value: unknown) => typeof value === "object",
+} as const;
 
 /** Program types that come back with the context as they left it. */
-const CONTEXT_COMES_BACK = new Set(["sched_cls", "sched_act", "xdp", "cgroup_skb", "sk_lookup", "flow_dissector", "syscall", "socket_filter", "lwt_in", "lwt_out", "lwt_xmit"]);
+const CONTEXT_COMES_BACK = new Set([
+  "sched_cls",
+  "sched_act",
+  "xdp",
+  "cgroup_skb",
+  "sk_lookup",
+  "flow_dissector",
+  "syscall",
+  "socket_filter",
+  "lwt_in",
+  "lwt_out",
+  "lwt_xmit",
+]);
 
 /** One of data and context: bytes in, bytes out. */
 class Side {
@@ -59,15 +74,25 @@ class Side {
   readonly output: Uint8Array | undefined;
   readonly #codec: Codec | undefined;
 
-  constructor(operation: string, what: string, program: Runnable, value: unknown, type: string | undefined, room: number | undefined) {
+  constructor(
+    operation: string,
+    what: string,
+    program: Runnable,
+    value: unknown,
+    type: string | undefined,
+    room: number | undefined,
+  ) {
     if (type === undefined) {
-      if (value !== undefined && !(value instanceof Uint8Array)) throw invalid(`${operation}: ${what} must be a Uint8Array, or its C type be said (${what}Type)`);
+      if (value !== undefined && !(value instanceof Uint8Array))
+        throw invalid(`${operation}: ${what} must be a Uint8Array, or its C type be said (${what}Type)`);
       this.input = value;
       this.output = room ? new Uint8Array(room) : undefined;
       return;
     }
     const btf = program.btf();
-    const codec = compileCodec(btf, btf.get(type.replace(/^(struct|union|enum)\s+/, "")), { label: `${program.name} ${what}` });
+    const codec = compileCodec(btf, btf.get(type.replace(/^(struct|union|enum)\s+/, "")), {
+      label: `${program.name} ${what}`,
+    });
     this.#codec = codec;
     if (value !== undefined) {
       this.input = new Uint8Array(codec.size);
@@ -80,12 +105,19 @@ class Side {
     const { output } = this;
     if (output === undefined) return undefined;
     if (this.#codec === undefined) return output.subarray(0, size);
-    return size < this.#codec.minimumSize ? undefined : this.#codec.decode(new Memory(output.buffer as ArrayBuffer), 0, size);
+    return size < this.#codec.minimumSize
+      ? undefined
+      : this.#codec.decode(new Memory(output.buffer as ArrayBuffer), 0, size);
   }
 }
 
 /** @internal */
-export function testRun<Context, Data>(addon: NativeAddon, program: Runnable, operation: string, options: TestRunOptions<Context, Data>): TestRunResult<Context, Data> {
+export function testRun<Context, Data>(
+  addon: NativeAddon,
+  program: Runnable,
+  operation: string,
+  options: TestRunOptions<Context, Data>,
+): TestRunResult<Context, Data> {
   checkOptions(operation, options, {
     data: VALUE,
     dataType: "string",
@@ -100,7 +132,14 @@ export function testRun<Context, Data>(addon: NativeAddon, program: Runnable, op
   const { fd } = program;
   const data = new Side(operation, "data", program, options.data, options.dataType, options.dataRoom);
   const typedContextRoom = options.contextType !== undefined && !CONTEXT_COMES_BACK.has(program.type) ? 0 : undefined;
-  const context = new Side(operation, "context", program, options.context, options.contextType, options.contextRoom ?? typedContextRoom);
+  const context = new Side(
+    operation,
+    "context",
+    program,
+    options.context,
+    options.contextType,
+    options.contextRoom ?? typedContextRoom,
+  );
   // A syscall program writes into what it is given, and takes no second buffer.
   const inPlace = program.type === "syscall";
   const result = attempt(
@@ -108,7 +147,10 @@ export function testRun<Context, Data>(addon: NativeAddon, program: Runnable, op
       doing: `run ${program.name}`,
       meanings: {
         [ENOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: `this kernel cannot run a ${program.type} program by itself` },
-        [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: `a ${program.type} program cannot be run with this data and context` },
+        [errno.EINVAL]: {
+          code: "INVALID_ARGUMENT",
+          text: `a ${program.type} program cannot be run with this data and context`,
+        },
         [errno.ENOSPC]: { code: "FULL", text: "what the program left is larger than dataRoom or contextRoom" },
       },
     },

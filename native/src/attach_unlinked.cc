@@ -205,9 +205,10 @@ int SetSocketOption(int fd, int option, int value) {
   return ::setsockopt(fd, SOL_SOCKET, option, &value, sizeof value) == 0 ? 0 : -errno;
 }
 
-/// (socketFd, reuseport, programFd). The socket is not held: a copy of its descriptor would keep a connection open.
+/// (socketFd, reuseport, programFd, own). The socket is not held, unless it is handed over (`own`): a copy of its descriptor would keep a
+/// connection open.
 Napi::Value AttachSocket(const Napi::CallbackInfo& info) {
-  const auto [fd, reuseport, program] = Arguments<Number<int>, Flag, Number<int>>(info);
+  const auto [fd, reuseport, program, own] = Arguments<Number<int>, Flag, Number<int>, Flag>(info);
   const int attach = reuseport ? SO_ATTACH_REUSEPORT_EBPF : SO_ATTACH_BPF;
   const int detach = reuseport ? SO_DETACH_REUSEPORT_BPF : SO_DETACH_BPF;
   SocketIdentity socket{};
@@ -215,13 +216,13 @@ Napi::Value AttachSocket(const Napi::CallbackInfo& info) {
     const int result = SocketIdentity::Of(fd, socket);
     return result != 0 ? result : SetSocketOption(fd, attach, program);
   });
-  const auto whileThere = [socket](auto&& call) { return socket.IsStillThere() ? call() : 0; };
+  const auto held = Shared(UniqueFd(own ? fd : -1));
   return Attachment::Make(info.Env(), {[=] {
-                                         return whileThere([&] {
-                                           const int result = SetSocketOption(socket.fd, detach, 0);
-                                           // Of a group, only what somebody else put in its place is there now, or nothing.
-                                           return result == -ENOENT ? 0 : result;
-                                         });
+                                         if (held->IsOpen()) {
+                                           held->Reset();
+                                           return 0;
+                                         }
+                                         return socket.IsStillThere() ? SetSocketOption(socket.fd, detach, 0) : 0;
                                        },
                                        [=](int next) { return SetSocketOption(socket.fd, attach, next); }});
 }

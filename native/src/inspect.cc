@@ -76,6 +76,14 @@ void DetachLink(const Napi::CallbackInfo& info) {
   Perform(info.Env(), "bpf_link_detach", [fd = fd] { return bpf_link_detach(fd); });
 }
 
+/// (programFd, targetFd, attachType)
+void DetachProgram(const Napi::CallbackInfo& info) {
+  const auto [program, target, type] = Arguments<Number<int>, Number<int>, Number<uint32_t>>(info);
+  Perform(info.Env(), "bpf_prog_detach", [program = program, target = target, type = type] {
+    return bpf_prog_detach2(program, target, static_cast<bpf_attach_type>(type));
+  });
+}
+
 void UpdateLink(const Napi::CallbackInfo& info) {
   const auto [link, program] = Arguments<Number<int>, Number<int>>(info);
   Perform(info.Env(), "bpf_link_update",
@@ -153,6 +161,7 @@ void ExportInspection(Napi::Env env, Napi::Object exports) {
   exports.Set("openPin", Napi::Function::New<OpenPin>(env, "openPin"));
   exports.Set("pinFd", Napi::Function::New<PinFd>(env, "pinFd"));
   exports.Set("detachLink", Napi::Function::New<DetachLink>(env, "detachLink"));
+  exports.Set("detachProgram", Napi::Function::New<DetachProgram>(env, "detachProgram"));
   exports.Set("updateLink", Napi::Function::New<UpdateLink>(env, "updateLink"));
   exports.Set("iterCreate", Napi::Function::New<IterCreate>(env, "iterCreate"));
   exports.Set("programQuery", Napi::Function::New<ProgramQuery>(env, "programQuery"));

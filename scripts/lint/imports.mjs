@@ -9,7 +9,7 @@ export const levels = [
   ["native", "errors", "options", "named", "nearest"],
   ["kernel"],
   ["btf", "build"],
-  ["codec"],
+  ["codec", "features"],
   ["program", "map", "link", "events"],
   ["object"],
   ["skeleton"],

@@ -6,8 +6,8 @@ import type { Link } from "../../link/link.js";
 import { checkOptions, invalid } from "../../options.js";
 import type { Attacher, Meanings } from "../attacher.js";
 import { needsCgroup, sectionKind, sectionTarget } from "../section.js";
-import { tracepointMeanings } from "./tracepoint.js";
 import type { TcDirection } from "./tc.js";
+import { tracepointMeanings } from "./tracepoint.js";
 
 /** Options of {@link Program.attach}: what the sections of some kinds cannot say. */
 export interface AttachOptions {
@@ -21,7 +21,10 @@ export interface AttachOptions {
 
 const OPTIONS = {
   cgroup: "string",
-  device: { wants: "a device's name or index", accepts: (value: unknown) => typeof value === "string" || typeof value === "number" },
+  device: {
+    wants: "a device's name or index",
+    accepts: (value: unknown) => typeof value === "string" || typeof value === "number",
+  },
   netns: "string",
 } as const;
 
@@ -30,7 +33,11 @@ interface Methods {
   attachCgroup(path: string): Link;
   attachXdp(device: string | number, options: { readonly netns?: string | undefined }): Link;
   attachTcx(device: string | number, direction: TcDirection, options: { readonly netns?: string | undefined }): Link;
-  attachNetkit(device: string | number, side: "primary" | "peer", options: { readonly netns?: string | undefined }): Link;
+  attachNetkit(
+    device: string | number,
+    side: "primary" | "peer",
+    options: { readonly netns?: string | undefined },
+  ): Link;
   attachNetns(path: string): Link;
   attachKprobeMulti(functions: string, options: { readonly at: "entry" | "return" | "session" }): Link;
   attachUprobeMulti(binary: string, functions: string, options: { readonly at: "entry" | "return" | "session" }): Link;
@@ -50,7 +57,8 @@ export function attachBySection(attacher: Attacher, program: Methods, options: A
   attacher.loaded("attach");
   const kind = sectionKind(attacher.section);
   const target = sectionTarget(attacher.section);
-  if (needsCgroup(attacher.section)) return program.attachCgroup(required(attacher, options.cgroup, "a cgroup", '{ cgroup: "/sys/fs/cgroup/..." }'));
+  if (needsCgroup(attacher.section))
+    return program.attachCgroup(required(attacher, options.cgroup, "a cgroup", '{ cgroup: "/sys/fs/cgroup/..." }'));
   const netns = { netns: options.netns };
   const device = () => required(attacher, options.device, "a network device", '{ device: "eth0" }');
   switch (kind) {
@@ -67,11 +75,16 @@ export function attachBySection(attacher: Attacher, program: Methods, options: A
       break;
     case "sk_lookup":
     case "flow_dissector":
-      return program.attachNetns(required(attacher, options.netns, "a network namespace", '{ netns: "/run/netns/..." }'));
+      return program.attachNetns(
+        required(attacher, options.netns, "a network namespace", '{ netns: "/run/netns/..." }'),
+      );
     case "kprobe.multi":
     case "kretprobe.multi":
     case "kprobe.session":
-      if (target !== "") return program.attachKprobeMulti(target, { at: kind === "kprobe.session" ? "session" : kind === "kprobe.multi" ? "entry" : "return" });
+      if (target !== "")
+        return program.attachKprobeMulti(target, {
+          at: kind === "kprobe.session" ? "session" : kind === "kprobe.multi" ? "entry" : "return",
+        });
       break;
     case "uprobe":
     case "uretprobe":
@@ -81,14 +94,18 @@ export function attachBySection(attacher: Attacher, program: Methods, options: A
       const [, binary, name, offset] = /^(.+):([^:+]+)(?:\+(\w+))?$/.exec(target) ?? [];
       if (binary === undefined || name === undefined) break;
       const at = offset === undefined ? {} : { offset: BigInt(offset) };
-      return kind.startsWith("uprobe") ? program.attachUprobe(binary, name, at) : program.attachUretprobe(binary, name, at);
+      return kind.startsWith("uprobe")
+        ? program.attachUprobe(binary, name, at)
+        : program.attachUretprobe(binary, name, at);
     }
     case "uprobe.multi":
     case "uretprobe.multi":
     case "uprobe.session": {
       const [, binary, pattern] = /^(.+):([^:]+)$/.exec(target) ?? [];
       if (binary === undefined || pattern === undefined) break;
-      return program.attachUprobeMulti(binary, pattern, { at: kind === "uprobe.session" ? "session" : kind === "uprobe.multi" ? "entry" : "return" });
+      return program.attachUprobeMulti(binary, pattern, {
+        at: kind === "uprobe.session" ? "session" : kind === "uprobe.multi" ? "entry" : "return",
+      });
     }
     case "usdt": {
       const [, binary, provider, name] = /^(.+):([^:]+):([^:]+)$/.exec(target) ?? [];
@@ -100,7 +117,11 @@ export function attachBySection(attacher: Attacher, program: Methods, options: A
       return program.attachIter();
     default:
   }
-  return attacher.link({ kind, target: target || attacher.section }, (native) => native.attach(), meanings(attacher, target));
+  return attacher.link(
+    { kind, target: target || attacher.section },
+    (native) => native.attach(),
+    meanings(attacher, target),
+  );
 }
 
 function meanings(attacher: Attacher, target: string): Meanings | (() => Meanings) {
@@ -110,14 +131,20 @@ function meanings(attacher: Attacher, target: string): Meanings | (() => Meaning
   } as const;
   switch (attacher.type) {
     case ProgramType.kprobe:
-      return () => ({ ...functionMeanings(target.replace(/\+.*$/, "")), ...(target === "" ? { [errno.EOPNOTSUPP]: notEnough } : {}) });
+      return () => ({
+        ...functionMeanings(target.replace(/\+.*$/, "")),
+        ...(target === "" ? { [errno.EOPNOTSUPP]: notEnough } : {}),
+      });
     case ProgramType.tracepoint: {
       const [category = "", name = ""] = target.split("/");
       return () => ({ ...tracepointMeanings(category, name), [errno.EOPNOTSUPP]: notEnough });
     }
     case ProgramType.rawTracepoint:
     case ProgramType.rawTracepointWritable:
-      return { [errno.EOPNOTSUPP]: notEnough, [errno.ENOENT]: { code: "NOT_FOUND", text: `this kernel has no tracepoint ${target}` } };
+      return {
+        [errno.EOPNOTSUPP]: notEnough,
+        [errno.ENOENT]: { code: "NOT_FOUND", text: `this kernel has no tracepoint ${target}` },
+      };
     default:
       return { [errno.EOPNOTSUPP]: notEnough, [errno.EINVAL]: notEnough };
   }

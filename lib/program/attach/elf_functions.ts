@@ -34,7 +34,12 @@ function readFunctions(path: string): Map<string, bigint> {
     const section = (i: number) => {
       const at = i * sectionSize;
       if (at + 64 > sections.byteLength) return undefined;
-      return { type: sections.getUint32(at + 4, little), offset: sections.getBigUint64(at + 24, little), size: Number(sections.getBigUint64(at + 32, little)), link: sections.getUint32(at + 40, little) };
+      return {
+        type: sections.getUint32(at + 4, little),
+        offset: sections.getBigUint64(at + 24, little),
+        size: Number(sections.getBigUint64(at + 32, little)),
+        link: sections.getUint32(at + 40, little),
+      };
     };
     for (let i = 0; i < sectionCount; i++) {
       const table = section(i);

@@ -27,18 +27,29 @@ export const DEFAULT_LIMIT = 1000;
 /**
  * @throws BpfError INVALID_ARGUMENT when more match than `limit`; NOT_FOUND when nothing does, or for an unknown name of a list
  */
-export function selectFunctions(operation: string, selector: FunctionSelector, limit: number, source: FunctionSource): Selection {
+export function selectFunctions(
+  operation: string,
+  selector: FunctionSelector,
+  limit: number,
+  source: FunctionSource,
+): Selection {
   const list = typeof selector === "string" ? [selector] : selector;
-  if (!Array.isArray(list) || list.length === 0 || list.some((name) => typeof name !== "string" || name === "" || name.includes("\0"))) {
+  if (
+    !Array.isArray(list) ||
+    list.length === 0 ||
+    list.some((name) => typeof name !== "string" || name === "" || name.includes("\0"))
+  ) {
     throw invalid(`${operation}: functions must be a name, a glob or a list of names, got ${shown(selector)}`);
   }
   const [only] = list;
   const glob = typeof selector === "string" && only !== undefined && isGlob(only);
   const wanted = new Set<string>(list);
   const count = new Map<string, number>();
-  for (const name of source.all(glob ? globMatcher(only) : (candidate) => wanted.has(candidate))) count.set(name, (count.get(name) ?? 0) + 1);
+  for (const name of source.all(glob ? globMatcher(only) : (candidate) => wanted.has(candidate)))
+    count.set(name, (count.get(name) ?? 0) + 1);
   if (!glob) for (const name of list) if (!count.has(name)) throw source.unknown(name);
-  if (count.size === 0) throw new BpfError({ code: "NOT_FOUND", message: `${operation}: no function matches ${shown(only)}` });
+  if (count.size === 0)
+    throw new BpfError({ code: "NOT_FOUND", message: `${operation}: no function matches ${shown(only)}` });
 
   const names: string[] = [];
   const skipped: SkippedFunction[] = [];
@@ -46,11 +57,21 @@ export function selectFunctions(operation: string, selector: FunctionSelector, l
     const reason = times > 1 ? `there are ${times} functions of that name` : source.refusal(name);
     if (reason === undefined) names.push(name);
     else if (glob) skipped.push({ name, reason });
-    else throw new BpfError({ code: times > 1 ? "INVALID_ARGUMENT" : "KERNEL_UNSUPPORTED", message: `${operation}: cannot attach to ${name}: ${reason}` });
+    else
+      throw new BpfError({
+        code: times > 1 ? "INVALID_ARGUMENT" : "KERNEL_UNSUPPORTED",
+        message: `${operation}: cannot attach to ${name}: ${reason}`,
+      });
   }
   if (names.length > limit) {
-    throw invalid(`${operation}: ${shown(only)} matches ${names.length} functions, more than the limit of ${limit}: narrow it, or raise the limit`);
+    throw invalid(
+      `${operation}: ${shown(only)} matches ${names.length} functions, more than the limit of ${limit}: narrow it, or raise the limit`,
+    );
   }
-  if (names.length === 0) throw new BpfError({ code: "KERNEL_UNSUPPORTED", message: `${operation}: ${shown(only)} matches ${skipped.length} functions, none of which can be attached to: ${skipped[0]?.reason}` });
+  if (names.length === 0)
+    throw new BpfError({
+      code: "KERNEL_UNSUPPORTED",
+      message: `${operation}: ${shown(only)} matches ${skipped.length} functions, none of which can be attached to: ${skipped[0]?.reason}`,
+    });
   return { matched: glob ? count.size : list.length, names, skipped };
 }

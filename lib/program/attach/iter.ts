@@ -114,7 +114,10 @@ export class IterLink extends Link {
       rest = bytes.slice(at);
     }
     if (rest.length > 0) {
-      throw new BpfError({ code: "SIZE_MISMATCH", message: `the iterator ${this.program} ended within a ${type}: ${rest.length} of ${size} bytes` });
+      throw new BpfError({
+        code: "SIZE_MISMATCH",
+        message: `the iterator ${this.program} ended within a ${type}: ${rest.length} of ${size} bytes`,
+      });
     }
   }
 
@@ -135,7 +138,12 @@ async function readPiece(fd: number, piece: Uint8Array, program: string): Promis
     } catch (cause) {
       const { code, errno: number } = cause as NodeJS.ErrnoException;
       if (code === "EAGAIN" || code === "EINTR") continue;
-      throw new BpfError({ code: "SYSTEM", message: `cannot read the iterator ${program}: ${(cause as Error).message}`, errno: number === undefined ? undefined : Math.abs(number), cause });
+      throw new BpfError({
+        code: "SYSTEM",
+        message: `cannot read the iterator ${program}: ${(cause as Error).message}`,
+        errno: number === undefined ? undefined : Math.abs(number),
+        cause,
+      });
     }
   }
 }
@@ -165,23 +173,41 @@ function linkInfo(options: IterOptions, cgroupFd: number, mapFd: number): Uint8A
 export function attachIter(attacher: Attacher, btf: () => Btf, options: IterOptions): IterLink {
   const operation = `${attacher.name}.attachIter`;
   const id = integer(1, 0x7fffffff);
-  checkOptions(operation, options, { map: "object", cgroup: "string", order: oneOf(...Object.keys(ORDERS)), pid: id, tid: id });
+  checkOptions(operation, options, {
+    map: "object",
+    cgroup: "string",
+    order: oneOf(...Object.keys(ORDERS)),
+    pid: id,
+    tid: id,
+  });
   attacher.mustBe(operation, [ProgramType.tracing], "tracing (iter)");
   attacher.mustExpect(operation, [AttachType.traceIter], "sections iter/...");
-  const chosen = [options.map !== undefined, options.cgroup !== undefined || options.order !== undefined, options.pid !== undefined, options.tid !== undefined];
+  const chosen = [
+    options.map !== undefined,
+    options.cgroup !== undefined || options.order !== undefined,
+    options.pid !== undefined,
+    options.tid !== undefined,
+  ];
   if (chosen.filter(Boolean).length > 1) throw invalid(`${operation}: map, cgroup, pid and tid exclude each other`);
   const where = { kind: "iter", target: sectionTarget(attacher.section) };
   const mapFd = options.map === undefined ? -1 : descriptorOf(operation, "map", options.map);
   const parametersSince = options.pid ?? options.tid ?? options.cgroup ?? options.order;
   const attach = (cgroupFd: number) => {
-    const parts = attacher.try(where, (program) => ({ links: [program.attachIter(linkInfo(options, cgroupFd, mapFd))] }), {
-      [errno.EINVAL]:
-        parametersSince !== undefined && !kernelAtLeast("6.1")
-          ? { code: "KERNEL_UNSUPPORTED", text: "an iterator's cgroup, pid or tid needs kernel 6.1" }
-          : { code: "INVALID_ARGUMENT", text: `${where.target} does not take these options, or the map's key and value do not fit the program` },
-      [errno.EBADF]: { code: "INVALID_ARGUMENT", text: `${where.target} needs a map: option map` },
-      [errno.ESRCH]: { code: "NOT_FOUND", text: "there is no such process" },
-    });
+    const parts = attacher.try(
+      where,
+      (program) => ({ links: [program.attachIter(linkInfo(options, cgroupFd, mapFd))] }),
+      {
+        [errno.EINVAL]:
+          parametersSince !== undefined && !kernelAtLeast("6.1")
+            ? { code: "KERNEL_UNSUPPORTED", text: "an iterator's cgroup, pid or tid needs kernel 6.1" }
+            : {
+                code: "INVALID_ARGUMENT",
+                text: `${where.target} does not take these options, or the map's key and value do not fit the program`,
+              },
+        [errno.EBADF]: { code: "INVALID_ARGUMENT", text: `${where.target} needs a map: option map` },
+        [errno.ESRCH]: { code: "NOT_FOUND", text: "there is no such process" },
+      },
+    );
     return attacher.adopt(new IterLink(btf, parts, { program: attacher.name, ...where }, attacher.release));
   };
   return options.cgroup === undefined ? attach(-1) : withCgroup(operation, options.cgroup, attach);

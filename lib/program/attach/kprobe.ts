@@ -20,10 +20,19 @@ export function probeMode(attacher: Attacher, mode: string | undefined): number 
   return PROBE_MODES[mode] as number;
 }
 
-export function attachKprobe(attacher: Attacher, kind: "kprobe" | "kretprobe", functionName: string, options: KprobeOptions): Link {
+export function attachKprobe(
+  attacher: Attacher,
+  kind: "kprobe" | "kretprobe",
+  functionName: string,
+  options: KprobeOptions,
+): Link {
   const operation = `${attacher.name}.attach${kind === "kprobe" ? "Kprobe" : "Kretprobe"}`;
   checkString(operation, "function name", functionName);
-  checkOptions(operation, options, { cookie: u64, offset: integer(0, 0xffffffff), mode: oneOf("link", "perf", "legacy") });
+  checkOptions(operation, options, {
+    cookie: u64,
+    offset: integer(0, 0xffffffff),
+    mode: oneOf("link", "perf", "legacy"),
+  });
   attacher.mustBe(operation, [ProgramType.kprobe], "kprobe");
   const native = {
     retprobe: kind === "kretprobe",
@@ -31,16 +40,29 @@ export function attachKprobe(attacher: Attacher, kind: "kprobe" | "kretprobe", f
     cookie: cookieOf(options),
     mode: probeMode(attacher, options.mode),
   };
-  return attacher.link({ kind, target: functionName }, (program) => program.attachKprobe(functionName, native), () => functionMeanings(functionName));
+  return attacher.link(
+    { kind, target: functionName },
+    (program) => program.attachKprobe(functionName, native),
+    () => functionMeanings(functionName),
+  );
 }
 
 export type KsyscallOptions = CookieOptions;
 
-export function attachKsyscall(attacher: Attacher, kind: "ksyscall" | "kretsyscall", name: string, options: KsyscallOptions): Link {
+export function attachKsyscall(
+  attacher: Attacher,
+  kind: "ksyscall" | "kretsyscall",
+  name: string,
+  options: KsyscallOptions,
+): Link {
   const operation = `${attacher.name}.attach${kind === "ksyscall" ? "Ksyscall" : "Kretsyscall"}`;
   checkString(operation, "system call", name);
   checkOptions(operation, options, COOKIE);
   attacher.mustBe(operation, [ProgramType.kprobe], "kprobe");
   const retprobe = kind === "kretsyscall";
-  return attacher.link({ kind, target: name }, (native) => native.attachKsyscall(name, retprobe, cookieOf(options)), () => functionMeanings(name));
+  return attacher.link(
+    { kind, target: name },
+    (native) => native.attachKsyscall(name, retprobe, cookieOf(options)),
+    () => functionMeanings(name),
+  );
 }

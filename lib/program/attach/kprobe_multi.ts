@@ -29,14 +29,26 @@ const COOKIES = {
   accepts: (value: unknown) => (Array.isArray(value) ? value : [value]).every(isU64),
 } as const;
 
-export const MULTI_OPTIONS = { at: oneOf("entry", "return", "session"), cookies: COOKIES, limit: integer(1, 1_000_000) } as const;
+export const MULTI_OPTIONS = {
+  at: oneOf("entry", "return", "session"),
+  cookies: COOKIES,
+  limit: integer(1, 1_000_000),
+} as const;
 
 /** One cookie per function; undefined when there are none. */
-export function cookiesFor(operation: string, cookies: MultiOptions["cookies"], selector: FunctionSelector, count: number): bigint[] | undefined {
+export function cookiesFor(
+  operation: string,
+  cookies: MultiOptions["cookies"],
+  selector: FunctionSelector,
+  count: number,
+): bigint[] | undefined {
   if (cookies === undefined) return undefined;
   if (!Array.isArray(cookies)) return Array.from({ length: count }, () => BigInt(cookies as number | bigint));
   if (typeof selector === "string" || cookies.length !== selector.length) {
-    const wanted = typeof selector === "string" ? "a list of cookies goes with a list of functions" : `${selector.length} functions need as many cookies, got ${cookies.length}`;
+    const wanted =
+      typeof selector === "string"
+        ? "a list of cookies goes with a list of functions"
+        : `${selector.length} functions need as many cookies, got ${cookies.length}`;
     throw invalid(`${operation}: ${wanted}`);
   }
   return cookies.map(BigInt);
@@ -59,10 +71,16 @@ function kernelSource(operation: string): FunctionSource {
   const known = traceable();
   return {
     all: (accept) => kernelFunctions(accept),
-    refusal: (name) => (known === undefined || known.has(name) ? undefined : "ftrace cannot trace it (notrace, inlined, or removed after start)"),
+    refusal: (name) =>
+      known === undefined || known.has(name)
+        ? undefined
+        : "ftrace cannot trace it (notrace, inlined, or removed after start)",
     unknown: (name) => {
       const meaning = explainFunction(name);
-      return new BpfError({ code: meaning?.code ?? "NOT_FOUND", message: `${operation}: ${meaning?.text ?? `this kernel has no function ${name}`}` });
+      return new BpfError({
+        code: meaning?.code ?? "NOT_FOUND",
+        message: `${operation}: ${meaning?.text ?? `this kernel has no function ${name}`}`,
+      });
     },
   };
 }
@@ -76,17 +94,36 @@ export function attachKprobeMulti(attacher: Attacher, functions: FunctionSelecto
   const expected = attacher.owner.native().expectedAttachType;
   const multi = expected === AttachType.traceKprobeMulti || expected === AttachType.traceKprobeSession;
   if ((at === "session") !== (expected === AttachType.traceKprobeSession)) {
-    throw invalid(`${operation}: ${attacher.name} has section ${attacher.section}: at "session" goes with section kprobe.session, and no other does`);
+    throw invalid(
+      `${operation}: ${attacher.name} has section ${attacher.section}: at "session" goes with section kprobe.session, and no other does`,
+    );
   }
   if (at === "session") attacher.needsLibbpf("kprobe_session", "a kprobe session", "1.5");
   const selection = selectFunctions(operation, functions, options.limit ?? DEFAULT_LIMIT, kernelSource(operation));
   const cookies = cookiesFor(operation, options.cookies, functions, selection.names.length);
-  const what = typeof functions === "string" ? functions : functions.length === 1 ? shown(functions[0]) : `${functions.length} functions`;
-  const where = { kind: multi ? `kprobe.${at === "session" ? "session" : "multi"}` : at === "return" ? "kretprobe" : "kprobe", target: what };
+  const what =
+    typeof functions === "string"
+      ? functions
+      : functions.length === 1
+        ? shown(functions[0])
+        : `${functions.length} functions`;
+  const where = {
+    kind: multi ? `kprobe.${at === "session" ? "session" : "multi"}` : at === "return" ? "kretprobe" : "kprobe",
+    target: what,
+  };
   if (!multi) return attachEach(attacher, where, selection.names, cookies, at === "return", selection);
   const parts = attacher.try(
     where,
-    (native) => ({ links: [native.attachKprobeMulti({ symbols: selection.names, cookies, retprobe: at === "return", session: at === "session" })] }),
+    (native) => ({
+      links: [
+        native.attachKprobeMulti({
+          symbols: selection.names,
+          cookies,
+          retprobe: at === "return",
+          session: at === "session",
+        }),
+      ],
+    }),
     () => {
       const unsupported = {
         code: "KERNEL_UNSUPPORTED",
@@ -94,10 +131,26 @@ export function attachKprobeMulti(attacher: Attacher, functions: FunctionSelecto
           ? "this kernel has no fprobes (CONFIG_FPROBE): use section kprobe/, and one probe per function is attached"
           : "kprobe.multi needs kernel 5.18: use section kprobe/, and one probe per function is attached",
       } as const;
-      return { [errno.EOPNOTSUPP]: unsupported, [errno.EINVAL]: unsupported, [errno.ESRCH]: { code: "NOT_FOUND", text: "one of the functions is not there any more, or cannot be traced" } };
+      return {
+        [errno.EOPNOTSUPP]: unsupported,
+        [errno.EINVAL]: unsupported,
+        [errno.ESRCH]: { code: "NOT_FOUND", text: "one of the functions is not there any more, or cannot be traced" },
+      };
     },
   );
-  return attacher.adopt(new MultiLink(parts, { program: attacher.name, ...where, matched: selection.matched, functions: selection.names, skipped: selection.skipped }, attacher.release));
+  return attacher.adopt(
+    new MultiLink(
+      parts,
+      {
+        program: attacher.name,
+        ...where,
+        matched: selection.matched,
+        functions: selection.names,
+        skipped: selection.skipped,
+      },
+      attacher.release,
+    ),
+  );
 }
 
 /** A kprobe each, as kernels before 5.18 need it: some tens of thousands of times slower, and some may refuse. */
@@ -117,17 +170,33 @@ function attachEach(
     names.forEach((name, i) => {
       try {
         const options = { retprobe, offset: 0, cookie: cookies?.[i] ?? 0n, mode: 0 };
-        links.push(attacher.try({ kind: where.kind, target: name }, (native) => native.attachKprobe(name, options), () => functionMeanings(name)));
+        links.push(
+          attacher.try(
+            { kind: where.kind, target: name },
+            (native) => native.attachKprobe(name, options),
+            () => functionMeanings(name),
+          ),
+        );
         attached.push(name);
       } catch (error) {
         if (!glob || !(error instanceof BpfError)) throw error;
         skipped.push({ name, reason: error.message });
       }
     });
-    if (attached.length === 0) throw new BpfError({ code: "KERNEL_UNSUPPORTED", message: `none of ${names.length} functions can be attached to: ${skipped[0]?.reason}` });
+    if (attached.length === 0)
+      throw new BpfError({
+        code: "KERNEL_UNSUPPORTED",
+        message: `none of ${names.length} functions can be attached to: ${skipped[0]?.reason}`,
+      });
   } catch (error) {
     for (const link of links) link.close();
     throw error;
   }
-  return attacher.adopt(new MultiLink({ links }, { program: attacher.name, ...where, matched: selection.matched, functions: attached, skipped }, attacher.release));
+  return attacher.adopt(
+    new MultiLink(
+      { links },
+      { program: attacher.name, ...where, matched: selection.matched, functions: attached, skipped },
+      attacher.release,
+    ),
+  );
 }

@@ -53,16 +53,29 @@ function isOurs(path: string): boolean {
 
 function notFound(operation: string, name: string, places: string, candidates: Iterable<string>): BpfError {
   const near = nearest(name, candidates);
-  return new BpfError({ code: "NOT_FOUND", message: `${operation}: there is no ${name} ${places}${near === undefined ? "" : ` (did you mean "${near}"?)`}` });
+  return new BpfError({
+    code: "NOT_FOUND",
+    message: `${operation}: there is no ${name} ${places}${near === undefined ? "" : ` (did you mean "${near}"?)`}`,
+  });
 }
 
 /** Files that a process has mapped, seen from here: in a container its paths are below /proc/<pid>/root. */
 function mappedFiles(operation: string, pid: number): string[] {
   try {
     const lines = readFileSync(`/proc/${pid}/maps`, "utf8").split("\n");
-    return [...new Set(lines.flatMap((line) => (/^\S+ \S+ \S+ \S+ (?!0\s)\d+\s+(\/.*)$/.exec(line)?.[1] ? [/(\/.*)$/.exec(line)?.[1] as string] : [])))];
+    return [
+      ...new Set(
+        lines.flatMap((line) =>
+          /^\S+ \S+ \S+ \S+ (?!0\s)\d+\s+(\/.*)$/.exec(line)?.[1] ? [/(\/.*)$/.exec(line)?.[1] as string] : [],
+        ),
+      ),
+    ];
   } catch (cause) {
-    throw new BpfError({ code: "NOT_FOUND", message: `${operation}: there is no process ${pid}, or its memory map is not ours to read`, cause });
+    throw new BpfError({
+      code: "NOT_FOUND",
+      message: `${operation}: there is no process ${pid}, or its memory map is not ours to read`,
+      cause,
+    });
   }
 }
 
@@ -90,13 +103,21 @@ export function resolveBinary(operation: string, name: string, pid: number | und
     const cache = loaderCache();
     const names = [name, ...[...cache.keys()].filter(fits)];
     const folders = [...(process.env["LD_LIBRARY_PATH"] ?? "").split(delimiter).filter(Boolean)];
-    for (const folder of folders) for (const candidate of [name, `${name}.so`]) if (isFile(join(folder, candidate))) return realpathSync(join(folder, candidate));
+    for (const folder of folders)
+      for (const candidate of [name, `${name}.so`])
+        if (isFile(join(folder, candidate))) return realpathSync(join(folder, candidate));
     for (const candidate of names) {
       const path = cache.get(candidate);
       if (path !== undefined && isFile(path)) return realpathSync(path);
     }
-    for (const folder of ["/lib64", "/usr/lib64", "/lib", "/usr/lib"]) if (isFile(join(folder, name))) return realpathSync(join(folder, name));
-    throw notFound(operation, name, "where the dynamic loader looks (LD_LIBRARY_PATH, /etc/ld.so.cache, /lib, /usr/lib)", cache.keys());
+    for (const folder of ["/lib64", "/usr/lib64", "/lib", "/usr/lib"])
+      if (isFile(join(folder, name))) return realpathSync(join(folder, name));
+    throw notFound(
+      operation,
+      name,
+      "where the dynamic loader looks (LD_LIBRARY_PATH, /etc/ld.so.cache, /lib, /usr/lib)",
+      cache.keys(),
+    );
   }
   for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
     const path = join(folder, name);

@@ -1,9 +1,9 @@
 /** Lightweight tunnels: a route that runs a program for each packet that takes it. The kernel's interface is rtnetlink. */
 import { isIP } from "node:net";
-import { endianness } from "node:os";
 import { ProgramType } from "../../kernel/abi.js";
 import { deviceIndex, deviceName, inNetns, NETNS_OPTION, type NetnsOption } from "../../kernel/device.js";
 import { errno } from "../../kernel/errno.js";
+import { attribute, message, NLA_F_NESTED, NlmFlag, Rtm, u16, u32 } from "../../kernel/netlink.js";
 import type { Link } from "../../link/link.js";
 import { checkOptions, checkString, integer, invalid, shown } from "../../options.js";
 import type { Attacher } from "../attacher.js";
@@ -19,53 +19,40 @@ export interface LwtOptions extends NetnsOption {
   readonly headroom?: number | undefined;
 }
 
-// include/uapi/linux/{netlink,rtnetlink,lwtunnel}.h
-const RTM_NEWROUTE = 24;
-const RTM_DELROUTE = 25;
-const NLM_F_EXCL = 0x200;
-const NLM_F_CREATE = 0x400;
+// include/uapi/linux/{rtnetlink,lwtunnel}.h
 const RTA = { dst: 1, oif: 4, gateway: 5, table: 15, encapType: 21, encap: 22 } as const;
-const NLA_F_NESTED = 0x8000;
 const LWTUNNEL_ENCAP_BPF = 6;
 const LWT_BPF = { in: 1, out: 2, xmit: 3, headroom: 4 } as const;
 const LWT_BPF_PROG = { fd: 1, name: 2 } as const;
-const FAMILIES: Readonly<Record<number, { readonly family: number; readonly bits: number }>> = { 4: { family: 2, bits: 32 }, 6: { family: 10, bits: 128 } };
+const FAMILIES: Readonly<Record<number, { readonly family: number; readonly bits: number }>> = {
+  4: { family: 2, bits: 32 },
+  6: { family: 10, bits: 128 },
+};
 const SCOPE_UNIVERSE = 0;
 const SCOPE_LINK = 253;
 const RTPROT_STATIC = 4;
 const RTN_UNICAST = 1;
 
-const LITTLE = endianness() === "LE";
-
-function u16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  if (LITTLE) bytes.writeUInt16LE(value);
-  else bytes.writeUInt16BE(value);
-  return bytes;
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  if (LITTLE) bytes.writeUInt32LE(value);
-  else bytes.writeUInt32BE(value);
-  return bytes;
-}
-
-function attribute(type: number, ...payload: readonly Uint8Array[]): Buffer {
-  const data = Buffer.concat(payload);
-  const padding = Buffer.alloc((4 - (data.length % 4)) % 4);
-  return Buffer.concat([u16(4 + data.length), u16(type), data, padding]);
-}
-
 /** An address in network order. */
 export function addressBytes(text: string): Buffer {
   if (isIP(text) === 4) return Buffer.from(text.split(".").map(Number));
   // `::` stands for as many zero groups as are missing; the last 32 bits may be written as IPv4.
-  const plain = text.replace(/%.*$/, "").replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_all, a, b, c, d) => `${((Number(a) << 8) | Number(b)).toString(16)}:${((Number(c) << 8) | Number(d)).toString(16)}`);
+  const plain = text
+    .replace(/%.*$/, "")
+    .replace(
+      /(\d+)\.(\d+)\.(\d+)\.(\d+)$/,
+      (_all, a, b, c, d) =>
+        `${((Number(a) << 8) | Number(b)).toString(16)}:${((Number(c) << 8) | Number(d)).toString(16)}`,
+    );
   const [head = "", tail] = plain.split("::");
-  const groups = (part: string) => part.split(":").filter(Boolean).map((group) => Number.parseInt(group, 16));
+  const groups = (part: string) =>
+    part
+      .split(":")
+      .filter(Boolean)
+      .map((group) => Number.parseInt(group, 16));
   const [left, right] = [groups(head), groups(tail ?? "")];
-  const all = tail === undefined ? left : [...left, ...Array.from({ length: 8 - left.length - right.length }, () => 0), ...right];
+  const all =
+    tail === undefined ? left : [...left, ...Array.from({ length: 8 - left.length - right.length }, () => 0), ...right];
   return Buffer.from(all.flatMap((group) => [group >> 8, group & 255]));
 }
 
@@ -80,15 +67,42 @@ function parseDestination(operation: string, text: string): Destination {
   const known = FAMILIES[isIP(address)];
   const bits = length === undefined ? known?.bits : /^\d+$/.test(length) ? Number(length) : Number.NaN;
   if (known === undefined || bits === undefined || !(bits >= 0 && bits <= known.bits)) {
-    throw invalid(`${operation}: destination must be an address or a prefix, such as "10.1.0.0/16" or "fd00::/8", got ${shown(text)}`);
+    throw invalid(
+      `${operation}: destination must be an address or a prefix, such as "10.1.0.0/16" or "fd00::/8", got ${shown(text)}`,
+    );
   }
   return { family: known.family, length: bits, address: addressBytes(address) };
 }
 
-function routeMessage(type: number, flags: number, destination: Destination, scope: number, table: number, ...attributes: readonly Buffer[]): Buffer {
-  const route = Buffer.concat([Buffer.from([destination.family, destination.length, 0, 0, table < 256 ? table : 0, RTPROT_STATIC, scope, RTN_UNICAST]), u32(0)]);
-  const body = Buffer.concat([route, attribute(RTA.dst, destination.address), attribute(RTA.table, u32(table)), ...attributes]);
-  return Buffer.concat([u32(16 + body.length), u16(type), u16(flags), u32(0), u32(0), body]);
+function routeMessage(
+  type: number,
+  flags: number,
+  destination: Destination,
+  scope: number,
+  table: number,
+  ...attributes: readonly Buffer[]
+): Buffer {
+  const route = Buffer.concat([
+    Buffer.from([
+      destination.family,
+      destination.length,
+      0,
+      0,
+      table < 256 ? table : 0,
+      RTPROT_STATIC,
+      scope,
+      RTN_UNICAST,
+    ]),
+    u32(0),
+  ]);
+  return message(
+    type,
+    flags,
+    route,
+    attribute(RTA.dst, destination.address),
+    attribute(RTA.table, u32(table)),
+    ...attributes,
+  );
 }
 
 export function attachLwt(attacher: Attacher, destination: string, options: LwtOptions): Link {
@@ -96,34 +110,53 @@ export function attachLwt(attacher: Attacher, destination: string, options: LwtO
   checkString(operation, "destination", destination);
   checkOptions(operation, options, {
     ...NETNS_OPTION,
-    device: { wants: "a device's name or index", accepts: (value) => typeof value === "string" || typeof value === "number" },
+    device: {
+      wants: "a device's name or index",
+      accepts: (value) => typeof value === "string" || typeof value === "number",
+    },
     via: { wants: "an IP address", accepts: (value) => typeof value === "string" && isIP(value) !== 0 },
     table: integer(1, 0xffffffff),
     headroom: integer(0, 256),
   });
   if (options?.device === undefined) throw invalid(`${operation}: option "device" must be given`);
-  attacher.mustBe(operation, [ProgramType.lwtIn, ProgramType.lwtOut, ProgramType.lwtXmit], "lwt_in, lwt_out and lwt_xmit");
+  attacher.mustBe(
+    operation,
+    [ProgramType.lwtIn, ProgramType.lwtOut, ProgramType.lwtXmit],
+    "lwt_in, lwt_out and lwt_xmit",
+  );
   attacher.loaded("attach");
   const hook = attacher.type === ProgramType.lwtIn ? "in" : attacher.type === ProgramType.lwtOut ? "out" : "xmit";
-  if (options.headroom !== undefined && hook !== "xmit") throw invalid(`${operation}: option "headroom" is for lwt_xmit programs`);
+  if (options.headroom !== undefined && hook !== "xmit")
+    throw invalid(`${operation}: option "headroom" is for lwt_xmit programs`);
   const to = parseDestination(operation, destination);
-  if (options.via !== undefined && FAMILIES[isIP(options.via)]?.family !== to.family) throw invalid(`${operation}: via is of another family than ${destination}`);
+  if (options.via !== undefined && FAMILIES[isIP(options.via)]?.family !== to.family)
+    throw invalid(`${operation}: via is of another family than ${destination}`);
   return inNetns(operation, options.netns, () => {
     const index = deviceIndex(operation, options.device);
     const where = { kind: `lwt_${hook}`, target: `${destination} dev ${deviceName(options.device, options.netns)}` };
     return attacher.attach(
       where,
       (native) => {
-        const program = attribute(LWT_BPF[hook] | NLA_F_NESTED, attribute(LWT_BPF_PROG.fd, u32(native.fd())), attribute(LWT_BPF_PROG.name, Buffer.from(`${attacher.name}\0`)));
+        const program = attribute(
+          LWT_BPF[hook] | NLA_F_NESTED,
+          attribute(LWT_BPF_PROG.fd, u32(native.fd())),
+          attribute(LWT_BPF_PROG.name, Buffer.from(`${attacher.name}\0`)),
+        );
         const headroom = options.headroom === undefined ? [] : [attribute(LWT_BPF.headroom, u32(options.headroom))];
         const table = options.table ?? 254;
         const scope = options.via === undefined && to.family === 2 ? SCOPE_LINK : SCOPE_UNIVERSE;
-        const path = [attribute(RTA.oif, u32(index)), ...(options.via === undefined ? [] : [attribute(RTA.gateway, addressBytes(options.via))])];
-        const encapsulation = [attribute(RTA.encapType, u16(LWTUNNEL_ENCAP_BPF)), attribute(RTA.encap | NLA_F_NESTED, program, ...headroom)];
+        const path = [
+          attribute(RTA.oif, u32(index)),
+          ...(options.via === undefined ? [] : [attribute(RTA.gateway, addressBytes(options.via))]),
+        ];
+        const encapsulation = [
+          attribute(RTA.encapType, u16(LWTUNNEL_ENCAP_BPF)),
+          attribute(RTA.encap | NLA_F_NESTED, program, ...headroom),
+        ];
         return {
           attachment: attacher.addon.attachByNetlink(
-            routeMessage(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, to, scope, table, ...path, ...encapsulation),
-            routeMessage(RTM_DELROUTE, 0, to, scope, table, ...path),
+            routeMessage(Rtm.newRoute, NlmFlag.create | NlmFlag.excl, to, scope, table, ...path, ...encapsulation),
+            routeMessage(Rtm.delRoute, 0, to, scope, table, ...path),
           ),
           // ESRCH: somebody removed the route, or it went down with its device.
           gone: [errno.ESRCH, errno.ENODEV],
@@ -131,11 +164,20 @@ export function attachLwt(attacher: Attacher, destination: string, options: LwtO
       },
       {
         [errno.EEXIST]: { code: "EXISTS", text: "there is such a route already" },
-        [errno.ENETUNREACH]: { code: "INVALID_ARGUMENT", text: "the next hop cannot be reached, or the device is down" },
+        [errno.ENETUNREACH]: {
+          code: "INVALID_ARGUMENT",
+          text: "the next hop cannot be reached, or the device is down",
+        },
         [errno.EHOSTUNREACH]: { code: "INVALID_ARGUMENT", text: "the next hop cannot be reached by this device" },
         [errno.ENETDOWN]: { code: "INVALID_ARGUMENT", text: "the device is down" },
-        [errno.EOPNOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: "this kernel has no BPF tunnels (CONFIG_LWTUNNEL_BPF, 4.10)" },
-        [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "the route is not one that the kernel takes (is the prefix an address of a host?)" },
+        [errno.EOPNOTSUPP]: {
+          code: "KERNEL_UNSUPPORTED",
+          text: "this kernel has no BPF tunnels (CONFIG_LWTUNNEL_BPF, 4.10)",
+        },
+        [errno.EINVAL]: {
+          code: "INVALID_ARGUMENT",
+          text: "the route is not one that the kernel takes (is the prefix an address of a host?)",
+        },
         [errno.ENODEV]: { code: "NOT_FOUND", text: "there is no such device" },
       },
     );

@@ -34,20 +34,43 @@ export function attachNetfilter(attacher: Attacher, options: NetfilterOptions): 
     priority: integer(-0x7fffffff, 0x7ffffffe),
     defrag: "boolean",
   });
-  for (const name of ["family", "hook"] as const) if (options?.[name] === undefined) throw invalid(`${operation}: option "${name}" must be given`);
+  for (const name of ["family", "hook"] as const)
+    if (options?.[name] === undefined) throw invalid(`${operation}: option "${name}" must be given`);
   attacher.mustBe(operation, [ProgramType.netfilter], "netfilter");
   attacher.loaded("attach");
   attacher.needsLibbpf("netfilter", "netfilter", "1.3");
   const priority = options.priority ?? 0;
-  if (options.defrag && priority <= DEFRAG_PRIORITY) throw invalid(`${operation}: with defrag the priority must be above ${DEFRAG_PRIORITY}, got ${priority}`);
-  const native = { family: FAMILIES[options.family], hook: HOOKS[options.hook], priority, flags: options.defrag ? IP_DEFRAG : 0 };
+  if (options.defrag && priority <= DEFRAG_PRIORITY)
+    throw invalid(`${operation}: with defrag the priority must be above ${DEFRAG_PRIORITY}, got ${priority}`);
+  const native = {
+    family: FAMILIES[options.family],
+    hook: HOOKS[options.hook],
+    priority,
+    flags: options.defrag ? IP_DEFRAG : 0,
+  };
   return inNetns(operation, options.netns, () =>
-    attacher.link({ kind: "netfilter", target: `${options.family} ${options.hook} ${priority}` }, (program) => program.attachNetfilter(native), {
-      [errno.EBUSY]: { code: "BUSY", text: `a program with priority ${priority} is at that hook already` },
-      [errno.EOPNOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: options.defrag && !kernelAtLeast("6.6") ? "defrag needs kernel 6.6" : "this kernel has no netfilter links (6.4, CONFIG_NETFILTER_BPF_LINK)" },
-      [errno.EAFNOSUPPORT]: { code: "KERNEL_UNSUPPORTED", text: "this kernel does not filter that family, or cannot put its fragments together (CONFIG_NF_DEFRAG_IPV4, _IPV6)" },
-      [errno.ENOENT]: { code: "KERNEL_UNSUPPORTED", text: "defrag needs the module nf_defrag_ipv4 or nf_defrag_ipv6" },
-      [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "this kernel does not take these options" },
-    }),
+    attacher.link(
+      { kind: "netfilter", target: `${options.family} ${options.hook} ${priority}` },
+      (program) => program.attachNetfilter(native),
+      {
+        [errno.EBUSY]: { code: "BUSY", text: `a program with priority ${priority} is at that hook already` },
+        [errno.EOPNOTSUPP]: {
+          code: "KERNEL_UNSUPPORTED",
+          text:
+            options.defrag && !kernelAtLeast("6.6")
+              ? "defrag needs kernel 6.6"
+              : "this kernel has no netfilter links (6.4, CONFIG_NETFILTER_BPF_LINK)",
+        },
+        [errno.EAFNOSUPPORT]: {
+          code: "KERNEL_UNSUPPORTED",
+          text: "this kernel does not filter that family, or cannot put its fragments together (CONFIG_NF_DEFRAG_IPV4, _IPV6)",
+        },
+        [errno.ENOENT]: {
+          code: "KERNEL_UNSUPPORTED",
+          text: "defrag needs the module nf_defrag_ipv4 or nf_defrag_ipv6",
+        },
+        [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "this kernel does not take these options" },
+      },
+    ),
   );
 }

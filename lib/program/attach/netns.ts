@@ -11,9 +11,15 @@ export function attachNetns(attacher: Attacher, path: string): Link {
   const kind = attacher.type === ProgramType.skLookup ? "sk_lookup" : "flow_dissector";
   return withNetnsFd(operation, path, (fd) =>
     attacher.link({ kind, target: path }, (native) => native.attachNetns(fd), {
-      [errno.EEXIST]: { code: "BUSY", text: "the namespace has one already, or (flow dissector) the first namespace has one for all" },
+      [errno.EEXIST]: {
+        code: "BUSY",
+        text: "the namespace has one already, or (flow dissector) the first namespace has one for all",
+      },
       [errno.E2BIG]: { code: "FULL", text: "the namespace has as many programs as the kernel allows (64)" },
-      [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: `${path} is not a network namespace, or this kernel is older than 5.8` },
+      [errno.EINVAL]: {
+        code: "INVALID_ARGUMENT",
+        text: `${path} is not a network namespace, or this kernel is older than 5.8`,
+      },
     }),
   );
 }

@@ -6,8 +6,8 @@ import { errno } from "../../kernel/errno.js";
 import { kernelAtLeast } from "../../kernel/version.js";
 import type { Link } from "../../link/link.js";
 import type { NativeLink } from "../../native.js";
-import { checkOptions, integer, invalid, shown, u64 } from "../../options.js";
 import { suggestion } from "../../nearest.js";
+import { checkOptions, integer, invalid, shown, u64 } from "../../options.js";
 import type { Attacher, Meanings } from "../attacher.js";
 import { type CookieOptions, cookieOf } from "./cookie.js";
 
@@ -71,31 +71,49 @@ export function cpuList(text: string): number[] {
     });
 }
 
-function resolveEvent(operation: string, event: PerfEventName | RawPerfEvent): { type: number; config: bigint; name: string } {
+function resolveEvent(
+  operation: string,
+  event: PerfEventName | RawPerfEvent,
+): { type: number; config: bigint; name: string } {
   if (typeof event === "string") {
     const known = Object.hasOwn(EVENTS, event) ? EVENTS[event] : undefined;
-    if (known === undefined) throw invalid(`${operation}: there is no perf event ${shown(event)}${suggestion(event, Object.keys(EVENTS))}`);
+    if (known === undefined)
+      throw invalid(`${operation}: there is no perf event ${shown(event)}${suggestion(event, Object.keys(EVENTS))}`);
     return { type: known[0], config: BigInt(known[1]), name: event };
   }
-  if (typeof event !== "object" || event === null) throw invalid(`${operation}: event must be a name or { type, config }, got ${shown(event)}`);
+  if (typeof event !== "object" || event === null)
+    throw invalid(`${operation}: event must be a name or { type, config }, got ${shown(event)}`);
   checkOptions(operation, event, { type: integer(0, 0xffffffff), config: u64 });
   return { type: event.type, config: BigInt(event.config), name: `type ${event.type} config ${event.config}` };
 }
 
 function meanings(name: string): Meanings {
-  const none = { code: "KERNEL_UNSUPPORTED", text: `this machine does not count ${name}: virtual machines often have no hardware events; "cpu-clock" always works` } as const;
+  const none = {
+    code: "KERNEL_UNSUPPORTED",
+    text: `this machine does not count ${name}: virtual machines often have no hardware events; "cpu-clock" always works`,
+  } as const;
   return {
     [errno.ENOENT]: none,
     [errno.ENODEV]: none,
     [errno.EOPNOTSUPP]: none,
     [errno.ESRCH]: { code: "NOT_FOUND", text: "there is no such process" },
-    [errno.EACCES]: { code: "PERMISSION_DENIED", text: "perf events of others need CAP_PERFMON (5.8) or root; kernel.perf_event_paranoid says from where on" },
-    [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "the event, its period, or a cookie (kernel 5.15) is not what this kernel takes" },
+    [errno.EACCES]: {
+      code: "PERMISSION_DENIED",
+      text: "perf events of others need CAP_PERFMON (5.8) or root; kernel.perf_event_paranoid says from where on",
+    },
+    [errno.EINVAL]: {
+      code: "INVALID_ARGUMENT",
+      text: "the event, its period, or a cookie (kernel 5.15) is not what this kernel takes",
+    },
     [errno.EMFILE]: { code: "FULL", text: "too many open files: an event needs one per CPU" },
   };
 }
 
-export function attachPerfEvent(attacher: Attacher, event: PerfEventName | RawPerfEvent, options: PerfEventOptions): Link {
+export function attachPerfEvent(
+  attacher: Attacher,
+  event: PerfEventName | RawPerfEvent,
+  options: PerfEventOptions,
+): Link {
   const operation = `${attacher.name}.attachPerfEvent`;
   checkOptions(operation, options, {
     cookie: u64,
@@ -108,13 +126,20 @@ export function attachPerfEvent(attacher: Attacher, event: PerfEventName | RawPe
   });
   attacher.mustBe(operation, [ProgramType.perfEvent], "perf_event");
   const { type, config, name } = resolveEvent(operation, event);
-  if (options.frequency !== undefined && options.period !== undefined) throw invalid(`${operation}: say frequency or period, not both`);
-  if (options.pid !== undefined && options.cgroup !== undefined) throw invalid(`${operation}: say pid or cgroup, not both`);
+  if (options.frequency !== undefined && options.period !== undefined)
+    throw invalid(`${operation}: say frequency or period, not both`);
+  if (options.pid !== undefined && options.cgroup !== undefined)
+    throw invalid(`${operation}: say pid or cgroup, not both`);
   if (cookieOf(options) !== 0n && !kernelAtLeast("5.15")) {
     throw new BpfError({ code: "KERNEL_UNSUPPORTED", message: `${operation}: a cookie needs kernel 5.15` });
   }
   // One event of a process follows it over all CPUs; the whole system and a cgroup have one per CPU.
-  const cpus = options.cpu !== undefined ? [options.cpu] : options.pid !== undefined ? [-1] : cpuList(readFileSync("/sys/devices/system/cpu/online", "utf8"));
+  const cpus =
+    options.cpu !== undefined
+      ? [options.cpu]
+      : options.pid !== undefined
+        ? [-1]
+        : cpuList(readFileSync("/sys/devices/system/cpu/online", "utf8"));
   const open = (pid: number, cgroup: boolean) =>
     attacher.attach(
       { kind: "perf_event", target: name },

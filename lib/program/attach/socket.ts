@@ -25,17 +25,30 @@ export function attachReuseport(attacher: Attacher, socket: SocketDescriptor): L
 
 function attachToSocket(attacher: Attacher, method: string, socket: SocketDescriptor, reuseport: boolean): Link {
   const operation = `${attacher.name}.${method}`;
-  attacher.mustBe(operation, reuseport ? [ProgramType.skReuseport, ProgramType.socketFilter] : [ProgramType.socketFilter], reuseport ? "sk_reuseport" : "socket_filter");
+  attacher.mustBe(
+    operation,
+    reuseport ? [ProgramType.skReuseport, ProgramType.socketFilter] : [ProgramType.socketFilter],
+    reuseport ? "sk_reuseport" : "socket_filter",
+  );
   attacher.loaded("attach");
   const fd = socketDescriptor(operation, socket);
   return attacher.attach(
     { kind: reuseport ? "sk_reuseport" : "socket_filter", target: `socket ${fd}` },
-    (native) => ({ attachment: attacher.addon.attachSocket(fd, reuseport, native.fd()), gone: [errno.ENOENT, errno.EBADF] }),
+    (native) => ({
+      attachment: attacher.addon.attachSocket(fd, reuseport, native.fd(), false),
+      gone: [errno.ENOENT, errno.EBADF],
+    }),
     {
       [errno.ENOTSOCK]: { code: "INVALID_ARGUMENT", text: `descriptor ${fd} is not a socket` },
       [errno.EBADF]: { code: "INVALID_ARGUMENT", text: `descriptor ${fd} is not open` },
-      [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: reuseport ? "the socket has no SO_REUSEPORT, or is not bound" : "the socket does not take a filter" },
-      [errno.EPERM]: { code: "PERMISSION_DENIED", text: "the socket's filter is locked (SO_LOCK_FILTER), or this is not allowed" },
+      [errno.EINVAL]: {
+        code: "INVALID_ARGUMENT",
+        text: reuseport ? "the socket has no SO_REUSEPORT, or is not bound" : "the socket does not take a filter",
+      },
+      [errno.EPERM]: {
+        code: "PERMISSION_DENIED",
+        text: "the socket's filter is locked (SO_LOCK_FILTER), or this is not allowed",
+      },
     },
   );
 }
@@ -53,14 +66,16 @@ export function attachPacketSocket(attacher: Attacher, device: string | number, 
       (native) => {
         const fd = attacher.addon.packetSocket(index, options.protocol ?? ETH_P_ALL);
         try {
-          const attachment = attacher.addon.attachSocket(fd, false, native.fd());
-          return { attachment, gone: [errno.ENOENT], onClosed: () => closeSync(fd) };
+          return { attachment: attacher.addon.attachSocket(fd, false, native.fd(), true) };
         } catch (error) {
           closeSync(fd);
           throw error;
         }
       },
-      { [errno.EPERM]: { code: "PERMISSION_DENIED", text: "a packet socket needs CAP_NET_RAW" }, [errno.ENODEV]: { code: "NOT_FOUND", text: "there is no such device" } },
+      {
+        [errno.EPERM]: { code: "PERMISSION_DENIED", text: "a packet socket needs CAP_NET_RAW" },
+        [errno.ENODEV]: { code: "NOT_FOUND", text: "there is no such device" },
+      },
     );
   });
 }

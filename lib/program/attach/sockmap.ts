@@ -11,23 +11,42 @@ export interface SocketMapTarget {
   readonly name: string;
 }
 
-const ATTACH_TYPES = [AttachType.skMsgVerdict, AttachType.skSkbStreamParser, AttachType.skSkbStreamVerdict, AttachType.skSkbVerdict];
+const ATTACH_TYPES = [
+  AttachType.skMsgVerdict,
+  AttachType.skSkbStreamParser,
+  AttachType.skSkbStreamVerdict,
+  AttachType.skSkbVerdict,
+];
 
 export function attachSockmap(attacher: Attacher, map: SocketMapTarget): Link {
   const operation = `${attacher.name}.attachSockmap`;
   const fd = descriptorOf(operation, "map", map);
   attacher.mustBe(operation, [ProgramType.skMsg, ProgramType.skSkb], "sk_msg and sk_skb");
   attacher.loaded("attach");
-  const type = attacher.mustExpect(operation, ATTACH_TYPES, "sections sk_msg, sk_skb/stream_parser, sk_skb/stream_verdict and sk_skb/verdict");
+  const type = attacher.mustExpect(
+    operation,
+    ATTACH_TYPES,
+    "sections sk_msg, sk_skb/stream_parser, sk_skb/stream_verdict and sk_skb/verdict",
+  );
   const where = { kind: attacher.type === ProgramType.skMsg ? "sk_msg" : "sk_skb", target: map.name };
   const meanings = {
     [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: `${map.name} is neither a sockmap nor a sockhash` },
-    [errno.EOPNOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: "this map or kernel takes no such program (CONFIG_BPF_STREAM_PARSER)" },
-    [errno.EBUSY]: { code: "BUSY", text: "the map has such a program: stream_verdict and verdict exclude each other, and a link is not replaced" },
+    [errno.EOPNOTSUPP]: {
+      code: "KERNEL_UNSUPPORTED",
+      text: "this map or kernel takes no such program (CONFIG_BPF_STREAM_PARSER)",
+    },
+    [errno.EBUSY]: {
+      code: "BUSY",
+      text: "the map has such a program: stream_verdict and verdict exclude each other, and a link is not replaced",
+    },
   } as const;
   if (kernelAtLeast("6.10")) {
     const none = { flags: 0, relativeFd: 0, relativeId: 0, revision: 0n };
     return attacher.link(where, (native) => attacher.addon.linkCreate(native.fd(), fd, type, none), meanings);
   }
-  return attacher.attach(where, (native) => ({ attachment: attacher.addon.attachProgram(native.fd(), fd, type, 0), gone: [errno.ENOENT] }), meanings);
+  return attacher.attach(
+    where,
+    (native) => ({ attachment: attacher.addon.attachProgram(native.fd(), fd, type, 0), gone: [errno.ENOENT] }),
+    meanings,
+  );
 }

@@ -25,7 +25,10 @@ export class TcLink extends Link {
   readonly priority: number;
 
   /** @internal */
-  constructor(made: { readonly handle: number; readonly priority: number }, ...rest: ConstructorParameters<typeof Link>) {
+  constructor(
+    made: { readonly handle: number; readonly priority: number },
+    ...rest: ConstructorParameters<typeof Link>
+  ) {
     super(...rest);
     this.handle = made.handle;
     this.priority = made.priority;
@@ -35,15 +38,29 @@ export class TcLink extends Link {
 export type TcDirection = "ingress" | "egress";
 
 function checkWord(operation: string, what: string, value: string, words: readonly string[]): void {
-  if (!words.includes(value)) throw invalid(`${operation}: ${what} must be ${words.map((word) => `"${word}"`).join(" or ")}, got ${shown(value)}`);
+  if (!words.includes(value))
+    throw invalid(
+      `${operation}: ${what} must be ${words.map((word) => `"${word}"`).join(" or ")}, got ${shown(value)}`,
+    );
 }
 
-export function attachTc(attacher: Attacher, device: string | number, direction: TcDirection, options: TcOptions): TcLink {
+export function attachTc(
+  attacher: Attacher,
+  device: string | number,
+  direction: TcDirection,
+  options: TcOptions,
+): TcLink {
   const operation = `${attacher.name}.attachTc`;
   checkWord(operation, "direction", direction, ["ingress", "egress"]);
-  checkOptions(operation, options, { ...NETNS_OPTION, handle: integer(1, 0xffffffff), priority: integer(1, 0xffff), replace: "boolean" });
+  checkOptions(operation, options, {
+    ...NETNS_OPTION,
+    handle: integer(1, 0xffffffff),
+    priority: integer(1, 0xffff),
+    replace: "boolean",
+  });
   attacher.mustBe(operation, [ProgramType.schedCls], "sched_cls (tc)");
-  if (options.replace && (options.handle === undefined || options.priority === undefined)) throw invalid(`${operation}: to replace a filter, say its handle and priority`);
+  if (options.replace && (options.handle === undefined || options.priority === undefined))
+    throw invalid(`${operation}: to replace a filter, say its handle and priority`);
   return inNetns(operation, options.netns, () => {
     const index = deviceIndex(operation, device);
     const where = { kind: "tc", target: `${deviceName(device, options.netns)} ${direction}` };
@@ -56,10 +73,19 @@ export function attachTc(attacher: Attacher, device: string | number, direction:
           replace: options.replace ?? false,
         }),
       {
-        [errno.EEXIST]: { code: "EXISTS", text: "there is a filter with that handle and priority: option replace takes its place" },
-        [errno.ENOENT]: { code: "KERNEL_UNSUPPORTED", text: "this kernel has no clsact (CONFIG_NET_CLS_ACT, CONFIG_NET_SCH_INGRESS) or no BPF filters (CONFIG_NET_CLS_BPF)" },
+        [errno.EEXIST]: {
+          code: "EXISTS",
+          text: "there is a filter with that handle and priority: option replace takes its place",
+        },
+        [errno.ENOENT]: {
+          code: "KERNEL_UNSUPPORTED",
+          text: "this kernel has no clsact (CONFIG_NET_CLS_ACT, CONFIG_NET_SCH_INGRESS) or no BPF filters (CONFIG_NET_CLS_BPF)",
+        },
         [errno.ENODEV]: { code: "NOT_FOUND", text: "there is no such device" },
-        [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "another queueing discipline (ingress) is in the place of clsact" },
+        [errno.EINVAL]: {
+          code: "INVALID_ARGUMENT",
+          text: "another queueing discipline (ingress) is in the place of clsact",
+        },
       },
     );
     // ENOENT, EINVAL: the filter, or clsact with all of its filters, was removed by another.
@@ -70,24 +96,47 @@ export function attachTc(attacher: Attacher, device: string | number, direction:
 
 function linkMeanings(kind: "tcx" | "netkit"): Meanings {
   const [since, config] = kind === "tcx" ? ["6.6", "CONFIG_NET_XGRESS"] : ["6.7", "CONFIG_NETKIT"];
-  const old = { code: "KERNEL_UNSUPPORTED", text: `${kind} needs kernel ${since} (${config})${kind === "tcx" ? "; attachTc() does without" : ""}` } as const;
+  const old = {
+    code: "KERNEL_UNSUPPORTED",
+    text: `${kind} needs kernel ${since} (${config})${kind === "tcx" ? "; attachTc() does without" : ""}`,
+  } as const;
   return {
-    [errno.EINVAL]: kernelAtLeast(since) ? { code: "INVALID_ARGUMENT", text: `the anchor or the options are not what ${kind} takes` } : old,
+    [errno.EINVAL]: kernelAtLeast(since)
+      ? { code: "INVALID_ARGUMENT", text: `the anchor or the options are not what ${kind} takes` }
+      : old,
     [errno.EOPNOTSUPP]: old,
     [errno.ENOENT]: { code: "NOT_FOUND", text: "the anchor is not attached here" },
     [errno.ERANGE]: { code: "FULL", text: "the device has as many programs as the kernel allows (64)" },
-    [errno.ESTALE]: { code: "INVALID_STATE", text: "the programs of this device have changed: the revision is another by now" },
+    [errno.ESTALE]: {
+      code: "INVALID_STATE",
+      text: "the programs of this device have changed: the revision is another by now",
+    },
     [errno.EEXIST]: { code: "EXISTS", text: "this program is attached here already" },
     [errno.ENODEV]: { code: "NOT_FOUND", text: "there is no such device" },
     [errno.EBADF]: { code: "INVALID_ARGUMENT", text: "the anchor is not attached here, or not of this kind" },
-    ...(kind === "netkit" ? { [errno.ENXIO]: { code: "INVALID_ARGUMENT", text: "this is no netkit device, or its peer side" } as const, [errno.EACCES]: { code: "INVALID_ARGUMENT", text: "netkit programs attach to the primary device, from its own network namespace" } as const } : {}),
+    ...(kind === "netkit"
+      ? {
+          [errno.ENXIO]: { code: "INVALID_ARGUMENT", text: "this is no netkit device, or its peer side" } as const,
+          [errno.EACCES]: {
+            code: "INVALID_ARGUMENT",
+            text: "netkit programs attach to the primary device, from its own network namespace",
+          } as const,
+        }
+      : {}),
   };
 }
 
 const DIRECTIONS = { ingress: AttachType.tcxIngress, egress: AttachType.tcxEgress } as const;
 const SIDES = { primary: AttachType.netkitPrimary, peer: AttachType.netkitPeer } as const;
 
-function attachAnchored(attacher: Attacher, kind: "tcx" | "netkit", device: string | number, place: string, attachType: number, options: TcxOptions): Link {
+function attachAnchored(
+  attacher: Attacher,
+  kind: "tcx" | "netkit",
+  device: string | number,
+  place: string,
+  attachType: number,
+  options: TcxOptions,
+): Link {
   const operation = `${attacher.name}.attach${kind === "tcx" ? "Tcx" : "Netkit"}`;
   checkOptions(operation, options, { ...NETNS_OPTION, ...ANCHOR_OPTIONS });
   attacher.mustBe(operation, [ProgramType.schedCls], "sched_cls (tc)");
@@ -104,12 +153,22 @@ function attachAnchored(attacher: Attacher, kind: "tcx" | "netkit", device: stri
   });
 }
 
-export function attachTcx(attacher: Attacher, device: string | number, direction: TcDirection, options: TcxOptions): Link {
+export function attachTcx(
+  attacher: Attacher,
+  device: string | number,
+  direction: TcDirection,
+  options: TcxOptions,
+): Link {
   checkWord(`${attacher.name}.attachTcx`, "direction", direction, Object.keys(DIRECTIONS));
   return attachAnchored(attacher, "tcx", device, direction, DIRECTIONS[direction], options);
 }
 
-export function attachNetkit(attacher: Attacher, device: string | number, side: "primary" | "peer", options: TcxOptions): Link {
+export function attachNetkit(
+  attacher: Attacher,
+  device: string | number,
+  side: "primary" | "peer",
+  options: TcxOptions,
+): Link {
   checkWord(`${attacher.name}.attachNetkit`, "side", side, Object.keys(SIDES));
   return attachAnchored(attacher, "netkit", device, side, SIDES[side], options);
 }

@@ -28,7 +28,13 @@ export function attachTrace(attacher: Attacher, options: CookieOptions): Link {
   attacher.mustBe(operation, [ProgramType.tracing], "tracing");
   return attacher.link(place(attacher), (native) => native.attachTrace(cookieOf(options)), {
     ...TRACE,
-    [errno.EINVAL]: { code: "KERNEL_UNSUPPORTED", text: cookieOf(options) === 0n ? "this function cannot be traced" : "a cookie on fentry, fexit, fmod_ret or tp_btf needs kernel 6.0" },
+    [errno.EINVAL]: {
+      code: "KERNEL_UNSUPPORTED",
+      text:
+        cookieOf(options) === 0n
+          ? "this function cannot be traced"
+          : "a cookie on fentry, fexit, fmod_ret or tp_btf needs kernel 6.0",
+    },
   });
 }
 
@@ -45,9 +51,19 @@ export function attachFreplace(attacher: Attacher, target: TargetProgram, functi
   }
   checkString(operation, "function name", functionName);
   attacher.mustBe(operation, [ProgramType.ext], "ext (freplace)");
-  return attacher.link({ kind: "freplace", target: `${target.name}:${functionName}` }, (native) => native.attachFreplace(target.fd, functionName), {
-    [errno.ENOENT]: { code: "NOT_FOUND", text: `${target.name} has no function ${functionName} in its BTF: it must be global (not static), and the object compiled with -g` },
-    [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: `${attacher.name} was not loaded against ${target.name}:${functionName}, or the functions' types differ: setAttachTarget() before load` },
-    [errno.EBUSY]: { code: "BUSY", text: `${target.name}:${functionName} is replaced already` },
-  });
+  return attacher.link(
+    { kind: "freplace", target: `${target.name}:${functionName}` },
+    (native) => native.attachFreplace(target.fd, functionName),
+    {
+      [errno.ENOENT]: {
+        code: "NOT_FOUND",
+        text: `${target.name} has no function ${functionName} in its BTF: it must be global (not static), and the object compiled with -g`,
+      },
+      [errno.EINVAL]: {
+        code: "INVALID_ARGUMENT",
+        text: `${attacher.name} was not loaded against ${target.name}:${functionName}, or the functions' types differ: setAttachTarget() before load`,
+      },
+      [errno.EBUSY]: { code: "BUSY", text: `${target.name}:${functionName} is replaced already` },
+    },
+  );
 }

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync } from "node:fs";
 import { ProgramType } from "../../kernel/abi.js";
 import { errno } from "../../kernel/errno.js";
-import { nearest } from "../../nearest.js";
 import type { Link } from "../../link/link.js";
+import { nearest } from "../../nearest.js";
 import { checkOptions, checkString } from "../../options.js";
 import type { Attacher, Meanings } from "../attacher.js";
 import { COOKIE, type CookieOptions, cookieOf } from "./cookie.js";
@@ -22,13 +22,25 @@ export function tracepointMeanings(category: string, name: string): Meanings {
   const events = EVENTS.find((path) => existsSync(path));
   if (events === undefined) {
     return {
-      [errno.ENOENT]: { code: "KERNEL_UNSUPPORTED", text: "tracefs, which has the tracepoints' numbers, is not mounted: mount -t tracefs tracefs /sys/kernel/tracing; a raw tracepoint does without" },
+      [errno.ENOENT]: {
+        code: "KERNEL_UNSUPPORTED",
+        text: "tracefs, which has the tracepoints' numbers, is not mounted: mount -t tracefs tracefs /sys/kernel/tracing; a raw tracepoint does without",
+      },
     };
   }
-  const all = folders(events).flatMap((group) => (group === category || !existsSync(`${events}/${category}`) ? folders(`${events}/${group}`).map((event) => `${group}:${event}`) : []));
+  const all = folders(events).flatMap((group) =>
+    group === category || !existsSync(`${events}/${category}`)
+      ? folders(`${events}/${group}`).map((event) => `${group}:${event}`)
+      : [],
+  );
   const near = nearest(`${category}:${name}`, all);
   const meant = near === undefined ? "" : ` (did you mean "${near}"?)`;
-  return { [errno.ENOENT]: { code: "NOT_FOUND", text: `this kernel has no tracepoint ${category}:${name}${meant}; see ${events}` } };
+  return {
+    [errno.ENOENT]: {
+      code: "NOT_FOUND",
+      text: `this kernel has no tracepoint ${category}:${name}${meant}; see ${events}`,
+    },
+  };
 }
 
 export function attachTracepoint(attacher: Attacher, category: string, name: string, options: CookieOptions): Link {
@@ -53,6 +65,12 @@ export function attachRawTracepoint(attacher: Attacher, name: string, options: C
   if (cookie !== 0n) attacher.needsLibbpf("raw_tp_cookie", "a cookie on a raw tracepoint", "1.4");
   return attacher.link({ kind: "raw_tp", target: name }, (native) => native.attachRawTracepoint(name, cookie), {
     [errno.ENOENT]: { code: "NOT_FOUND", text: `this kernel has no tracepoint ${name}` },
-    [errno.EINVAL]: { code: cookie === 0n ? "INVALID_ARGUMENT" : "KERNEL_UNSUPPORTED", text: cookie === 0n ? `the program reads beyond the arguments of ${name}` : "a cookie on a raw tracepoint needs kernel 6.10" },
+    [errno.EINVAL]: {
+      code: cookie === 0n ? "INVALID_ARGUMENT" : "KERNEL_UNSUPPORTED",
+      text:
+        cookie === 0n
+          ? `the program reads beyond the arguments of ${name}`
+          : "a cookie on a raw tracepoint needs kernel 6.10",
+    },
   });
 }

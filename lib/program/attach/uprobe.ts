@@ -1,7 +1,9 @@
-import { ProgramType, AttachType } from "../../kernel/abi.js";
+import { BpfError } from "../../errors.js";
+import { AttachType, ProgramType } from "../../kernel/abi.js";
 import { errno } from "../../kernel/errno.js";
 import type { Link } from "../../link/link.js";
 import { MultiLink } from "../../link/multi_link.js";
+import { nearest } from "../../nearest.js";
 import { checkOptions, checkString, integer, invalid, oneOf, shown, u64 } from "../../options.js";
 import type { Attacher, Meanings } from "../attacher.js";
 import { type CookieOptions, cookieOf } from "./cookie.js";
@@ -10,8 +12,6 @@ import { DEFAULT_LIMIT, type FunctionSelector, selectFunctions } from "./functio
 import { probeMode } from "./kprobe.js";
 import { cookiesFor, MULTI_OPTIONS, type MultiOptions } from "./kprobe_multi.js";
 import { resolveBinary } from "./library.js";
-import { BpfError } from "../../errors.js";
-import { nearest } from "../../nearest.js";
 
 /** Whose calls are seen. */
 export interface ProcessOptions {
@@ -32,10 +32,19 @@ const PID = integer(1, 0x7fffffff);
 
 function meanings(path: string, functionName: string | undefined): Meanings {
   return {
-    [errno.ENOENT]: { code: "NOT_FOUND", text: functionName === undefined ? `there is no ${path}` : unknownFunction(path, functionName) },
+    [errno.ENOENT]: {
+      code: "NOT_FOUND",
+      text: functionName === undefined ? `there is no ${path}` : unknownFunction(path, functionName),
+    },
     [errno.ESRCH]: { code: "NOT_FOUND", text: "there is no such process" },
-    [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "the offset is not in the file's code, or not the start of an instruction" },
-    [errno.EOPNOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: "this instruction cannot be probed, or this kernel has no uprobes of that kind (CONFIG_UPROBES)" },
+    [errno.EINVAL]: {
+      code: "INVALID_ARGUMENT",
+      text: "the offset is not in the file's code, or not the start of an instruction",
+    },
+    [errno.EOPNOTSUPP]: {
+      code: "KERNEL_UNSUPPORTED",
+      text: "this instruction cannot be probed, or this kernel has no uprobes of that kind (CONFIG_UPROBES)",
+    },
   };
 }
 
@@ -55,7 +64,13 @@ export function attachUprobe(
   const operation = `${attacher.name}.attach${kind === "uprobe" ? "Uprobe" : "Uretprobe"}`;
   checkString(operation, "binary", binary);
   if (functionName !== undefined) checkString(operation, "function name", functionName);
-  checkOptions(operation, options, { cookie: u64, pid: PID, offset: u64, refCounterOffset: u64, mode: oneOf("link", "perf", "legacy") });
+  checkOptions(operation, options, {
+    cookie: u64,
+    pid: PID,
+    offset: u64,
+    refCounterOffset: u64,
+    mode: oneOf("link", "perf", "legacy"),
+  });
   attacher.mustBe(operation, [ProgramType.kprobe], "kprobe");
   attacher.loaded("attach");
   if (functionName === undefined && options.offset === undefined) {
@@ -73,12 +88,21 @@ export function attachUprobe(
     mode: probeMode(attacher, options.mode),
   };
   const target = `${path}:${functionName ?? ""}${options.offset === undefined ? "" : `+${options.offset}`}`;
-  return attacher.link({ kind, target }, (program) => program.attachUprobe(options.pid ?? -1, path, BigInt(options.offset ?? 0), native), () => meanings(path, functionName));
+  return attacher.link(
+    { kind, target },
+    (program) => program.attachUprobe(options.pid ?? -1, path, BigInt(options.offset ?? 0), native),
+    () => meanings(path, functionName),
+  );
 }
 
 export interface UprobeMultiOptions extends MultiOptions, ProcessOptions {}
 
-export function attachUprobeMulti(attacher: Attacher, binary: string, functions: FunctionSelector, options: UprobeMultiOptions): MultiLink {
+export function attachUprobeMulti(
+  attacher: Attacher,
+  binary: string,
+  functions: FunctionSelector,
+  options: UprobeMultiOptions,
+): MultiLink {
   const operation = `${attacher.name}.attachUprobeMulti`;
   checkString(operation, "binary", binary);
   checkOptions(operation, options, { ...MULTI_OPTIONS, pid: PID });
@@ -86,9 +110,15 @@ export function attachUprobeMulti(attacher: Attacher, binary: string, functions:
   attacher.loaded("attach");
   attacher.needsLibbpf("uprobe_multi", "uprobe.multi", "1.3");
   const at = options.at ?? "entry";
-  const expected = attacher.mustExpect(operation, [AttachType.traceUprobeMulti, AttachType.traceUprobeSession], "section uprobe.multi, uretprobe.multi or uprobe.session");
+  const expected = attacher.mustExpect(
+    operation,
+    [AttachType.traceUprobeMulti, AttachType.traceUprobeSession],
+    "section uprobe.multi, uretprobe.multi or uprobe.session",
+  );
   if ((at === "session") !== (expected === AttachType.traceUprobeSession)) {
-    throw invalid(`${operation}: ${attacher.name} has section ${attacher.section}: at "session" goes with section uprobe.session, and no other does`);
+    throw invalid(
+      `${operation}: ${attacher.name} has section ${attacher.section}: at "session" goes with section uprobe.session, and no other does`,
+    );
   }
   if (at === "session") attacher.needsLibbpf("uprobe_session", "a uprobe session", "1.6");
   const path = resolveBinary(operation, binary, options.pid);
@@ -99,19 +129,57 @@ export function attachUprobeMulti(attacher: Attacher, binary: string, functions:
     unknown: (name) => new BpfError({ code: "NOT_FOUND", message: `${operation}: ${unknownFunction(path, name)}` }),
   });
   const cookies = cookiesFor(operation, options.cookies, functions, selection.names.length);
-  const what = typeof functions === "string" ? functions : functions.length === 1 ? (functions[0] as string) : `${functions.length} functions`;
+  const what =
+    typeof functions === "string"
+      ? functions
+      : functions.length === 1
+        ? (functions[0] as string)
+        : `${functions.length} functions`;
   const where = { kind: `uprobe.${at === "session" ? "session" : "multi"}`, target: `${path}:${what}` };
   const parts = attacher.try(
     where,
-    (native) => ({ links: [native.attachUprobeMulti(options.pid ?? -1, path, { symbols: selection.names, cookies, retprobe: at === "return", session: at === "session" })] }),
-    { ...meanings(path, undefined), [errno.EINVAL]: { code: "KERNEL_UNSUPPORTED", text: `uprobe.multi needs kernel 6.6${at === "session" ? ", a session 6.13" : ""}` } },
+    (native) => ({
+      links: [
+        native.attachUprobeMulti(options.pid ?? -1, path, {
+          symbols: selection.names,
+          cookies,
+          retprobe: at === "return",
+          session: at === "session",
+        }),
+      ],
+    }),
+    {
+      ...meanings(path, undefined),
+      [errno.EINVAL]: {
+        code: "KERNEL_UNSUPPORTED",
+        text: `uprobe.multi needs kernel 6.6${at === "session" ? ", a session 6.13" : ""}`,
+      },
+    },
   );
-  return attacher.adopt(new MultiLink(parts, { program: attacher.name, ...where, matched: selection.matched, functions: selection.names, skipped: selection.skipped }, attacher.release));
+  return attacher.adopt(
+    new MultiLink(
+      parts,
+      {
+        program: attacher.name,
+        ...where,
+        matched: selection.matched,
+        functions: selection.names,
+        skipped: selection.skipped,
+      },
+      attacher.release,
+    ),
+  );
 }
 
 export interface UsdtOptions extends CookieOptions, ProcessOptions {}
 
-export function attachUsdt(attacher: Attacher, binary: string, provider: string, name: string, options: UsdtOptions): Link {
+export function attachUsdt(
+  attacher: Attacher,
+  binary: string,
+  provider: string,
+  name: string,
+  options: UsdtOptions,
+): Link {
   const operation = `${attacher.name}.attachUsdt`;
   checkString(operation, "binary", binary);
   checkString(operation, "provider", provider);
@@ -125,9 +193,18 @@ export function attachUsdt(attacher: Attacher, binary: string, provider: string,
     (native) => native.attachUsdt(options.pid ?? -1, path, provider, name, cookieOf(options)),
     {
       [errno.ENOENT]: { code: "NOT_FOUND", text: `${path} has no USDT probe ${provider}:${name} (see "readelf -n")` },
-      [errno.ESRCH]: { code: "NOT_FOUND", text: "the program has no USDT support (include <bpf/usdt.bpf.h>), or there is no such process" },
-      [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: `${path} cannot be probed: its notes are damaged, or it is of another architecture` },
-      [errno.EOPNOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: `the probe has a semaphore, which needs kernel 4.20; or ${shown(path)} is a 32-bit binary` },
+      [errno.ESRCH]: {
+        code: "NOT_FOUND",
+        text: "the program has no USDT support (include <bpf/usdt.bpf.h>), or there is no such process",
+      },
+      [errno.EINVAL]: {
+        code: "INVALID_ARGUMENT",
+        text: `${path} cannot be probed: its notes are damaged, or it is of another architecture`,
+      },
+      [errno.EOPNOTSUPP]: {
+        code: "KERNEL_UNSUPPORTED",
+        text: `the probe has a semaphore, which needs kernel 4.20; or ${shown(path)} is a 32-bit binary`,
+      },
     },
   );
 }

@@ -25,15 +25,29 @@ const MODES = { native: XdpFlag.driverMode, generic: XdpFlag.skbMode, offload: X
 
 const MEANINGS: Meanings = {
   [errno.EBUSY]: { code: "BUSY", text: "another XDP program is there already: a device has one" },
-  [errno.EEXIST]: { code: "BUSY", text: "another XDP program is there already, perhaps in another mode: a device has one" },
+  [errno.EEXIST]: {
+    code: "BUSY",
+    text: "another XDP program is there already, perhaps in another mode: a device has one",
+  },
   [errno.ENODEV]: { code: "NOT_FOUND", text: "there is no such device" },
-  [errno.EOPNOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: "the device's driver has no native XDP (use mode generic), or cannot have it with this MTU or these features" },
-  [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "the program is for a devmap or cpumap, or this device cannot run it in this mode" },
+  [errno.EOPNOTSUPP]: {
+    code: "KERNEL_UNSUPPORTED",
+    text: "the device's driver has no native XDP (use mode generic), or cannot have it with this MTU or these features",
+  },
+  [errno.EINVAL]: {
+    code: "INVALID_ARGUMENT",
+    text: "the program is for a devmap or cpumap, or this device cannot run it in this mode",
+  },
 };
 
 export function attachXdp(attacher: Attacher, device: string | number, options: XdpOptions): Link {
   const operation = `${attacher.name}.attachXdp`;
-  checkOptions(operation, options, { ...NETNS_OPTION, mode: oneOf("native", "generic", "offload"), by: oneOf("link", "netlink"), replace: "boolean" });
+  checkOptions(operation, options, {
+    ...NETNS_OPTION,
+    mode: oneOf("native", "generic", "offload"),
+    by: oneOf("link", "netlink"),
+    replace: "boolean",
+  });
   attacher.mustBe(operation, [ProgramType.xdp], "xdp");
   attacher.loaded("attach");
   const netlink = (options.by ?? (options.replace || !kernelAtLeast("5.9") ? "netlink" : "link")) === "netlink";
@@ -45,11 +59,18 @@ export function attachXdp(attacher: Attacher, device: string | number, options: 
       const flags = mode | (options.replace ? 0 : XdpFlag.updateIfNoExist);
       return attacher.attach(
         where,
-        (native) => ({ attachment: attacher.addon.attachXdp(index, native.fd(), flags), gone: [errno.ENODEV, errno.ENOENT, errno.EEXIST] }),
+        (native) => ({
+          attachment: attacher.addon.attachXdp(index, native.fd(), flags),
+          gone: [errno.ENODEV, errno.ENOENT, errno.EEXIST],
+        }),
         MEANINGS,
       );
     }
     const link = { flags: mode, relativeFd: 0, relativeId: 0, revision: 0n };
-    return attacher.link(where, (native) => attacher.addon.linkCreate(native.fd(), index, AttachType.xdp, link), MEANINGS);
+    return attacher.link(
+      where,
+      (native) => attacher.addon.linkCreate(native.fd(), index, AttachType.xdp, link),
+      MEANINGS,
+    );
   });
 }

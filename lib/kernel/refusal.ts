@@ -1,0 +1,171 @@
+/** Why the kernel refused a program, told with what it and this process can do. */
+
+import { release } from "node:os";
+import type { BpfErrorCode } from "../errors.js";
+import { native } from "../native.js";
+import { AttachType, ENOTSUPP, MapType, ProgramType } from "./abi.js";
+import { errno } from "./errno.js";
+import { isRoot, lockdown, processCapabilities } from "./process.js";
+import { ATTACH_TYPE_SINCE, helperSince, MAP_TYPE_SINCE, PROGRAM_TYPE_SINCE, snakeCase } from "./since.js";
+import { compareVersions, type KernelVersion, kernelAtLeast } from "./version.js";
+
+/** A reason, in the form that explain() takes. */
+interface Reason {
+  readonly code: BpfErrorCode;
+  readonly text: string;
+}
+
+export interface RefusedProgram {
+  readonly name: string;
+  readonly section: string;
+  readonly type: number;
+  readonly expectedAttachType: number;
+}
+
+const TRACING: readonly number[] = [
+  ProgramType.kprobe,
+  ProgramType.tracepoint,
+  ProgramType.perfEvent,
+  ProgramType.rawTracepoint,
+  ProgramType.rawTracepointWritable,
+  ProgramType.tracing,
+  ProgramType.lsm,
+  ProgramType.ext,
+];
+
+/** What to use in place of a type that this kernel lacks. */
+const INSTEAD: Partial<Record<keyof typeof ProgramType, string>> = {
+  tracing: "a kprobe (for fentry), a kprobe with a kretprobe (fexit), or a raw tracepoint (tp_btf)",
+  lsm: "a kprobe, which sees but cannot refuse",
+  netfilter: "tc or XDP",
+  syscall: "a raw tracepoint program, which can be run too (5.10)",
+  ext: "a tail call through a prog_array",
+};
+
+const INSTEAD_OF_ATTACH: Partial<Record<keyof typeof AttachType, string>> = {
+  traceKprobeMulti: "section kprobe with attachKprobeMulti(), which attaches one by one",
+  traceKprobeSession: "a kprobe and a kretprobe",
+  traceUprobeMulti: "a uprobe each",
+  traceUprobeSession: "a uprobe and a uretprobe",
+  tcxIngress: "section tc with attachTc()",
+  tcxEgress: "section tc with attachTc()",
+  skSkbVerdict: "section sk_skb/stream_verdict",
+  lsmCgroup: "section lsm, which is for the whole system",
+};
+
+function nameOf<T extends Readonly<Record<string, number>>>(table: T, number: number): keyof T | undefined {
+  return Object.keys(table).find((name) => table[name] === number);
+}
+
+function instead(hint: string | undefined): string {
+  return hint === undefined ? "" : `; use ${hint}`;
+}
+
+function probe(type: number): number {
+  try {
+    return native().probeProgramType(type);
+  } catch {
+    return -errno.EPERM;
+  }
+}
+
+function missing(what: string, since: KernelVersion | undefined, hint: string | undefined): Reason {
+  const when =
+    since === undefined || kernelAtLeast(since)
+      ? "this kernel was built without it, or refuses it"
+      : `it came with kernel ${since}, and this is ${release()}`;
+  return { code: "KERNEL_UNSUPPORTED", text: `this kernel has no ${what}: ${when}${instead(hint)}` };
+}
+
+/** Which capabilities a program type asks for and this process lacks (Linux 5.8; CAP_SYS_ADMIN stands for all). */
+function lacking(type: number): string[] {
+  const held = processCapabilities();
+  if (held === undefined || held.CAP_SYS_ADMIN) return [];
+  const wanted = [
+    "CAP_BPF",
+    ...(TRACING.includes(type) ? ["CAP_PERFMON"] : []),
+    ...(TRACING.includes(type) || type === ProgramType.socketFilter ? [] : ["CAP_NET_ADMIN"]),
+  ];
+  return wanted.filter((name) => !held[name as keyof typeof held]);
+}
+
+/** EPERM: a capability, a policy, or a type that this system does not give to anybody. */
+function refusedByPolicy(program: RefusedProgram): Reason {
+  const type = nameOf(ProgramType, program.type);
+  const named = type === undefined ? `type ${program.type}` : `type ${snakeCase(type)}`;
+  const lack = lacking(program.type);
+  if (lack.length > 0) {
+    return {
+      code: "PERMISSION_DENIED",
+      text: `loading ${program.name} (${named}) needs root, or ${lack.join(" and ")}, which this process lacks`,
+    };
+  }
+  const locked = lockdown();
+  if (TRACING.includes(program.type) && locked === "confidentiality") {
+    return {
+      code: "PERMISSION_DENIED",
+      text: `the kernel is locked down (confidentiality): programs of ${named} may not read its memory`,
+    };
+  }
+  if (probe(program.type) !== 1) {
+    return {
+      code: "PERMISSION_DENIED",
+      text: `this kernel refuses all programs of ${named} (${program.name}, section ${program.section}), though this process has the capabilities: a policy of the system or of the container${instead(type === undefined ? undefined : INSTEAD[type])}`,
+    };
+  }
+  return {
+    code: "PERMISSION_DENIED",
+    text: `the kernel refused ${program.name} (${named}): ${isRoot() ? "a security policy (seccomp, a security module, a container's profile)" : "this needs root"}`,
+  };
+}
+
+/** Why a program was refused without a word of the verifier's; undefined when there is nothing to say beyond the errno. */
+export function explainRefusal(program: RefusedProgram, code: number): Reason | undefined {
+  if (code === errno.EPERM) return refusedByPolicy(program);
+  if (code !== errno.EINVAL && code !== errno.EOPNOTSUPP && code !== ENOTSUPP && code !== errno.E2BIG) return undefined;
+  const attach = program.expectedAttachType === 0 ? undefined : nameOf(AttachType, program.expectedAttachType);
+  if (
+    attach !== undefined &&
+    !kernelAtLeast(ATTACH_TYPE_SINCE[attach]) &&
+    compareVersions(ATTACH_TYPE_SINCE[attach], "5.7") > 0
+  ) {
+    return missing(
+      `attach type ${snakeCase(attach)} (${program.name}, section ${program.section})`,
+      ATTACH_TYPE_SINCE[attach],
+      INSTEAD_OF_ATTACH[attach],
+    );
+  }
+  const type = nameOf(ProgramType, program.type);
+  if (type !== undefined && probe(program.type) === 0) {
+    return missing(
+      `program type ${snakeCase(type)} (${program.name}, section ${program.section})`,
+      PROGRAM_TYPE_SINCE[type],
+      INSTEAD[type],
+    );
+  }
+  return undefined;
+}
+
+/** The verifier's `unknown func bpf_loop#181`, `program of this type cannot use helper bpf_loop#181`. */
+const HELPER = /(?:unknown func|cannot use helper) (\w+)#(\d+)/;
+
+/** What a reason of the verifier's means for this kernel: which one has the helper. */
+export function explainVerifierReason(reason: string): string | undefined {
+  const [, name, number] = HELPER.exec(reason) ?? [];
+  if (name === undefined || number === undefined) return undefined;
+  const since = helperSince(Number(number));
+  if (since === undefined) return undefined;
+  if (!kernelAtLeast(since)) return `helper ${name} came with kernel ${since}, and this is ${release()}`;
+  return `this kernel has helper ${name} (since ${since}), but not for programs of this type, or not for a licence that is not the GPL's`;
+}
+
+/** Why a map was refused; undefined when its type is there. */
+export function explainMapRefusal(type: number): Reason | undefined {
+  const name = nameOf(MapType, type);
+  if (name === undefined || native().probeMapType(type) !== 0) return undefined;
+  return missing(
+    `map type ${snakeCase(name)}`,
+    MAP_TYPE_SINCE[name],
+    name === "ringbuf" ? "a perf event array" : undefined,
+  );
+}
