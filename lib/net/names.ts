@@ -54,9 +54,9 @@ export function protocolName(protocol: number): string {
   return PROTOCOLS[protocol] ?? `protocol ${protocol}`;
 }
 
-export function protocolNumber(name: string): number | undefined {
-  const found = Object.entries(PROTOCOLS).find(([, known]) => known === name);
-  return found === undefined ? undefined : Number(found[0]);
+/** The number of a protocol that {@link PROTOCOL_NAMES} has. */
+export function protocolNumber(name: string): number {
+  return Number(Object.entries(PROTOCOLS).find(([, known]) => known === name)?.[0]);
 }
 
 export const PROTOCOL_NAMES: readonly string[] = Object.values(PROTOCOLS);

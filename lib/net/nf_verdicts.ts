@@ -1,16 +1,14 @@
-import { fileURLToPath } from "node:url";
 import type { LostRecords, StreamTotals } from "../events/loss.js";
 import type { StreamEvents } from "../events/record_stream.js";
 import type { RingBuffer } from "../events/ring_buffer.js";
 import { isPreemptible } from "../kernel/preemption.js";
-import { BpfObject } from "../object/bpf_object.js";
-import type { LoadedObject } from "../object/loaded_object.js";
 import type { VariantChoice } from "../object/variants.js";
 import { checkOptions, integer, type OptionCheck, oneOf } from "../options.js";
 import { addressText } from "./address.js";
 import { cgroupId } from "./cgroup_id.js";
 import { familyName, HOOK_NAMES, hookName, hookNumber, PROTOCOL_NAMES, protocolName, protocolNumber } from "./names.js";
 import { type NetNamespaceRef, netnsInode } from "./netns.js";
+import { NfVerdictsBpf, type nf_verdict, nf_verdict_flags } from "./nf_verdicts.bpf.js";
 
 /** What netfilter decided about one packet, in one hook. */
 export interface NfVerdict {
@@ -113,49 +111,13 @@ function preference(chosen: "fexit" | "kprobe" | undefined): { candidates: strin
   return { candidates: [FEXIT, KPROBE], why: "fexit costs least, and this kernel skips none" };
 }
 
-/** struct nf_verdict of bpf/nf_verdicts.bpf.c. */
-interface RawVerdict {
-  readonly time_ns: bigint;
-  readonly duration_ns: bigint;
-  readonly cgroup_id: bigint;
-  readonly pid: number;
-  readonly tgid: number;
-  readonly retval: number;
-  readonly cpu: number;
-  readonly netns: number;
-  readonly length: number;
-  readonly mark: number;
-  readonly ifindex_in: number;
-  readonly ifindex_out: number;
-  readonly flags: number;
-  readonly pf: number;
-  readonly hook: number;
-  readonly ethertype: number;
-  readonly tuple: {
-    readonly family: number;
-    readonly protocol: number;
-    readonly icmp_type: number;
-    readonly icmp_code: number;
-    readonly sport: number;
-    readonly dport: number;
-    readonly saddr: Uint8Array;
-    readonly daddr: Uint8Array;
-  };
-  readonly dev_in: string;
-  readonly dev_out: string;
-  readonly comm: string;
-}
-
-/** enum nf_verdict_flags */
-const FLAG_FRAGMENT = 2;
-const FLAG_NO_TRANSPORT = 4;
 const WITH_PORTS = new Set([6, 17, 33, 132, 136]);
 const WITH_TYPES = new Set([1, 58]);
 
-function fromRaw(raw: RawVerdict): NfVerdict {
+function fromRaw(raw: nf_verdict): NfVerdict {
   const { tuple } = raw;
   const ip = tuple.family !== 0;
-  const transport = ip && (raw.flags & FLAG_NO_TRANSPORT) === 0;
+  const transport = ip && (raw.flags & nf_verdict_flags.NF_VERDICT_NO_TRANSPORT) === 0;
   const ports = transport && WITH_PORTS.has(tuple.protocol);
   const types = transport && WITH_TYPES.has(tuple.protocol);
   return {
@@ -184,7 +146,7 @@ function fromRaw(raw: RawVerdict): NfVerdict {
     icmpCode: types ? tuple.icmp_code : undefined,
     length: raw.length,
     mark: raw.mark,
-    fragment: (raw.flags & FLAG_FRAGMENT) !== 0,
+    fragment: (raw.flags & nf_verdict_flags.NF_VERDICT_FRAGMENT) !== 0,
     ethertype: raw.ethertype,
   };
 }
@@ -211,10 +173,10 @@ export class NfVerdicts implements AsyncIterable<NfVerdict>, Disposable {
   readonly events: RingBuffer<NfVerdict>;
   /** How it looks: which programs are in use, and why others are not. */
   readonly probe: NfProbe;
-  readonly #object: LoadedObject;
+  readonly #object: NfVerdictsBpf;
 
   /** @internal */
-  constructor(object: LoadedObject, why: string) {
+  constructor(object: NfVerdictsBpf, why: string) {
     this.#object = object;
     this.events = object.ringBuffer("verdicts", { convert: fromRaw });
     object.attach();
@@ -234,10 +196,7 @@ export class NfVerdicts implements AsyncIterable<NfVerdict>, Disposable {
   }
 
   get missed(): MissedVerdicts {
-    const { not_stored, no_return, no_entry } = this.#object.bss["missed"] as Record<
-      "not_stored" | "no_return" | "no_entry",
-      bigint
-    >;
+    const { not_stored, no_return, no_entry } = this.#object.bss.missed;
     return { notStored: Number(not_stored), noReturn: Number(no_return), noEntry: Number(no_entry) };
   }
 
@@ -273,21 +232,19 @@ export async function nfVerdicts(options: NfVerdictsOptions = {}): Promise<NfVer
   checkOptions("nfVerdicts", options, OPTIONS);
   const { candidates, why } = preference(options.probe);
   const unused = [FEXIT, KPROBE].filter((candidate) => !candidates.includes(candidate)).flat();
-  const opened = BpfObject.open(fileURLToPath(new URL("../../bpf/nf_verdicts.bpf.o", import.meta.url)), {
-    variants: { nf_hook_slow: candidates },
-  });
+  const opened = NfVerdictsBpf.open({ variants: { nf_hook_slow: candidates } });
   try {
     for (const program of unused) opened.program(program).autoload = false;
-    if (options.ringBytes !== undefined) opened.map("verdicts").maxEntries = options.ringBytes;
+    if (options.ringBytes !== undefined) opened.maps.verdicts.maxEntries = options.ringBytes;
     const { rodata } = opened;
-    if (options.only !== undefined) rodata["only_drops"] = true;
-    if (options.netns !== undefined) rodata["only_netns"] = netnsInode("nfVerdicts", options.netns);
-    if (options.pid !== undefined) rodata["only_tgid"] = options.pid;
-    if (options.cgroup !== undefined) rodata["only_cgroup"] = cgroupId("nfVerdicts", options.cgroup);
-    if (options.port !== undefined) rodata["only_port"] = options.port;
-    if (options.protocol !== undefined) rodata["only_protocol"] = protocolNumber(options.protocol);
-    if (options.family !== undefined) rodata["only_pf"] = options.family === "ipv4" ? 2 : 10;
-    if (options.hook !== undefined) rodata["only_hook"] = hookNumber(options.hook);
+    if (options.only !== undefined) rodata.only_drops = true;
+    if (options.netns !== undefined) rodata.only_netns = netnsInode("nfVerdicts", options.netns);
+    if (options.pid !== undefined) rodata.only_tgid = options.pid;
+    if (options.cgroup !== undefined) rodata.only_cgroup = cgroupId("nfVerdicts", options.cgroup);
+    if (options.port !== undefined) rodata.only_port = options.port;
+    rodata.only_protocol = options.protocol === undefined ? 0 : protocolNumber(options.protocol);
+    if (options.family !== undefined) rodata.only_pf = options.family === "ipv4" ? 2 : 10;
+    if (options.hook !== undefined) rodata.only_hook = hookNumber(options.hook);
   } catch (error) {
     opened.close();
     throw error;

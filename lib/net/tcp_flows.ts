@@ -1,14 +1,12 @@
-import { fileURLToPath } from "node:url";
 import type { LostRecords, StreamTotals } from "../events/loss.js";
 import type { StreamEvents } from "../events/record_stream.js";
 import type { RingBuffer } from "../events/ring_buffer.js";
 import { errnoName } from "../kernel/errno.js";
 import type { HashMap } from "../map/hash_map.js";
-import { BpfObject } from "../object/bpf_object.js";
-import type { LoadedObject } from "../object/loaded_object.js";
 import { checkOptions, integer, invalid, type OptionCheck } from "../options.js";
 import { addressText } from "./address.js";
 import { type NetNamespaceRef, netnsInode } from "./netns.js";
+import { type flow, flow_direction, type flow_event, flow_event_kind, TcpFlowsBpf } from "./tcp_flows.bpf.js";
 
 const STATES = [
   "none",
@@ -134,49 +132,6 @@ const OPTIONS: Readonly<Record<keyof TcpFlowsOptions, OptionCheck>> = {
   ringBytes: integer(4096, 2 ** 30),
 };
 
-/** struct flow of bpf/tcp_flows.bpf.c. */
-interface RawFlow {
-  readonly id: bigint;
-  readonly cgroup_id: bigint;
-  readonly start_ns: bigint;
-  readonly established_ns: bigint;
-  readonly updated_ns: bigint;
-  readonly bytes_sent: bigint;
-  readonly bytes_retransmitted: bigint;
-  readonly bytes_acked: bigint;
-  readonly bytes_received: bigint;
-  readonly segs_out: number;
-  readonly segs_in: number;
-  readonly data_segs_out: number;
-  readonly data_segs_in: number;
-  readonly retransmits: number;
-  readonly srtt_us: number;
-  readonly rttvar_us: number;
-  readonly min_rtt_us: number;
-  readonly cwnd: number;
-  readonly netns: number;
-  readonly tgid: number;
-  readonly error: number;
-  readonly state: number;
-  readonly direction: number;
-  readonly local_port: number;
-  readonly remote_port: number;
-  readonly family: number;
-  readonly local_address: Uint8Array;
-  readonly remote_address: Uint8Array;
-  readonly comm: string;
-  readonly mss: number;
-}
-
-interface RawFlowEvent {
-  readonly time_ns: bigint;
-  readonly kind: number;
-  readonly old_state: number;
-  readonly sample: number;
-  readonly result: number;
-  readonly flow: RawFlow;
-}
-
 const AF_INET6 = 10;
 
 function stateName(state: number): TcpState {
@@ -187,7 +142,7 @@ function errorName(errno: number): string | undefined {
   return errno === 0 ? undefined : errnoName(Math.abs(errno));
 }
 
-function flowFromRaw(raw: RawFlow): TcpFlow {
+function flowFromRaw(raw: flow): TcpFlow {
   return {
     id: raw.id,
     cgroupId: raw.cgroup_id,
@@ -196,7 +151,7 @@ function flowFromRaw(raw: RawFlow): TcpFlow {
     localPort: raw.local_port,
     remoteAddress: addressText(raw.family, raw.remote_address) ?? "",
     remotePort: raw.remote_port,
-    direction: raw.direction === 2 ? "passive" : "active",
+    direction: raw.direction === flow_direction.FLOW_PASSIVE ? "passive" : "active",
     state: stateName(raw.state),
     pid: raw.tgid,
     comm: raw.comm,
@@ -223,19 +178,18 @@ function flowFromRaw(raw: RawFlow): TcpFlow {
   };
 }
 
-function eventFromRaw(raw: RawFlowEvent): TcpFlowEvent {
+function eventFromRaw(raw: flow_event): TcpFlowEvent {
   const common = { timeNs: raw.time_ns, flow: flowFromRaw(raw.flow) };
-  // enum flow_event_kind
   switch (raw.kind) {
-    case 1:
+    case flow_event_kind.FLOW_CONNECT:
       return { kind: "connect", ...common };
-    case 2:
+    case flow_event_kind.FLOW_ESTABLISHED:
       return { kind: "established", ...common };
-    case 4:
+    case flow_event_kind.FLOW_CLOSE:
       return { kind: "close", oldState: stateName(raw.old_state), ...common };
-    case 5:
+    case flow_event_kind.FLOW_RETRANSMIT:
       return { kind: "retransmit", segments: raw.sample, error: errorName(raw.result), ...common };
-    case 6:
+    case flow_event_kind.FLOW_RTT:
       return { kind: "rtt", sampleUs: raw.sample, ...common };
     default:
       return { kind: "state", oldState: stateName(raw.old_state), ...common };
@@ -246,14 +200,14 @@ function eventFromRaw(raw: RawFlowEvent): TcpFlowEvent {
 export class TcpFlows implements AsyncIterable<TcpFlowEvent>, Disposable {
   /** The stream itself, for all that a ring buffer can. */
   readonly events: RingBuffer<TcpFlowEvent>;
-  readonly #object: LoadedObject;
-  readonly #flows: HashMap<bigint, RawFlow>;
+  readonly #object: TcpFlowsBpf;
+  readonly #flows: HashMap<bigint, flow>;
 
   /** @internal */
-  constructor(object: LoadedObject, cgroup: string) {
+  constructor(object: TcpFlowsBpf, cgroup: string) {
     this.#object = object;
     this.events = object.ringBuffer("events", { convert: eventFromRaw });
-    this.#flows = object.hash("flows");
+    this.#flows = object.maps.flows;
     object.attach({ cgroup });
   }
 
@@ -276,7 +230,7 @@ export class TcpFlows implements AsyncIterable<TcpFlowEvent>, Disposable {
 
   /** Connections that were not tracked, because `maxFlows` were alive. */
   get untracked(): number {
-    return Number(this.#object.bss["untracked"] as bigint);
+    return Number(this.#object.bss.untracked);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<TcpFlowEvent, undefined> {
@@ -313,18 +267,18 @@ export async function tcpFlows(options: TcpFlowsOptions): Promise<TcpFlows> {
   if (options?.cgroup === undefined) {
     throw invalid('tcpFlows: say which cgroup to watch: tcpFlows({ cgroup: "/sys/fs/cgroup" })');
   }
-  const opened = BpfObject.open(fileURLToPath(new URL("../../bpf/tcp_flows.bpf.o", import.meta.url)));
+  const opened = TcpFlowsBpf.open();
   try {
-    if (options.maxFlows !== undefined) opened.map("flows").maxEntries = options.maxFlows;
-    if (options.ringBytes !== undefined) opened.map("events").maxEntries = options.ringBytes;
+    if (options.maxFlows !== undefined) opened.maps.flows.maxEntries = options.maxFlows;
+    if (options.ringBytes !== undefined) opened.maps.events.maxEntries = options.ringBytes;
     const { rodata } = opened;
-    if (options.netns !== undefined) rodata["only_netns"] = netnsInode("tcpFlows", options.netns);
-    if (options.pid !== undefined) rodata["only_tgid"] = options.pid;
-    if (options.port !== undefined) rodata["only_port"] = options.port;
-    if (options.states !== undefined) rodata["want_states"] = options.states;
-    if (options.retransmits !== undefined) rodata["want_retransmits"] = options.retransmits;
-    if (options.rtt !== undefined) rodata["want_rtt"] = options.rtt;
-    if (options.refreshMs !== undefined) rodata["refresh_ns"] = BigInt(options.refreshMs) * 1_000_000n;
+    if (options.netns !== undefined) rodata.only_netns = netnsInode("tcpFlows", options.netns);
+    if (options.pid !== undefined) rodata.only_tgid = options.pid;
+    if (options.port !== undefined) rodata.only_port = options.port;
+    if (options.states !== undefined) rodata.want_states = options.states;
+    if (options.retransmits !== undefined) rodata.want_retransmits = options.retransmits;
+    if (options.rtt !== undefined) rodata.want_rtt = options.rtt;
+    if (options.refreshMs !== undefined) rodata.refresh_ns = BigInt(options.refreshMs) * 1_000_000n;
   } catch (error) {
     opened.close();
     throw error;
