@@ -2,6 +2,7 @@
 /**
  * npm run bench                what a record costs its consumer, in about ten seconds
  * npm run bench -- ring        all of the stream benches
+ * npm run bench -- maps        what map operations cost, against the same loops in C
  *
  *   --rounds N       rounds per case (default 15)
  *   --json [file]    the results as JSON, on standard output or into a file
@@ -10,12 +11,10 @@
  */
 import { writeFileSync } from "node:fs";
 import { arch, availableParallelism, cpus, release } from "node:os";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { figure, table } from "./table.mjs";
 
 function usage(problem) {
-  console.error(`bench: ${problem}\nusage: npm run bench -- [drain|ring] [--rounds N] [--json [file]]`);
+  console.error(`bench: ${problem}\nusage: npm run bench -- [drain|ring|maps] [--rounds N] [--json [file]]`);
   process.exit(2);
 }
 
@@ -29,7 +28,7 @@ function parse(args) {
     } else if (arg === "--json")
       options.json = args[i + 1] !== undefined && !args[i + 1].startsWith("-") ? args[++i] : "-";
     else if (arg.startsWith("-")) usage(`unknown option ${arg}`);
-    else if (arg === "drain" || arg === "ring") options.suite = arg;
+    else if (arg === "drain" || arg === "ring" || arg === "maps") options.suite = arg;
     else usage(`there is no bench "${arg}"`);
   }
   return options;
@@ -38,10 +37,8 @@ function parse(args) {
 async function main() {
   const options = parse(process.argv.slice(2));
   if (process.geteuid() !== 0) usage("BPF needs root");
-  // The naive case leaves a Buffer per record behind: what that costs must not fall on the next case.
-  setFlagsFromString("--expose-gc");
-  const context = { rounds: options.rounds, collectGarbage: runInNewContext("gc") };
-  const { suites } = await import("./ring/suites.mjs");
+  const context = { rounds: options.rounds };
+  const { suites } = await import(options.suite === "maps" ? "./maps/suites.mjs" : "./ring/suites.mjs");
   const machine = {
     node: process.version,
     kernel: release(),
