@@ -5,6 +5,10 @@ import { fixture } from "../support/fixture.js";
 /** Each entry's value is its key's complement, so that a pair out of step is seen. */
 const valueOf = (key: bigint) => ~key & 0xffffffffffffffffn;
 
+function count(seen: Uint8Array, index: number): void {
+  seen[index] = (seen[index] ?? 0) + 1;
+}
+
 function filled(entries: number, maxEntries = entries): HashMap<bigint, bigint> {
   const map = createMap({ type: "hash", key: "u64", value: "u64", maxEntries });
   map.setMany(Array.from({ length: entries }, (_, i) => [BigInt(i), valueOf(BigInt(i))] as const));
@@ -27,7 +31,7 @@ describe("iteration", () => {
     const seen = new Uint8Array(entries);
     let wrong = 0;
     for (const [key, value] of map) {
-      seen[Number(key)]++;
+      count(seen, Number(key));
       if (value !== valueOf(key)) wrong++;
     }
     expect(wrong).toBe(0);
@@ -71,7 +75,7 @@ describe("iteration", () => {
     let visited = 0;
     for (const [key, value] of map) {
       expect(value).toBe(valueOf(key));
-      if (key < BigInt(stay)) seen[Number(key)]++;
+      if (key < BigInt(stay)) count(seen, Number(key));
       // Two come and one goes for every other entry visited, while there is room.
       if (visited++ % 2 === 0 && next < BigInt(stay * 3)) {
         for (let i = 0; i < 2; i++) {

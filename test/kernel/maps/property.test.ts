@@ -21,7 +21,10 @@ function sorted(entries: Iterable<readonly [number, bigint]>): (readonly [number
 }
 
 class Get implements fc.Command<Model, Real> {
-  constructor(readonly key: number) {}
+  readonly key: number;
+  constructor(key: number) {
+    this.key = key;
+  }
   check = () => true;
   run(model: Model, real: Real): void {
     expect(real.get(this.key)).toBe(model.get(this.key));
@@ -32,11 +35,14 @@ class Get implements fc.Command<Model, Real> {
 }
 
 class Put implements fc.Command<Model, Real> {
-  constructor(
-    readonly key: number,
-    readonly value: bigint,
-    readonly only: "create" | "replace" | undefined,
-  ) {}
+  readonly key: number;
+  readonly value: bigint;
+  readonly only: "create" | "replace" | undefined;
+  constructor(key: number, value: bigint, only: "create" | "replace" | undefined) {
+    this.key = key;
+    this.value = value;
+    this.only = only;
+  }
   check = () => true;
   run(model: Model, real: Real): void {
     const there = model.has(this.key);
@@ -53,7 +59,10 @@ class Put implements fc.Command<Model, Real> {
 }
 
 class Delete implements fc.Command<Model, Real> {
-  constructor(readonly keys: readonly number[]) {}
+  readonly keys: readonly number[];
+  constructor(keys: readonly number[]) {
+    this.keys = keys;
+  }
   check = () => true;
   run(model: Model, real: Real): void {
     const [first, ...rest] = this.keys;
@@ -64,7 +73,10 @@ class Delete implements fc.Command<Model, Real> {
 }
 
 class PutMany implements fc.Command<Model, Real> {
-  constructor(readonly entries: readonly (readonly [number, bigint])[]) {}
+  readonly entries: readonly (readonly [number, bigint])[];
+  constructor(entries: readonly (readonly [number, bigint])[]) {
+    this.entries = entries;
+  }
   check = (model: Readonly<Model>) => new Set([...model.keys(), ...this.entries.map(([each]) => each)]).size <= CAPACITY;
   run(model: Model, real: Real): void {
     real.setMany(this.entries);
@@ -91,7 +103,10 @@ class Iterate implements fc.Command<Model, Real> {
 }
 
 class Empty implements fc.Command<Model, Real> {
-  constructor(readonly drain: boolean) {}
+  readonly drain: boolean;
+  constructor(drain: boolean) {
+    this.drain = drain;
+  }
   check = () => true;
   run(model: Model, real: Real): void {
     if (this.drain) expect(sorted(real.drain())).toEqual(sorted(model));
@@ -102,7 +117,10 @@ class Empty implements fc.Command<Model, Real> {
 }
 
 class Take implements fc.Command<Model, Real> {
-  constructor(readonly key: number) {}
+  readonly key: number;
+  constructor(key: number) {
+    this.key = key;
+  }
   check = () => true;
   run(model: Model, real: Real): void {
     expect(real.getAndDelete(this.key)).toBe(model.get(this.key));

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BpfObject, CgroupStorageMap, CgrpStorageMap, cgroup2Mount, createMap, PerCpuCgroupStorageMap, SkStorageMap, TaskStorageMap } from "ebpf";
-import { expect, test } from "vitest";
+import { expect } from "vitest";
 import { native } from "../../../lib/native.js";
 import { TestCgroup } from "../support/cgroup.js";
 import { fixture } from "../support/fixture.js";
