@@ -23,7 +23,7 @@ function decodeNaively(buffer) {
 }
 
 /** Keeps the optimizer from dropping what is measured. */
-const sink = { sum: 0, text: "" };
+const sink = { mixed: 0 };
 
 class Rig {
   constructor(object, ring, program) {
@@ -55,37 +55,34 @@ class Rig {
 
   /** A drain by this library: from the moment a listener is added until the last record was handled. */
   byListener(event, handler) {
+    const { ring } = this;
+    const state = { left: 0, resolve: undefined };
+    // One listener for all rounds, as in a program.
+    const listener = handler((count) => {
+      state.left -= count;
+      if (state.left <= 0) state.resolve();
+    });
     return async (expected) => {
-      const { ring } = this;
-      let left = expected;
-      const done = withResolvers();
-      const listener = handler((count) => {
-        left -= count;
-        if (left <= 0) done.resolve();
+      state.left = expected;
+      const done = new Promise((resolve) => {
+        state.resolve = resolve;
       });
-      const started = process.hrtime.bigint();
+      const started = this.c.cpuNs();
       ring.on(event, listener);
-      await done.promise;
-      const ns = Number(process.hrtime.bigint() - started);
+      await done;
+      const ns = this.c.cpuNs() - started;
       ring.off(event, listener);
-      if (left !== 0) throw new Error(`${expected - left} records arrived, ${expected} produced`);
+      if (state.left !== 0) throw new Error(`${expected - state.left} records arrived, ${expected} produced`);
       return ns;
     };
   }
 }
 
-function withResolvers() {
-  let resolve;
-  const promise = new Promise((settle) => (resolve = settle));
-  return { promise, resolve };
-}
-
-async function measure(cases, rig, { rounds, warmUp, records, perRun, collectGarbage }) {
+/** Rounds of all cases, after as many as it takes for V8 to have compiled what they run. */
+async function measure(cases, rig, { rounds, warmUp, records, perRun }) {
   const times = new Map(cases.map(({ name }) => [name, []]));
   for (let round = -warmUp; round < rounds; round++) {
     for (const { name, drain } of cases) {
-      collectGarbage();
-      await new Promise(setImmediate);
       const produced = rig.fill(records, perRun);
       const ns = await drain(produced);
       if (round >= 0) times.get(name).push(ns / produced);
@@ -107,32 +104,74 @@ export async function smallRecords({ ringBytes, ...how }) {
 async function drainRecords(object, { ringBytes, ...how }) {
   const ring = object.ringBuffer("records");
   const rig = new Rig(object, ring, "send_records");
-  const record = 32 + 8;
+  const plan = { ...how, records: Math.floor(ringBytes / (32 + 8)) - 1, perRun: 32 };
   const cases = [
     { name: "libbpf in C, counting", drain: rig.inC(C_COUNT) },
     { name: "libbpf in C, copying each record", drain: rig.inC(C_COPY) },
     {
       name: "plain objects",
-      drain: rig.byListener("event", (done) => (event) => {
-        sink.sum += event.value;
+      drain: rig.byListener("event", (done) => (record) => {
+        sink.mixed ^= record.value;
         done(1);
       }),
     },
-    { name: "batches", drain: rig.byListener("batch", (done) => (batch) => done(batch.length)) },
+    {
+      name: "batches, two numbers of each record",
+      drain: rig.byListener("batch", (done) => (batch) => {
+        let mixed = 0;
+        for (let i = 0; i < batch.length; i++) {
+          const record = batch.view(i);
+          mixed ^= record.pid ^ record.value;
+        }
+        sink.mixed ^= mixed;
+        done(batch.length);
+      }),
+    },
+    {
+      name: "batches, the same by for-of",
+      drain: rig.byListener("batch", (done) => (batch) => {
+        let mixed = 0;
+        for (const record of batch.views()) mixed ^= record.pid ^ record.value;
+        sink.mixed ^= mixed;
+        done(batch.length);
+      }),
+    },
+    {
+      name: "batches, the same two as columns",
+      drain: rig.byListener("batch", (done) => {
+        const pids = new Uint32Array(8192);
+        const values = new Uint32Array(8192);
+        return (batch) => {
+          batch.column("pid", pids);
+          batch.column("value", values);
+          let mixed = 0;
+          for (let i = 0; i < batch.length; i++) mixed ^= pids[i] ^ values[i];
+          sink.mixed ^= mixed;
+          done(batch.length);
+        };
+      }),
+    },
+    { name: "batches, not looked into", drain: rig.byListener("batch", (done) => (batch) => done(batch.length)) },
+  ];
+  // On their own: the Buffers they leave behind are collected while something else runs.
+  const naive = [
     {
       name: "naive: a call and a Buffer per record",
       drain: rig.inC(C_CALL, (buffer) => {
-        sink.sum += buffer.length;
+        sink.mixed ^= buffer.length;
       }),
     },
     {
       name: "naive, with the object made of it",
       drain: rig.inC(C_CALL, (buffer) => {
-        sink.sum += decodeNaively(buffer).value;
+        sink.mixed ^= decodeNaively(buffer).value;
       }),
     },
   ];
-  const results = await measure(cases, rig, { ...how, records: Math.floor((ringBytes - record) / record), perRun: 32 });
+  const results = [
+    ...(await measure(cases, rig, plan)),
+    ...(await measure(naive, rig, { ...plan, rounds: Math.ceil(plan.rounds / 3), warmUp: 2 })),
+  ];
   const { produced, delivered, lost } = ring.totals;
   if (lost !== 0) throw new Error(`${lost} of ${produced} records were lost, ${delivered} delivered`);
   return results;

@@ -22,6 +22,8 @@ export interface Reader<T = unknown> {
    * @throws BpfError `SIZE_MISMATCH` when the record is not within the memory.
    */
   at(offset: number, length?: number): Readonly<T>;
+  /** As `at`, unchecked: for a caller who knows that the record is within the memory, of a size that fits, at a multiple of 8. */
+  move(offset: number, length: number): Readonly<T>;
 }
 
 /** Makes readers of one type. */
@@ -75,7 +77,10 @@ export function shapeReader(shape: Shape, label: string, generate: boolean = can
   };
   if (shape.kind !== "record") {
     const read = closureRead(shape, label);
-    return (memory) => ({ at: (offset, length) => read(memory, offset, check(memory, offset, length)) as object });
+    return (memory) => ({
+      at: (offset, length) => read(memory, offset, check(memory, offset, length)) as object,
+      move: (offset, length) => read(memory, offset, offset + length) as object,
+    });
   }
 
   const build = (alignment: number): Made =>
@@ -98,6 +103,11 @@ export function shapeReader(shape: Shape, label: string, generate: boolean = can
         }
         return slow;
       },
+      move(offset, length) {
+        cursor.end = offset + length;
+        cursor.offset = offset;
+        return record;
+      },
     };
   };
 }
@@ -109,25 +119,23 @@ function generateRecord(shape: RecordShape, label: string, alignment: number): M
   const add = (record: RecordShape, base: number, path: string): string => {
     const name = source.unique("record");
     const children: string[] = [];
+    // Taken once: a reader is of one memory.
+    const views = new Views();
     const properties = flatten(record, base, path).map(({ name: key, base: at, path: inner, member }) => {
       if (member.bits === undefined && member.shape.kind === "record") {
         const child = source.unique("child");
         children.push(`const ${child} = ${add(member.shape, at + member.offset, inner)}(cursor);`);
         return define(key, `value: ${child}, writable: true`);
       }
-      const views = new Views();
       const place: Place = { base: "offset", offset: at, alignment };
       const value = emitter.member(views, member, place, inner.slice(0, inner.length - key.length - 1), "cursor.end");
-      needed = Math.max(needed, views.alignment);
-      return define(
-        key,
-        `get: function () { const memory = cursor.memory, offset = cursor.offset; ${views.declarations("memory")} return ${value}; }`,
-      );
+      return define(key, `get: function () { const offset = cursor.offset; return ${value}; }`);
     });
+    needed = Math.max(needed, views.alignment);
     // Getters in a literal, or on objects that start from one hidden class, make V8 turn the object into a dictionary, and reading a
     // member then takes 10 ns and not 1. A constructor of its own gives it a hidden class of its own.
     source.add(
-      `function ${name}(cursor) { ${children.join(" ")} function Record() {} const record = new Record();\n${properties.join("\n")}\nreturn record; }`,
+      `function ${name}(cursor) { ${children.join(" ")} const memory = cursor.memory; ${views.declarations("memory")} function Record() {} const record = new Record();\n${properties.join("\n")}\nreturn record; }`,
     );
     return name;
   };

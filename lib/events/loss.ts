@@ -19,12 +19,14 @@ export interface LostRecords {
   readonly count: number;
   /** How many were lost since load. */
   readonly total: number;
-  /** Bytes of those `count` records. */
-  readonly bytes: number;
+  /** Bytes of those `count` records; undefined where the kernel does not say (a perf buffer that the BPF side does not count). */
+  readonly bytes: number | undefined;
   /** They were lost after this time (CLOCK_MONOTONIC, ns), the time of the check before ... */
   readonly sinceNs: bigint;
-  /** ... and the last of them at this time. */
+  /** ... and the last of them at this time, or before it where the BPF side does not count. */
   readonly untilNs: bigint;
+  /** The CPU whose buffer was full, where the kernel said so. */
+  readonly cpu: number | undefined;
 }
 
 /** `produced = delivered + lost + pending`, once the producers rest. */
@@ -33,15 +35,30 @@ export interface StreamTotals {
   readonly produced: number | undefined;
   /** Records handed to listeners, iterators and readers; those reported as errors included. */
   readonly delivered: number;
-  /** Records the ring had no room for. Undefined where the BPF side does not count. */
+  /** Records there was no room for. Undefined for a ring that the BPF side does not count; the kernel counts for perf buffers. */
   readonly lost: number | undefined;
   /** Submitted and not yet delivered: in the ring, or in the batch being read. Undefined where the BPF side does not count. */
   readonly pending: number | undefined;
 }
 
-/** Turns counters into `lost` reports, each loss told once. */
-export class LossReporter {
-  readonly #read: CountersReader;
+/** Turns counts of losses into `lost` reports, each loss told once. @internal */
+export interface LossReporter {
+  /** What was lost since the last call, if the BPF side counts and there was anything. */
+  check(): LostRecords | undefined;
+  /** The kernel says that it lost records. */
+  add(count: number, cpu: number): LostRecords | undefined;
+  totals(delivered: number): StreamTotals;
+  /** The counters will be gone: keeps what they say now. */
+  freeze(): void;
+}
+
+export function lossReporter(read: CountersReader | undefined): LossReporter {
+  return read === undefined ? new KernelLoss() : new CountedLoss(read);
+}
+
+/** By the counters of the BPF side, which are exact: the kernel's own reports say the same again. */
+class CountedLoss implements LossReporter {
+  #read: CountersReader;
   #reported = 0;
   #reportedBytes = 0;
   #checkedNs = process.hrtime.bigint();
@@ -50,11 +67,6 @@ export class LossReporter {
     this.#read = read;
   }
 
-  counters(): RingCounters {
-    return this.#read();
-  }
-
-  /** What was lost since the last call, if anything. */
   check(): LostRecords | undefined {
     const { lost, lostBytes, lastLostNs } = this.#read();
     const sinceNs = this.#checkedNs;
@@ -64,6 +76,45 @@ export class LossReporter {
     this.#reported = lost;
     this.#reportedBytes = lostBytes;
     this.#checkedNs = process.hrtime.bigint();
-    return { count, total: lost, bytes, sinceNs, untilNs: lastLostNs };
+    return { count, total: lost, bytes, sinceNs, untilNs: lastLostNs, cpu: undefined };
   }
+
+  add(): undefined {
+    return undefined;
+  }
+
+  totals(delivered: number): StreamTotals {
+    const { produced, lost } = this.#read();
+    return { produced, delivered, lost, pending: produced - lost - delivered };
+  }
+
+  freeze(): void {
+    const last = this.#read();
+    this.#read = () => last;
+  }
+}
+
+/** By what the kernel reports; for a ring that is nothing. */
+class KernelLoss implements LossReporter {
+  #total: number | undefined;
+  #reportedNs = process.hrtime.bigint();
+
+  check(): undefined {
+    return undefined;
+  }
+
+  add(count: number, cpu: number): LostRecords {
+    const total = (this.#total ?? 0) + count;
+    const sinceNs = this.#reportedNs;
+    const untilNs = process.hrtime.bigint();
+    this.#total = total;
+    this.#reportedNs = untilNs;
+    return { count, total, bytes: undefined, sinceNs, untilNs, cpu };
+  }
+
+  totals(delivered: number): StreamTotals {
+    return { produced: undefined, delivered, lost: this.#total, pending: undefined };
+  }
+
+  freeze(): void {}
 }

@@ -1,20 +1,27 @@
 import { EventEmitter } from "node:events";
-import type { Codec } from "../codec/codec.js";
-import { Memory } from "../codec/memory.js";
-import { BpfError, closedError } from "../errors.js";
-import type { NativeRingReader, NativeRingReaderOptions } from "../native.js";
+import type { Readable } from "node:stream";
+import type { ReadableStream } from "node:stream/web";
+import { type BpfError, closedError } from "../errors.js";
+import type { NativeRingReader } from "../native.js";
 import { abortSignal, checkOptions, integer } from "../options.js";
-import { type HeldBatch, RecordBatch } from "./record_batch.js";
-import { type CountersReader, LossReporter, type LostRecords, type StreamTotals } from "./loss.js";
+import { HeldBatch, lengthCheck, sizeMismatch, withBytes } from "./held_batch.js";
+import { type LossReporter, type LostRecords, lossReporter, type StreamTotals } from "./loss.js";
+import { iterate, type StreamOptions, toReadable, toWebStream } from "./readable.js";
+import { RawRecord, RecordBatch } from "./record_batch.js";
+import type { RecordAccess, RecordSource } from "./record_source.js";
+import { SlabReader } from "./slab_reader.js";
+import { checkBudget, DEFAULT_BUDGET, type TurnBudget, TurnClock } from "./turn.js";
+import { Waiters } from "./waiters.js";
+import type { Wakeup } from "./wakeup.js";
 
 export interface StreamEvents<T> {
-  /** One record. */
-  event: [record: T];
+  /** One record, and what else is known of it (valid until the listener returns). */
+  event: [record: T, raw: RawRecord];
   /** All records that were read at once, as a view that is valid until the handler returns. */
   batch: [batch: RecordBatch<T>];
-  /** Records that the ring had no room for. */
+  /** Records that there was no room for. */
   lost: [lost: LostRecords];
-  /** A record that is not what its type says; the stream goes on. */
+  /** A record that is not what its type says, with its bytes in `bytes`; or the stream cannot be read. The stream goes on. */
   error: [error: BpfError];
   close: [];
 }
@@ -25,63 +32,54 @@ export interface NextOptions {
   readonly timeout?: number | undefined;
 }
 
-/** What a stream reads from. @internal */
-export interface RecordSource<T> {
-  readonly name: string;
-  readonly codec: Codec<T>;
-  readonly counters: CountersReader | undefined;
-  /** The map's descriptor. */
-  fd(): number;
-  open(buffers: Pick<NativeRingReaderOptions, "slab" | "index" | "onBatch" | "onOversize">): NativeRingReader;
-}
-
-interface Waiter<T> {
-  resolve(record: T | undefined): void;
-  reject(error: unknown): void;
-  settled: boolean;
-}
-
-/** Large enough to make the call into JavaScript vanish per record, small enough to stay in a core's second-level cache. */
-const SLAB_BYTES = 256 * 1024;
-/** Bounds one turn of the event loop also where records are tiny. */
-const BATCH_RECORDS = 8192;
-
 const CONSUMER_EVENTS = new Set<string | symbol>(["event", "batch"]);
 
 /**
  * Records that the kernel sends, decoded: an event emitter and an async iterable over the same records.
  *
  * Reading starts with the first `event` or `batch` listener, iterator or `next()`, and stops with the last. What nobody
- * reads stays in the ring; when the ring is full the BPF side counts what it had no room for. Iterators and `next()` share one
- * cursor (each record goes to one of them); listeners see every record. While an iterator is open it sets the pace.
+ * reads stays in the kernel's buffer; when that is full the BPF side counts what it had no room for. Iterators, streams and `next()`
+ * share one cursor (each record goes to one of them); listeners see every record. While an iterator is open it sets the pace.
  *
- * While it reads, the stream keeps the process alive; see `unref()`.
+ * Handlers get no more than their `budget` of a turn of the event loop: the records that are left wait for the next, and timers and
+ * sockets have their turn in between. While it reads, the stream keeps the process alive; see `unref()`.
  */
 export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> implements AsyncIterable<T>, Disposable {
   readonly name: string;
   readonly #source: RecordSource<T>;
-  readonly #loss: LossReporter | undefined;
-  #reader: NativeRingReader | undefined;
-  #memory = new Memory(new ArrayBuffer(0));
-  #index = new Int32Array(0);
-  #held: HeldBatch | undefined;
-  #reading = false;
+  readonly #reader: SlabReader<T>;
+  readonly #loss: LossReporter;
+  readonly #held = new HeldBatch();
+  readonly #batch: RecordBatch<T>;
+  readonly #raw: RawRecord;
+  readonly #fits: (length: number) => boolean;
+  readonly #clock = new TurnClock();
+  readonly #waiters = new Waiters<T>(() => this.#schedule());
+  #budget = DEFAULT_BUDGET;
   #paused = false;
   #closed = false;
-  #referenced = true;
   #dispatching = false;
-  #delivered = 0;
-  /** Changes with every change of listeners, so that a batch under way sees it. */
-  #listenersVersion = 0;
+  #flushing = false;
+  #access: RecordAccess<T> | undefined;
+  // Untyped: a stream of T is to be one of unknown too.
+  #boundFrom: unknown;
+  #bound: unknown;
   #iterators = 0;
-  #waiters: Waiter<T>[] = [];
+  #immediate: NodeJS.Immediate | undefined;
 
   /** @internal */
   constructor(source: RecordSource<T>) {
     super();
     this.name = source.name;
     this.#source = source;
-    this.#loss = source.counters === undefined ? undefined : new LossReporter(source.counters);
+    this.#batch = new RecordBatch<T>(source, this.#held);
+    this.#raw = new RawRecord(this.#held, source.codec.size);
+    this.#fits = lengthCheck(source.codec, source.padding);
+    this.#loss = lossReporter(source.counters);
+    this.#reader = new SlabReader<T>(source, this.#held, {
+      batch: () => this.#onBatch(),
+      lost: (count, cpu) => this.#report(this.#loss.add(count, cpu)),
+    });
     this.#watchListeners();
   }
 
@@ -91,38 +89,47 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
 
   /** The map's descriptor, for other libraries. It is the object's: it must not be closed. @throws BpfError CLOSED */
   get fd(): number {
-    if (this.#closed) throw closedError(`ring ${this.name}`);
+    this.#mustBeOpen();
     return this.#source.fd();
   }
 
   /** What was produced, delivered and lost since load. The figures are read now, without a system call. */
   get totals(): StreamTotals {
-    const counters = this.#closed ? undefined : this.#loss?.counters();
-    const delivered = this.#delivered;
-    if (counters === undefined) return { produced: undefined, delivered, lost: undefined, pending: undefined };
-    return {
-      produced: counters.produced,
-      delivered,
-      lost: counters.lost,
-      pending: counters.produced - counters.lost - delivered,
-    };
+    return this.#loss.totals(this.#held.delivered);
   }
 
-  /** Bytes in the ring that were not read yet, record headers included. @throws BpfError CLOSED */
+  /** Bytes in the kernel's buffer that were not read yet, record headers included. @throws BpfError CLOSED, BUSY */
   get available(): number {
     return this.#open().available();
   }
 
-  /** Stops reading until `resume()`: the ring fills meanwhile. */
+  /** How much of a turn of the event loop handlers may take. What is set is merged with what there is. */
+  get budget(): TurnBudget {
+    return this.#budget;
+  }
+
+  set budget(budget: Partial<TurnBudget>) {
+    this.#budget = checkBudget(this.name, budget, this.#budget);
+    this.#reader.limit(this.#budget.records);
+  }
+
+  /** When the BPF side wakes this reader; chosen before load. */
+  get wakeup(): Wakeup {
+    return this.#source.wakeup?.wakeup ?? "event";
+  }
+
+  /** Stops reading until `resume()`: the kernel's buffer fills meanwhile. */
   pause(): this {
     this.#paused = true;
+    this.#clock.interrupted = true;
     this.#schedule();
     return this;
   }
 
+  /** Goes on, in the next turn of the event loop. */
   resume(): this {
     this.#paused = false;
-    this.#continue();
+    this.#continueSoon();
     return this;
   }
 
@@ -132,28 +139,52 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
 
   /** Lets the process end although the stream is being read. */
   unref(): this {
-    this.#referenced = false;
-    this.#reader?.unref();
+    this.#reader.unref();
+    this.#immediate?.unref();
     return this;
   }
 
   ref(): this {
-    this.#referenced = true;
-    this.#reader?.ref();
+    this.#reader.ref();
+    this.#immediate?.ref();
     return this;
+  }
+
+  /**
+   * Hands all records that were submitted before this call to the listeners, now: whatever the wake-up and the budget say. For the end
+   * of a measurement, and before `close()`. Does nothing while the stream is paused, has no listeners, or an iterator sets the pace.
+   * @returns how many records were handed out
+   * @throws BpfError CLOSED, BUSY
+   */
+  flush(): number {
+    const reader = this.#open();
+    if (this.#paused || this.#dispatching || this.#iterators > 0 || !this.#listening()) return 0;
+    const before = this.#held.delivered;
+    this.#flushing = true;
+    try {
+      this.#clock.begin(Number.POSITIVE_INFINITY);
+      this.#dispatch();
+      // A steady producer must not keep us here: no further than what was there at the call.
+      let left = reader.available();
+      while (left > 0 && this.#held.empty && !this.#closed && reader.drain() > 0) left -= this.#held.bytesInRing();
+    } finally {
+      this.#flushing = false;
+    }
+    this.#schedule();
+    return this.#held.delivered - before;
   }
 
   /**
    * The next record.
    * @returns undefined when the time is over or the stream was closed.
-   * @throws BpfError CLOSED, INVALID_ARGUMENT; the signal's reason when it aborts
+   * @throws BpfError CLOSED, BUSY, INVALID_ARGUMENT; the signal's reason when it aborts
    */
-  next(options: NextOptions = {}): Promise<T | undefined> {
+  async next(options: NextOptions = {}): Promise<T | undefined> {
     checkOptions(`${this.name}.next`, options, { signal: abortSignal, timeout: integer(0, 0x7fffffff) });
     const { signal, timeout } = options;
-    if (this.#closed) return Promise.reject(closedError(`ring ${this.name}`));
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    return this.#pull(signal, timeout);
+    this.#mustBeOpen();
+    if (signal?.aborted) throw signal.reason;
+    return this.take() ?? this.wait(signal, timeout);
   }
 
   /**
@@ -161,36 +192,40 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
    * The next record is read when the loop asks for it: a slow loop lets the ring fill, and the BPF side counts the loss.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined> {
-    let open = true;
-    this.#iterators++;
-    const leave = () => {
-      if (!open) return;
-      open = false;
-      this.#iterators--;
-      // Listeners that had waited for this iterator go on by themselves.
-      setImmediate(() => this.#continue());
-    };
-    const iterator: AsyncIterableIterator<T, undefined> = {
-      next: async () => {
-        if (!open || this.#closed) return { done: true, value: undefined };
-        const record = await this.#pull(undefined, undefined);
-        if (record !== undefined) return { done: false, value: record };
-        leave();
-        return { done: true, value: undefined };
-      },
-      return: async () => {
-        leave();
-        return { done: true, value: undefined };
-      },
-      [Symbol.asyncIterator]: () => iterator,
-    };
-    return iterator;
+    return iterate(this);
+  }
+
+  /**
+   * The records as a Node stream in object mode, with back-pressure. It ends when this is closed; destroying it leaves this open.
+   * @example
+   * ```ts
+   * import { pipeline } from "node:stream/promises";
+   * import { BpfObject } from "ebpf";
+   * using object = await BpfObject.load("drops.bpf.o");
+   * await pipeline(object.ringBuffer<{ pid: number }>("verdicts").toReadable(), async function* (verdicts) {
+   *   for await (const { pid } of verdicts) yield `${pid}\n`;
+   * }, process.stdout);
+   * ```
+   */
+  toReadable(options: StreamOptions = {}): Readable {
+    this.#mustBeOpen();
+    return toReadable(this, options);
+  }
+
+  /** The records as a web stream, with back-pressure. It ends when this is closed; cancelling it leaves this open. */
+  toWebStream(options: StreamOptions = {}): ReadableStream<T> {
+    this.#mustBeOpen();
+    return toWebStream(this, options);
   }
 
   override removeAllListeners(event?: keyof StreamEvents<T>): this {
-    super.removeAllListeners(event as never);
-    // That took our own watch over the listeners with it.
-    if (event === undefined) this.#watchListeners();
+    if (event !== undefined) super.removeAllListeners(event as never);
+    else {
+      // Not with undefined as the argument, which would be taken for the name of an event.
+      super.removeAllListeners();
+      // That took our own watch over the listeners with it.
+      this.#watchListeners();
+    }
     this.#listenersChanged();
     return this;
   }
@@ -198,13 +233,16 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
   /** Stops reading and frees the reader. What is still in the ring is left there. Idempotent. */
   close(): void {
     if (this.#closed) return;
-    this.#reportLoss();
+    this.#report(this.#loss.check());
+    // A listener of `lost` may have closed it.
+    if (this.#closed) return;
+    this.#loss.freeze();
     this.#closed = true;
-    this.#reading = false;
-    this.#held = undefined;
-    this.#reader?.close();
-    this.#reader = undefined;
-    for (const waiter of this.#waiters.splice(0)) waiter.resolve(undefined);
+    this.#clock.interrupted = true;
+    clearImmediate(this.#immediate);
+    this.#immediate = undefined;
+    this.#reader.close();
+    this.#waiters.end();
     this.emit("close");
   }
 
@@ -212,64 +250,69 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     this.close();
   }
 
+  /** The next record if there is one at hand, and time left in this turn. @internal */
+  take(): T | undefined {
+    // Inside a handler, the loop that called it goes on from where it is.
+    if (this.#dispatching || this.#paused || this.#closed || this.#waiters.waiting) return undefined;
+    while (!this.#held.empty) {
+      if (this.#clock.over()) return undefined;
+      this.#dispatching = true;
+      try {
+        const record = this.#one();
+        if (record !== undefined) return record;
+      } finally {
+        this.#dispatching = false;
+        if (this.#held.empty) this.#schedule();
+      }
+    }
+    return undefined;
+  }
+
+  /** The next record, when there will be one. @internal */
+  wait(signal?: AbortSignal, timeout?: number): Promise<T | undefined> {
+    const record = this.#waiters.wait(signal, timeout);
+    this.#clock.interrupted = true;
+    if (this.#held.empty) this.#schedule();
+    else this.#continueSoon();
+    return record;
+  }
+
+  /** An iterator begins: it sets the pace until the function returned is called. @internal */
+  enter(): () => void {
+    let open = true;
+    this.#iterators++;
+    this.#clock.interrupted = true;
+    return () => {
+      if (!open) return;
+      open = false;
+      this.#iterators--;
+      // Listeners that had waited for this iterator go on by themselves.
+      this.#continueSoon();
+    };
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw closedError(this.#source.label);
+  }
+
+  #open(): NativeRingReader {
+    this.#mustBeOpen();
+    return this.#reader.open();
+  }
+
   #watchListeners(): void {
     const meta = this as EventEmitter;
     meta.on("newListener", (event: string | symbol) => {
-      this.#listenersVersion++;
+      this.#clock.interrupted = true;
       // The listener is added after this call.
-      if (CONSUMER_EVENTS.has(event)) queueMicrotask(() => this.#continue());
+      if (CONSUMER_EVENTS.has(event)) queueMicrotask(() => this.#listenersChanged());
     });
     meta.on("removeListener", () => this.#listenersChanged());
   }
 
   #listenersChanged(): void {
-    this.#listenersVersion++;
-    this.#schedule();
-  }
-
-  #open(): NativeRingReader {
-    if (this.#closed) throw closedError(`ring ${this.name}`);
-    if (this.#reader === undefined) {
-      const slab = new ArrayBuffer(SLAB_BYTES);
-      this.#memory = new Memory(slab);
-      this.#index = new Int32Array(2 * BATCH_RECORDS);
-      this.#reader = this.#source.open({
-        slab,
-        index: this.#index,
-        onBatch: (count, stride, size) => this.#onBatch({ count, stride, size, next: 0 }),
-        onOversize: (bytes) => this.#onOversize(bytes),
-      });
-      if (!this.#referenced) this.#reader.unref();
-    }
-    return this.#reader;
-  }
-
-  #onOversize(bytes: number): void {
-    const slab = new ArrayBuffer(2 ** Math.ceil(Math.log2(bytes)));
-    this.#memory = new Memory(slab);
-    this.#reader?.setBuffers(slab, this.#index);
-  }
-
-  #onBatch(batch: HeldBatch): void {
-    this.#held = batch;
-    this.#dispatch();
-    this.#reportLoss();
-    this.#schedule();
-  }
-
-  /** Starts or stops the native reader by whether anyone wants another batch. */
-  #schedule(): void {
-    const wanted = !this.#closed && !this.#paused && this.#held === undefined && (this.#waiters.length > 0 || (this.#iterators === 0 && this.#listening()));
-    if (wanted === this.#reading) return;
-    this.#reading = wanted;
-    if (wanted) this.#open().start();
-    else this.#reader?.stop();
-  }
-
-  /** Goes on with a batch that was held back, then with reading. */
-  #continue(): void {
-    if (this.#closed) return;
-    if (!this.#paused) this.#dispatch();
+    this.#clock.interrupted = true;
+    if (!this.#held.empty) this.#continueSoon();
     this.#schedule();
   }
 
@@ -277,141 +320,196 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     return this.listenerCount("event") > 0 || this.listenerCount("batch") > 0;
   }
 
-  /** Hands out records of the held batch, as long as someone takes them. */
+  #wanted(): boolean {
+    if (this.#closed || this.#paused) return false;
+    return this.#waiters.waiting || (this.#iterators === 0 && this.#listening());
+  }
+
+  /** Starts or stops the native reader by whether anyone wants another batch. */
+  #schedule(): void {
+    try {
+      this.#reader.read(this.#held.empty && this.#wanted());
+    } catch (error) {
+      this.#cannotRead(error as BpfError);
+    }
+  }
+
+  /** Goes on in the next turn of the event loop, with a budget of its own. */
+  #continueSoon(): void {
+    if (this.#immediate !== undefined || this.#closed) return;
+    this.#immediate = setImmediate(() => {
+      this.#immediate = undefined;
+      this.#clock.begin(this.#budget.milliseconds);
+      this.#dispatch();
+      this.#schedule();
+    });
+    if (!this.#reader.referenced) this.#immediate.unref();
+  }
+
+  #cannotRead(error: BpfError): void {
+    if (this.#waiters.waiting) this.#waiters.fail(error);
+    if (this.#iterators === 0 && this.#listening()) this.#emitError(error);
+  }
+
+  #onBatch(): void {
+    this.#clock.begin(this.#flushing ? Number.POSITIVE_INFINITY : this.#budget.milliseconds);
+    this.#dispatch();
+    this.#report(this.#loss.check());
+    this.#schedule();
+    this.#reader.delivered();
+  }
+
+  /** Hands out records of the held batch, as long as someone takes them and there is time. */
   #dispatch(): void {
-    // A handler may get here again (by resume(), say): the loop that called it goes on by itself.
+    // A handler may get here again (by flush(), say): the loop that called it goes on by itself.
     if (this.#dispatching) return;
     this.#dispatching = true;
     try {
-      while (this.#held !== undefined) {
-        if (this.#waiters.length === 0 && (this.#iterators > 0 || !this.#listening())) return;
-        try {
-          this.#deliverSome(this.#held);
-        } catch (error) {
-          // A handler's error is the process's to see, after the records that follow it.
-          process.nextTick(rethrow, error);
+      while (!this.#held.empty && this.#wanted()) {
+        if (!this.#handOut()) {
+          this.#continueSoon();
+          return;
         }
-        if (this.#held !== undefined && this.#held.next >= this.#held.count) this.#held = undefined;
-        if (this.#paused) return;
       }
     } finally {
       this.#dispatching = false;
     }
   }
 
-  /** Delivers records of a batch until it ends, the audience changes, or a handler throws. */
-  #deliverSome(held: HeldBatch): void {
-    const version = this.#listenersVersion;
-    if (held.next === 0) this.#emitBatch(held);
-    const events = this.rawListeners("event") as ((this: this, record: T) => void)[];
-    const only = events.length === 1 ? events[0] : undefined;
-    const pulled = this.#waiters.length > 0 || this.#iterators > 0;
-    const { count, stride, size } = held;
-    const { codec } = this.#source;
-    const memory = this.#memory;
-    const index = this.#index;
-    const fixed = codec.minimumSize;
-    const { hasTail } = codec;
-    if (events.length === 0 && !pulled) {
-      // Batch listeners alone: each record counts as delivered with its batch.
-      this.#delivered += count - held.next;
-      held.next = count;
-      return;
-    }
-    while (held.next < count) {
-      const i = held.next++;
-      const offset = stride > 0 ? i * stride : (index[2 * i] as number);
-      const length = stride > 0 ? size : (index[2 * i + 1] as number);
-      this.#delivered++;
-      if (hasTail ? length < fixed : length !== fixed) {
-        this.emit("error", this.#mismatch(memory, offset, length));
-      } else {
-        const record = codec.decode(memory, offset, length);
-        if (pulled) this.#waiters.shift()?.resolve(record);
-        if (only !== undefined) only.call(this, record);
-        else if (events.length > 0) for (const listener of events) this.#call(listener, record);
-      }
-      if (this.#closed || this.#paused || this.#listenersVersion !== version) return;
-      if (pulled && this.#waiters.length === 0) return;
+  /** Some records; false when the time is over. What a handler throws is the process's to see, after the records that follow it. */
+  #handOut(): boolean {
+    try {
+      if (!this.#waiters.waiting) return this.#toListeners();
+      const record = this.#one();
+      if (record !== undefined) this.#waiters.give(record);
+      return !this.#clock.over();
+    } catch (error) {
+      process.nextTick(rethrow, error);
+      return !this.#clock.over();
     }
   }
 
-  /** One of several listeners: its error must not keep the record from the others. */
-  #call(listener: (this: this, record: T) => void, record: T): void {
+  /** One record, for whoever waits for it and for listeners; undefined when it was an error. */
+  #one(): T | undefined {
+    const held = this.#held;
+    this.#showBatch();
+    if (held.empty || this.#closed) return undefined;
+    const at = held.next++;
+    const record = this.#decode(held.offset(at), held.length(at));
+    if (record === undefined) return undefined;
+    for (const listener of this.rawListeners("event")) this.#call(listener as Listener<T>, record);
+    return record;
+  }
+
+  #decode(offset: number, length: number): T | undefined {
+    const held = this.#held;
+    if (!this.#fits(length)) {
+      this.#emitError(sizeMismatch(this.#source, held, held.next - 1));
+      return undefined;
+    }
     try {
-      listener.call(this, record);
+      return this.#source.codec.decode(this.#held.memory, offset, length);
+    } catch (error) {
+      this.#emitError(withBytes(error as BpfError, held, held.next - 1));
+      return undefined;
+    }
+  }
+
+  /** Records for listeners alone, until the batch ends, something changes, or the time is over: only then false. */
+  #toListeners(): boolean {
+    this.#clock.interrupted = false;
+    this.#showBatch();
+    if (this.#clock.interrupted) return true;
+    const held = this.#held;
+    const listeners = this.rawListeners("event") as Listener<T>[];
+    const only = listeners.length === 1 ? listeners[0] : undefined;
+    const { count, stride, size, index, memory } = held;
+    const { codec } = this.#source;
+    const clock = this.#clock;
+    const raw = this.#raw;
+    // Of one size: they fit all or none.
+    const checked = stride > 0 && this.#fits(size);
+    if (checked && only !== undefined) {
+      this.#access ??= this.#source.access?.();
+      const loop = this.#access?.loop;
+      if (loop !== undefined)
+        return loop(memory, held, count, stride, size, this.#bind(only) as BoundListener<T>, raw, clock);
+    }
+    while (held.next < count) {
+      const at = held.next++;
+      const offset = stride > 0 ? at * stride : (index[2 * at] as number);
+      const length = stride > 0 ? size : (index[2 * at + 1] as number);
+      if (!checked && !this.#fits(length)) this.#emitError(sizeMismatch(this.#source, held, held.next - 1));
+      else {
+        let record: T;
+        try {
+          record = codec.decode(memory, offset, length);
+        } catch (error) {
+          this.#emitError(withBytes(error as BpfError, held, held.next - 1));
+          if (this.#clock.interrupted) return true;
+          continue;
+        }
+        if (only !== undefined) only.call(this, record, raw);
+        else for (const listener of listeners) this.#call(listener, record);
+      }
+      if (this.#clock.interrupted) return true;
+      if (clock.over()) return false;
+    }
+    return true;
+  }
+
+  /** The listener with this stream as its `this`. V8 inlines a bound function, the same each time, and not what `call()` is told to. */
+  #bind(listener: (...args: never[]) => void): unknown {
+    if (listener !== this.#boundFrom) {
+      this.#boundFrom = listener;
+      this.#bound = listener.bind(this);
+    }
+    return this.#bound;
+  }
+
+  /** One of several listeners: its error must not keep the record from the others. */
+  #call(listener: Listener<T>, record: T): void {
+    try {
+      listener.call(this, record, this.#raw);
     } catch (error) {
       process.nextTick(rethrow, error);
     }
   }
 
-  #emitBatch(held: HeldBatch): void {
-    if (this.listenerCount("batch") === 0) return;
-    const batch = new RecordBatch<T>(this.#source.codec, this.#memory, this.#index, held);
+  /** Shows batch listeners what is left of the held batch, once. Where they are alone, that hands the records out. */
+  #showBatch(): void {
+    const held = this.#held;
+    if (held.shown || this.listenerCount("batch") === 0) return;
+    held.shown = true;
+    if (!held.uniformlyFits(this.#fits)) {
+      held.filter((at) => {
+        if (this.#fits(held.length(at))) return true;
+        this.#emitError(sizeMismatch(this.#source, held, at));
+        return false;
+      });
+      if (held.empty || this.#closed) return;
+    }
+    const batch = this.#batch.begin();
+    if (!this.#waiters.waiting && this.#iterators === 0 && this.listenerCount("event") === 0) held.next = held.count;
     try {
       this.emit("batch", batch);
     } catch (error) {
       process.nextTick(rethrow, error);
     } finally {
-      batch.release();
+      batch.end();
     }
   }
 
-  #mismatch(memory: Memory, offset: number, length: number): BpfError {
-    const { codec } = this.#source;
-    const bytes = memory.bytes.slice(offset, offset + length);
-    const error = new BpfError({
-      code: "SIZE_MISMATCH",
-      message: `ring ${this.name}: a record of ${length} bytes came, and ${codec.type} has ${codec.hasTail ? "at least " : ""}${codec.minimumSize}; its bytes are in .bytes`,
-    });
-    return Object.assign(error, { bytes });
+  #emitError(error: BpfError): void {
+    try {
+      this.emit("error", error);
+    } catch (thrown) {
+      process.nextTick(rethrow, thrown);
+    }
   }
 
-  #pull(signal: AbortSignal | undefined, timeout: number | undefined): Promise<T | undefined> {
-    return new Promise((resolve, reject) => {
-      let timer: NodeJS.Timeout | undefined;
-      const finish = () => {
-        waiter.settled = true;
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", onAbort);
-      };
-      const waiter: Waiter<T> = {
-        settled: false,
-        resolve: (record) => {
-          finish();
-          resolve(record);
-        },
-        reject: (error) => {
-          finish();
-          reject(error);
-        },
-      };
-      const leave = () => {
-        const at = this.#waiters.indexOf(waiter);
-        if (at >= 0) this.#waiters.splice(at, 1);
-        this.#schedule();
-      };
-      const onAbort = () => {
-        leave();
-        waiter.reject(signal?.reason);
-      };
-      this.#waiters.push(waiter);
-      this.#continue();
-      if (waiter.settled) return;
-      signal?.addEventListener("abort", onAbort, { once: true });
-      if (timeout !== undefined) {
-        timer = setTimeout(() => {
-          leave();
-          waiter.resolve(undefined);
-        }, timeout);
-      }
-    });
-  }
-
-  #reportLoss(): void {
-    if (this.#loss === undefined || this.#closed) return;
-    const lost = this.#loss.check();
-    if (lost === undefined) return;
+  #report(lost: LostRecords | undefined): void {
+    if (lost === undefined || this.#closed) return;
     try {
       this.emit("lost", lost);
     } catch (error) {
@@ -419,6 +517,9 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     }
   }
 }
+
+type BoundListener<T> = (record: T, raw: RawRecord) => void;
+type Listener<T> = (this: unknown, record: T, raw: RawRecord) => void;
 
 function rethrow(error: unknown): never {
   throw error;

@@ -1,17 +1,42 @@
 /** What `EBPF_RINGBUF` (bpf/include/ebpf/events.h) left in the object: a ring's record type and its counters. */
 import type { Btf } from "../btf/btf.js";
-import { type Codec, compileCodec } from "../codec/codec.js";
+import { bytesCodec, type Codec, compileCodec } from "../codec/codec.js";
+import { column } from "../codec/column.js";
+import { compileLoop } from "../codec/loop.js";
 import { Memory } from "../codec/memory.js";
+import { compileReader } from "../codec/reader.js";
 import type { CountersReader } from "../events/loss.js";
-import type { NativeMapDefinition } from "../native.js";
-import { variablesOf } from "./globals.js";
+import type { RecordAccess, RecordSource } from "../events/record_source.js";
+import { WAKEUP_LIVE, type Wakeup, type WakeupControl, wakeupOf } from "../events/wakeup.js";
+import { errno } from "../kernel/errno.js";
+import { attempt } from "../kernel/explain.js";
+import type { NativeMapDefinition, NativePerfOptions } from "../native.js";
+import { invalid } from "../options.js";
+import type { ObjectCore } from "./core.js";
+import { sectionOf, variablesOf } from "./globals.js";
+import { recordCodec, taggedUnion } from "./records.js";
 
 export const RINGS_SECTION = ".data.ebpf";
 const VARIABLE_PREFIX = "ebpf_ring__";
+const WAKEUP_PREFIX = "ebpf_ring_wakeup__";
+
+export interface RingOptions<T = unknown> {
+  /** Makes of each decoded record what listeners get. It must return something other than undefined. */
+  readonly convert?: ((record: never) => T) | undefined;
+  /** The C type of the records, for a ring that was not declared with `EBPF_RINGBUF`: `struct verdict`. By default bytes. */
+  readonly type?: string | undefined;
+  /**
+   * Whether to refuse a ring that somebody else reads (BUSY): each of two readers gets a part of the records. Seen are readers of this
+   * library in this network namespace. Default true.
+   */
+  readonly exclusive?: boolean | undefined;
+}
 
 /** A ring's declaration as BTF has it. */
 export interface RingDeclaration {
   readonly recordType: number;
+  /** Where the word is that programs read for EBPF_WAKEUP_LIVE. */
+  readonly controlOffset: number;
   /** Where the counters of CPU 0 are in the section, and how they lie. */
   readonly counters: { readonly offset: number; readonly slots: number; readonly type: number };
 }
@@ -40,12 +65,19 @@ export function findRing(btf: Btf, name: string): RingDeclaration | undefined {
   if (record === undefined || cpu === undefined) return undefined;
   return {
     recordType: record.array.element,
+    // struct ebpf_ring_control comes first, and `wakeup` first in it.
+    controlOffset: variable.offset,
     counters: { offset: variable.offset + cpu.offset, slots: cpu.array.length, type: cpu.array.element },
   };
 }
 
 /** A reader of a ring's counters, summed over the CPUs there are. */
-export function ringCounters(btf: Btf, declaration: RingDeclaration, cpus: number, map: () => NativeMapDefinition): CountersReader {
+export function ringCounters(
+  btf: Btf,
+  declaration: RingDeclaration,
+  cpus: number,
+  map: () => NativeMapDefinition,
+): CountersReader {
   const { offset, type } = declaration.counters;
   // CPU n adds to slot n modulo the number of slots.
   const slots = Math.min(cpus, declaration.counters.slots);
@@ -64,5 +96,124 @@ export function ringCounters(btf: Btf, declaration: RingDeclaration, cpus: numbe
       if (slot.last_lost_ns > sum.lastLostNs) sum.lastLostNs = slot.last_lost_ns;
     }
     return sum;
+  };
+}
+
+/** Where the constant is that chooses a ring's wake-ups: in .rodata, set before load. */
+export function wakeupVariable(btf: Btf, name: string): number | undefined {
+  return variablesOf(btf, ".rodata").find((variable) => variable.name === WAKEUP_PREFIX + name)?.offset;
+}
+
+/** What was chosen on opened objects, with the milliseconds that the constant does not hold. */
+const chosen = new WeakMap<ObjectCore, Map<string, Wakeup>>();
+
+export function chooseWakeup(core: ObjectCore, name: string, wakeup: Wakeup): void {
+  const known = chosen.get(core) ?? new Map<string, Wakeup>();
+  chosen.set(core, known.set(name, wakeup));
+}
+
+export function chosenWakeup(core: ObjectCore, name: string): Wakeup | undefined {
+  return chosen.get(core)?.get(name);
+}
+
+function wakeupControl(
+  core: ObjectCore,
+  name: string,
+  declaration: RingDeclaration | undefined,
+): WakeupControl | undefined {
+  const offset = declaration === undefined ? undefined : wakeupVariable(core.btf, name);
+  const constants = core.sectionMap(".rodata", sectionOf);
+  if (declaration === undefined || offset === undefined || constants === undefined) return undefined;
+  const word = new BigUint64Array(1);
+  const bytes = new Uint8Array(word.buffer);
+  constants.readData(offset, bytes);
+  const constant = word[0] as bigint;
+  const set = (value: bigint): void => {
+    if (core.phase === "closed") return;
+    word[0] = value;
+    ringsSection(core).writeData(declaration.controlOffset, bytes);
+  };
+  return { wakeup: chosenWakeup(core, name) ?? wakeupOf(constant), set: constant === WAKEUP_LIVE ? set : undefined };
+}
+
+function ringsSection(core: ObjectCore): NativeMapDefinition {
+  core.mustBeOpen();
+  const map = core.sectionMap(RINGS_SECTION, sectionOf);
+  if (map === undefined) throw invalid(`${core.image.label} has no section ${RINGS_SECTION}`);
+  return map;
+}
+
+interface RecordType {
+  readonly codec: Codec;
+  /** Undefined where no cursor and no columns are to be had of it. */
+  readonly typeId: number | undefined;
+}
+
+function recordType(
+  core: ObjectCore,
+  name: string,
+  declared: number | undefined,
+  wanted: string | undefined,
+): RecordType {
+  const { btfOrUndefined: btf } = core;
+  const typeId = wanted === undefined ? declared : core.btf.get(wanted.replace(/^(struct|union|enum)\s+/, ""));
+  if (btf === undefined || typeId === undefined)
+    return { codec: bytesCodec(0, { tail: true, label: name }), typeId: undefined };
+  return { codec: recordCodec(btf, typeId, name), typeId: taggedUnion(btf, typeId) === undefined ? typeId : undefined };
+}
+
+/** What a stream over one of the object's maps reads: a ring, or with `perf` a perf event array. */
+export function recordSource<T>(
+  core: ObjectCore,
+  name: string,
+  options: RingOptions<T>,
+  perf?: NativePerfOptions,
+): RecordSource<T> {
+  const btf = core.btfOrUndefined;
+  const declaration = btf === undefined ? undefined : findRing(btf, name);
+  const { codec, typeId } = recordType(core, name, declaration?.recordType, options.type);
+  const { convert, exclusive = true } = options;
+  const access = (id: number): RecordAccess<T> => {
+    const { btf } = core;
+    return {
+      reader: compileReader<T>(btf, id),
+      column: (field) => column(btf, id, field),
+      loop: compileLoop<T>(btf, id, label),
+    };
+  };
+  const kind = perf === undefined ? "ring" : "perf buffer";
+  const label = `${kind} ${name}`;
+  const meaning = "somebody else reads it, and each of two readers would get a part of its records";
+  return {
+    name,
+    label,
+    codec: convert === undefined ? (codec as Codec<T>) : convertingCodec(codec, convert as (record: unknown) => T),
+    access: typeId === undefined || convert !== undefined ? undefined : () => access(typeId),
+    counters:
+      btf === undefined || declaration === undefined
+        ? undefined
+        : ringCounters(btf, declaration, core.addon.possibleCpus(), () => ringsSection(core)),
+    wakeup: wakeupControl(core, name, declaration),
+    padding: perf !== undefined,
+    fd: () => core.map(name).fd(),
+    open: (buffers) =>
+      attempt({ doing: `read ${label}`, meanings: { [errno.EBUSY]: { code: "BUSY", text: meaning } } }, () => {
+        const options = { mapFd: core.map(name).fd(), exclusive, ...buffers };
+        return new core.addon.RingReader(perf === undefined ? options : { ...options, perf });
+      }),
+  };
+}
+
+/** Decodes, and converts what was decoded. Streams only decode. */
+function convertingCodec<T>(codec: Codec, convert: (record: unknown) => T): Codec<T> {
+  return {
+    type: codec.type,
+    size: codec.size,
+    minimumSize: codec.minimumSize,
+    hasTail: codec.hasTail,
+    decode: (memory, offset, length) => convert(codec.decode(memory, offset, length)),
+    encode: () => {
+      throw invalid(`${codec.type}: a converted record cannot be encoded`);
+    },
   };
 }

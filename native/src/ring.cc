@@ -15,7 +15,7 @@ uint64_t LoadPosition(const void* page) {
 }
 }  // namespace
 
-int Ring::Open(int mapFd, std::unique_ptr<Ring>& out) {
+int Ring::Open(int mapFd, std::unique_ptr<RecordSource>& out) {
   std::unique_ptr<Ring> ring(new Ring);
   const int copy = UniqueFd::Duplicate(mapFd);
   if (copy < 0) return copy;

@@ -6,32 +6,26 @@
 #include <cstdint>
 #include <memory>
 
-#include "batch.h"
 #include "fd.h"
+#include "record_source.h"
 
 namespace ebpf {
 
-class Ring {
+class Ring final : public RecordSource {
  public:
   /// 0, or a negative errno, and then `out` is untouched. The ring keeps its own descriptor: `mapFd` may be closed
   /// after.
-  static int Open(int mapFd, std::unique_ptr<Ring>& out);
-  ~Ring();
-  Ring(const Ring&) = delete;
-  Ring& operator=(const Ring&) = delete;
+  static int Open(int mapFd, std::unique_ptr<RecordSource>& out);
+  ~Ring() override;
 
-  Batch& batch() { return batch_; }
-
-  /// Fills one batch from what is in the ring: at most one slab. 0, or a negative errno.
-  int Fill();
+  int Fill() override;
 
   /// Readable while the ring holds anything, a record reserved and not yet committed included.
-  int PollFd() const { return map_.Get(); }
+  int PollFd() const override { return map_.Get(); }
 
-  /// Bytes written and not read, headers included.
-  uint64_t Available() const;
-  /// Position up to which the ring has been read; it only grows.
-  uint64_t Consumed() const;
+  uint64_t Available() const override;
+  /// Position up to which the ring has been read.
+  uint64_t Consumed() const override;
 
  private:
   Ring() = default;
@@ -41,7 +35,6 @@ class Ring {
   /// The ring's two position pages, mapped read-only: libbpf shows them only from 1.3 on.
   void* positions_ = nullptr;
   size_t pageSize_ = 0;
-  Batch batch_;
 };
 
 }  // namespace ebpf

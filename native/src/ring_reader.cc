@@ -3,12 +3,15 @@
 #include <algorithm>
 
 #include "arguments.h"
+#include "perf.h"
 #include "perform.h"
+#include "ring.h"
 
 namespace ebpf {
 namespace {
 constexpr uint64_t kLongestBackOff = 50;
-}
+constexpr uint32_t kRecordsPerTurn = 1024;
+}  // namespace
 
 Napi::Function RingReader::Define(Napi::Env env) {
   return DefineClass(env, "RingReader",
@@ -32,7 +35,18 @@ RingReader::RingReader(const Napi::CallbackInfo& info) : Held<RingReader>(info),
   onBatch_ = Napi::Persistent(Option<Callable>(options, "onBatch"));
   onOversize_ = Napi::Persistent(Option<Callable>(options, "onOversize"));
 
-  Perform(env_, "ring_buffer__new", [&] { return Ring::Open(fd, ring_); });
+  onLost_ = Napi::Persistent(Option<Callable>(options, "onLost"));
+
+  if (Option<Flag>(options, "exclusive")) Perform(env_, "bind", [&, fd = fd] { return lock_.Take(fd); });
+  if (const auto perf = Option<Optional<Options>>(options, "perf")) {
+    PerfSettings settings;
+    settings.pages = Option<Number<uint32_t>>(*perf, "pages");
+    settings.wakeupEvents = Option<Number<uint32_t>>(*perf, "wakeupEvents");
+    settings.wakeupBytes = Option<Number<uint32_t>>(*perf, "wakeupBytes");
+    Perform(env_, "perf_buffer__new_raw", [&, fd = fd] { return Perf::Open(fd, settings, ring_); });
+  } else {
+    Perform(env_, "ring_buffer__new", [&, fd = fd] { return Ring::Open(fd, ring_); });
+  }
   BindBuffers(slab, index);
 
   napi_value name = nullptr;
@@ -128,6 +142,8 @@ void RingReader::CloseWithEnvironment() noexcept {
   index_.Reset();
   onBatch_.Reset();
   onOversize_.Reset();
+  onLost_.Reset();
+  lock_ = ReaderLock();
   LetGo();
 }
 
@@ -140,7 +156,13 @@ void RingReader::OnReady() {
   napi_get_reference_value(env_, *this, &self);
   const uint64_t before = ring_->Consumed();
   int error = 0;
-  const uint32_t count = Deliver(From::kLoop, error);
+  uint32_t count = 0;
+  // Every CPU's buffer has its turn, as long as each holds little.
+  for (size_t part = 0; ring_ && started_ && error == 0 && count < kRecordsPerTurn && part < ring_->Parts(); ++part) {
+    const uint32_t more = Deliver(From::kLoop, error);
+    if (more == 0) break;
+    count += more;
+  }
   if (error != 0) {
     // Memory for a record held back. Nobody called, so nobody can catch it.
     if (const napi_value failure = MakeFailure(env_, -error, "ring_buffer__consume"))
@@ -184,8 +206,14 @@ uint32_t RingReader::Deliver(From from, int& error) {
     }
     error = ring_->Fill();
     const Batch& batch = ring_->batch();
-    if (const uint32_t count = batch.count()) {
-      Call(from, onBatch_, {double(count), static_cast<double>(batch.stride()), static_cast<double>(batch.size())});
+    const uint32_t count = batch.count();
+    const double stride = static_cast<double>(batch.stride()), size = static_cast<double>(batch.size()),
+                 cpu = ring_->Cpu();
+    if (const uint64_t lost = ring_->Lost()) {
+      if (!Call(from, onLost_, {static_cast<double>(lost), cpu}) || !ring_) return 0;
+    }
+    if (count > 0) {
+      Call(from, onBatch_, {double(count), stride, size, cpu});
       return count;
     }
     if (error != 0 || batch.oversize() == 0) return 0;
@@ -194,7 +222,7 @@ uint32_t RingReader::Deliver(From from, int& error) {
 }
 
 bool RingReader::Call(From from, const Napi::FunctionReference& function, std::initializer_list<double> numbers) {
-  napi_value arguments[3], receiver, result, callee = nullptr;
+  napi_value arguments[4], receiver, result, callee = nullptr;
   size_t count = 0;
   for (const double number : numbers) napi_create_double(env_, number, &arguments[count++]);
   if (napi_get_undefined(env_, &receiver) != napi_ok || napi_get_reference_value(env_, function, &callee) != napi_ok) {

@@ -1,11 +1,12 @@
-// NativeRingReader: one ring, drained batch by batch into JavaScript.
+// NativeRingReader: a ring, or the perf buffers of all CPUs, drained batch by batch into JavaScript.
 #pragma once
 
 #include <memory>
 
 #include "environment.h"
 #include "poller.h"
-#include "ring.h"
+#include "reader_lock.h"
+#include "record_source.h"
 
 namespace ebpf {
 
@@ -43,13 +44,15 @@ class RingReader final : public Held<RingReader> {
   int Await();
 
   const napi_env env_;
-  std::unique_ptr<Ring> ring_;
+  ReaderLock lock_;
+  std::unique_ptr<RecordSource> ring_;
   Poller* poller_ = nullptr;
   napi_async_context asyncContext_ = nullptr;
   Napi::Reference<Napi::ArrayBuffer> slab_;
   Napi::Reference<Napi::Int32Array> index_;
   Napi::FunctionReference onBatch_;
   Napi::FunctionReference onOversize_;
+  Napi::FunctionReference onLost_;
   bool started_ = false;
   /// JavaScript is being called with a batch: its slab must stay as it is.
   bool delivering_ = false;

@@ -1,0 +1,99 @@
+import { Readable } from "node:stream";
+import { ReadableStream } from "node:stream/web";
+import { checkOptions, integer } from "../options.js";
+import type { RecordStream } from "./record_stream.js";
+
+export interface StreamOptions {
+  /** Records that wait in the stream before it stops reading. */
+  readonly highWaterMark?: number | undefined;
+}
+
+/** Enough to make waking the reader vanish per record. */
+const HIGH_WATER_MARK = 1024;
+
+/** An async iterator over a stream's records. @internal */
+export function iterate<T>(stream: RecordStream<T>): AsyncIterableIterator<T, undefined> {
+  const leave = stream.enter();
+  let open = true;
+  const end = (): IteratorResult<T, undefined> => {
+    open = false;
+    leave();
+    return { done: true, value: undefined };
+  };
+  const iterator: AsyncIterableIterator<T, undefined> = {
+    next: async () => {
+      if (!open || stream.closed) return end();
+      const record = stream.take() ?? (await stream.wait());
+      return record === undefined ? end() : { done: false, value: record };
+    },
+    return: async () => end(),
+    [Symbol.asyncIterator]: () => iterator,
+  };
+  return iterator;
+}
+
+function highWaterMark(what: string, options: StreamOptions): number {
+  checkOptions(what, options, { highWaterMark: integer(1, 1 << 24) });
+  return options.highWaterMark ?? HIGH_WATER_MARK;
+}
+
+/** @internal */
+export function toReadable<T>(stream: RecordStream<T>, options: StreamOptions): Readable {
+  const leave = stream.enter();
+  // A record that came after destroy() could not be given back.
+  const destroyed = new AbortController();
+  const read = (readable: Readable): void => {
+    for (let record = stream.take(); record !== undefined; record = stream.take()) if (!readable.push(record)) return;
+    if (stream.closed) {
+      readable.push(null);
+      return;
+    }
+    stream.wait(destroyed.signal).then(
+      (record) => {
+        if (readable.push(record ?? null) && record !== undefined) read(readable);
+      },
+      (error: Error) => {
+        if (!destroyed.signal.aborted) readable.destroy(error);
+      },
+    );
+  };
+  return new Readable({
+    objectMode: true,
+    highWaterMark: highWaterMark(`${stream.name}.toReadable`, options),
+    read() {
+      read(this);
+    },
+    destroy(error, done) {
+      destroyed.abort();
+      leave();
+      done(error);
+    },
+  });
+}
+
+/** @internal */
+export function toWebStream<T>(stream: RecordStream<T>, options: StreamOptions): ReadableStream<T> {
+  const leave = stream.enter();
+  const cancelled = new AbortController();
+  return new ReadableStream<T>(
+    {
+      async pull(controller) {
+        for (let record = stream.take(); record !== undefined; record = stream.take()) {
+          controller.enqueue(record);
+          if ((controller.desiredSize ?? 0) <= 0) return;
+        }
+        const record = stream.closed ? undefined : await stream.wait(cancelled.signal);
+        if (record !== undefined) controller.enqueue(record);
+        else {
+          leave();
+          controller.close();
+        }
+      },
+      cancel: () => {
+        cancelled.abort();
+        leave();
+      },
+    },
+    { highWaterMark: highWaterMark(`${stream.name}.toWebStream`, options) },
+  );
+}

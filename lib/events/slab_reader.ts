@@ -1,0 +1,118 @@
+import { Memory } from "../codec/memory.js";
+import type { NativeRingReader } from "../native.js";
+import type { HeldBatch } from "./held_batch.js";
+import type { RecordSource } from "./record_source.js";
+import { DEFAULT_BUDGET } from "./turn.js";
+import { Waker } from "./wakeup.js";
+
+/** Large enough to make the call into JavaScript vanish per record, small enough to stay in a core's second-level cache. */
+const SLAB_BYTES = 256 * 1024;
+
+/** What a reader tells. */
+export interface SlabEvents {
+  /** The held batch was filled. */
+  batch(): void;
+  /** The kernel says that it had no room for records. */
+  lost(count: number, cpu: number): void;
+}
+
+/** The native reader of a stream, opened when first needed, with the memory that it fills. @internal */
+export class SlabReader<T> {
+  readonly #source: RecordSource<T>;
+  readonly #held: HeldBatch;
+  readonly #events: SlabEvents;
+  #native: NativeRingReader | undefined;
+  #waker: Waker | undefined;
+  #records = DEFAULT_BUDGET.records;
+  #referenced = true;
+  /** Between two calls of the native reader about one batch: its slab must stay. */
+  #busy = false;
+
+  constructor(source: RecordSource<T>, held: HeldBatch, events: SlabEvents) {
+    this.#source = source;
+    this.#held = held;
+    this.#events = events;
+  }
+
+  get referenced(): boolean {
+    return this.#referenced;
+  }
+
+  /** @throws BpfError BUSY, PERMISSION_DENIED, ... */
+  open(): NativeRingReader {
+    if (this.#native !== undefined) return this.#native;
+    const held = this.#held;
+    held.memory = new Memory(new ArrayBuffer(SLAB_BYTES));
+    held.index = new Int32Array(2 * this.#records);
+    const native = this.#source.open({
+      slab: held.memory.buffer,
+      index: held.index,
+      onBatch: (count, stride, size, cpu) => {
+        held.fill(count, stride, size, cpu);
+        this.#events.batch();
+      },
+      onOversize: (bytes) => this.#grow(bytes),
+      onLost: (count, cpu) => {
+        this.#busy = true;
+        try {
+          this.#events.lost(count, cpu);
+        } finally {
+          this.#busy = false;
+        }
+      },
+    });
+    this.#native = native;
+    this.#waker = new Waker(native, this.#source.wakeup);
+    if (!this.#referenced) this.#waker.unref();
+    return native;
+  }
+
+  /** Starts or stops reading. */
+  read(wanted: boolean): void {
+    if (wanted) this.open();
+    if (wanted) this.#waker?.start();
+    else this.#waker?.stop();
+  }
+
+  /** At most so many records per batch, from the next one on that is read when none is held. */
+  limit(records: number): void {
+    this.#records = records;
+    this.#applyLimit();
+  }
+
+  /** A batch was handed out, as far as that went. */
+  delivered(): void {
+    this.#applyLimit();
+    this.#waker?.delivered();
+  }
+
+  #applyLimit(): void {
+    const held = this.#held;
+    if (this.#native === undefined || this.#busy || !held.empty || held.index.length === 2 * this.#records) return;
+    held.index = new Int32Array(2 * this.#records);
+    this.#native.setBuffers(held.memory.buffer, held.index);
+  }
+
+  ref(): void {
+    this.#referenced = true;
+    this.#waker?.ref();
+  }
+
+  unref(): void {
+    this.#referenced = false;
+    this.#waker?.unref();
+  }
+
+  close(): void {
+    this.#waker?.close();
+    this.#native?.close();
+    this.#native = undefined;
+    this.#waker = undefined;
+  }
+
+  /** The next record is larger than the slab. */
+  #grow(bytes: number): void {
+    this.#held.memory = new Memory(new ArrayBuffer(2 ** Math.ceil(Math.log2(bytes))));
+    this.#native?.setBuffers(this.#held.memory.buffer, this.#held.index);
+  }
+}

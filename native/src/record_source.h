@@ -1,0 +1,42 @@
+// Where records come from: a ring, or the perf buffers of all CPUs. Needs no Node.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "batch.h"
+
+namespace ebpf {
+
+class RecordSource {
+ public:
+  RecordSource() = default;
+  virtual ~RecordSource() = default;
+  RecordSource(const RecordSource&) = delete;
+  RecordSource& operator=(const RecordSource&) = delete;
+
+  Batch& batch() { return batch_; }
+
+  /// Fills one batch from what is there: at most one slab. 0, or a negative errno.
+  virtual int Fill() = 0;
+
+  /// Readable while there is anything.
+  virtual int PollFd() const = 0;
+
+  /// Bytes written and not read, headers included.
+  virtual uint64_t Available() const = 0;
+  /// Grows with whatever is read.
+  virtual uint64_t Consumed() const = 0;
+
+  /// How many batches it takes to look everywhere once.
+  virtual size_t Parts() const { return 1; }
+  /// Whose buffer the last batch came from; -1 for a ring.
+  virtual int Cpu() const { return -1; }
+  /// What the kernel reported as lost in the last Fill().
+  virtual uint64_t Lost() const { return 0; }
+
+ protected:
+  Batch batch_;
+};
+
+}  // namespace ebpf
