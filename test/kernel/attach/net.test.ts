@@ -1,0 +1,378 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { Link, listAttachments, listLinks, type OpenedObject } from "ebpf";
+import { afterEach, beforeEach, describe, expect } from "vitest";
+import { runsOnlyWhileAttached, Watched } from "../support/attach.js";
+import { bpfDescriptors } from "../support/descriptors.js";
+import { errorOf } from "../support/errors.js";
+import { NamespacePair, type NetNamespace } from "../support/namespace.js";
+import { requires } from "../support/requires.js";
+
+const PORT = 4242;
+/** Ethernet, IPv4 and UDP headers, and the text. */
+const TEXT = "hello";
+const FRAME = 14 + 20 + 8 + TEXT.length;
+
+const SEND = `
+  import { createSocket } from "node:dgram";
+  const [address, port, text] = process.argv.slice(1);
+  const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
+  socket.send(text, Number(port), address, () => socket.close());
+`;
+
+/** One datagram from `a` to `b`, where nobody listens. On a veth pair it has been received when the sender ends. */
+async function datagram(pair: NamespacePair, port = PORT): Promise<void> {
+  await pair.a.node(SEND, "10.99.0.2", String(port), TEXT).output();
+}
+
+const netns = requires({ netns: true });
+let before: string[];
+beforeEach(() => {
+  before = bpfDescriptors();
+});
+afterEach(() => {
+  expect(bpfDescriptors()).toEqual(before);
+});
+
+function load(...programs: string[]): Promise<Watched> {
+  return Watched.load("attach_net", programs);
+}
+
+function withVerdict(verdict: number, ...programs: string[]): Promise<Watched> {
+  return Watched.load("attach_net", programs, (opened: OpenedObject) => {
+    opened.rodata["verdict"] = verdict;
+  });
+}
+
+function index(namespace: NetNamespace, device: string): number {
+  return (JSON.parse(namespace.ip("-j", "link", "show", device)) as { ifindex: number }[])[0]?.ifindex ?? 0;
+}
+
+describe("attach type", () => {
+  netns.test("xdp", async () => {
+    using pair = new NamespacePair();
+    using watched = await load("on_xdp");
+    const veth = index(pair.b, "veth0");
+    const link = await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () => watched.object.program("on_xdp").attachXdp("veth0", { netns: pair.b.path }),
+        cause: () => datagram(pair),
+        expected: { what: 1, a: BigInt(veth), b: BigInt(FRAME) },
+      },
+      (attached) => {
+        if (requires({ kernel: ">=5.13" }).reason === undefined)
+          expect(attached.info()).toMatchObject({ type: "xdp", interfaceIndex: veth });
+      },
+    );
+    expect(link).toMatchObject({ kind: "xdp", target: `veth0 in ${pair.b.path}` });
+    expect(pair.b.ip("link", "show", "veth0")).not.toContain("xdp");
+  });
+
+  netns.test("xdp, generic, by netlink", async () => {
+    using pair = new NamespacePair();
+    using watched = await load("on_xdp", "on_xdp_other");
+    const program = watched.object.program("on_xdp");
+    const options = { netns: pair.b.path, by: "netlink", mode: "generic" } as const;
+    await runsOnlyWhileAttached(
+      watched,
+      { attach: () => program.attachXdp("veth0", options), cause: () => datagram(pair), expected: { what: 1 } },
+      async (link) => {
+        expect(pair.b.ip("link", "show", "veth0")).toContain("xdpgeneric");
+        // A device has one program, unless it is told to give it up.
+        expect(await errorOf(() => watched.object.program("on_xdp_other").attachXdp("veth0", options))).toMatchObject({
+          code: "BUSY",
+        });
+        link.update(watched.object.program("on_xdp_other"));
+        await datagram(pair);
+        await watched.saw({ what: 2 });
+        // The kernel has no link for it.
+        expect((await errorOf(() => link.pin("/sys/fs/bpf/ebpf-test"))).code).toBe("INVALID_STATE");
+        expect((await errorOf(() => link.info())).message).toContain("the kernel has no link for xdp");
+      },
+    );
+    expect(pair.b.ip("link", "show", "veth0")).not.toContain("xdp");
+  });
+
+  netns.test("tc", async () => {
+    using pair = new NamespacePair();
+    using watched = await load("on_tc", "on_tc_other");
+    const place = { netns: pair.b.path };
+    const qdiscs = () => pair.b.run("tc", "qdisc", "show", "dev", "veth0");
+    const link = await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () => watched.object.program("on_tc").attachTc("veth0", "ingress", place),
+        cause: () => datagram(pair),
+        expected: { what: 3, b: BigInt(FRAME) },
+      },
+      async (attached) => {
+        expect(qdiscs()).toContain("clsact");
+        using second = watched.object.program("on_tc_other").attachTc("veth0", "ingress", { ...place, priority: 7 });
+        expect(second).toMatchObject({ priority: 7, handle: 1 });
+        expect(listAttachments(place).filter(({ kind }) => kind === "tc")).toHaveLength(2);
+        const taken = await errorOf(() =>
+          watched.object.program("on_tc").attachTc("veth0", "ingress", { ...place, priority: 7, handle: 1 }),
+        );
+        expect(taken.code).toBe("EXISTS");
+        await datagram(pair);
+        await watched.saw({ what: 4 });
+        attached.update(watched.object.program("on_tc_other"));
+      },
+    );
+    expect(link.target).toBe(`veth0 in ${pair.b.path} ingress`);
+    // clsact came with the first filter, and has gone with the last.
+    expect(qdiscs()).not.toContain("clsact");
+    using drop = await withVerdict(2, "on_tc");
+    using _egress = drop.object.program("on_tc").attachTc("veth0", "egress", { netns: pair.a.path });
+    using behind = await load("on_xdp");
+    using _xdp = behind.object.program("on_xdp").attachXdp("veth0", place);
+    await datagram(pair);
+    await drop.saw({ what: 3 });
+    expect(behind.produced, "datagrams that got past TC_ACT_SHOT").toBe(0);
+  });
+
+  netns.test("clsact of somebody else stays", async () => {
+    using pair = new NamespacePair();
+    pair.b.run("tc", "qdisc", "add", "dev", "veth0", "clsact");
+    using watched = await load("on_tc");
+    watched.object.program("on_tc").attachTc("veth0", "egress", { netns: pair.b.path }).close();
+    expect(pair.b.run("tc", "qdisc", "show", "dev", "veth0")).toContain("clsact");
+  });
+
+  requires({ netns: true, kernel: ">=6.6" }).test("tcx", async () => {
+    using pair = new NamespacePair();
+    using watched = await load("on_tcx", "on_tcx_other");
+    const place = { netns: pair.b.path };
+    const [first, second] = [watched.object.program("on_tcx"), watched.object.program("on_tcx_other")];
+    await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () => first.attachTcx("veth0", "ingress", place),
+        cause: () => datagram(pair),
+        expected: { what: 5, b: BigInt(FRAME) },
+      },
+      async (link) => {
+        const info = link.info();
+        expect(info).toMatchObject({
+          type: "tcx",
+          attachType: "tcx_ingress",
+          interfaceIndex: index(pair.b, "veth0"),
+          programId: first.info().id,
+        });
+        const order = async () => {
+          const from = watched.produced;
+          await datagram(pair);
+          return (await watched.settled()).slice(from).map(({ what }) => what);
+        };
+        {
+          using _before = second.attachTcx("veth0", "ingress", { ...place, before: link });
+          expect(await order()).toEqual([6, 5]);
+        }
+        {
+          using _after = second.attachTcx("veth0", "ingress", { ...place, after: first });
+          expect(await order()).toEqual([5, 6]);
+        }
+        {
+          using _first = second.attachTcx("veth0", "ingress", { ...place, before: "first" });
+          expect(await order()).toEqual([6, 5]);
+        }
+        const notThere = await errorOf(() => second.attachTcx("veth0", "egress", { ...place, before: link }));
+        expect(notThere).toMatchObject({ code: expect.stringMatching(/NOT_FOUND|INVALID_ARGUMENT/) });
+        expect(notThere.message).toContain("the anchor is not attached here");
+        const stale = await errorOf(() => second.attachTcx("veth0", "ingress", { ...place, revision: 1 }));
+        expect(stale).toMatchObject({ code: "INVALID_STATE" });
+        link.update(second);
+        expect(await order()).toEqual([6]);
+        link.update(first);
+      },
+    );
+    const bySection = second.attach({ device: "veth0", netns: pair.b.path });
+    expect(bySection).toMatchObject({ kind: "tcx" });
+    bySection.close();
+  });
+
+  requires({ netns: true, attachType: "netkitPrimary" }).test("netkit", async () => {
+    using pair = new NamespacePair();
+    pair.a.ip("link", "add", "nk0", "type", "netkit", "mode", "l2", "peer", "name", "nk1", "netns", pair.b.name);
+    pair.a.ip("addr", "add", "10.98.0.1/24", "dev", "nk0");
+    pair.b.ip("addr", "add", "10.98.0.2/24", "dev", "nk1");
+    pair.a.ip("link", "set", "nk0", "up");
+    pair.b.ip("link", "set", "nk1", "up");
+    using watched = await load("on_netkit");
+    await runsOnlyWhileAttached(watched, {
+      attach: () => watched.object.program("on_netkit").attachNetkit("nk0", "primary", { netns: pair.a.path }),
+      cause: () => pair.a.node(SEND, "10.98.0.2", String(PORT), TEXT).output(),
+      expected: { what: 7, b: BigInt(FRAME) },
+    });
+    const noNetkit = await errorOf(() =>
+      watched.object.program("on_netkit").attachNetkit("veth0", "primary", { netns: pair.a.path }),
+    );
+    expect(noNetkit.message).toContain("no netkit device");
+  });
+
+  requires({ netns: true, programType: "netfilter", kernel: ">=6.4" }).test("netfilter", async () => {
+    using pair = new NamespacePair();
+    using watched = await Watched.load("attach_netfilter", ["on_netfilter"]);
+    const program = watched.object.program("on_netfilter");
+    const hook = { family: "ipv4", hook: "localIn", priority: -10, netns: pair.b.path } as const;
+    await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () => program.attachNetfilter(hook),
+        cause: () => datagram(pair),
+        // NF_INET_LOCAL_IN of NFPROTO_IPV4; without the Ethernet header.
+        expected: { what: 1, a: 1n, b: BigInt(FRAME - 14), result: 2n },
+      },
+      async (link) => {
+        expect(link.info()).toMatchObject({ type: "netfilter", family: 2, hook: 1, priority: -10 });
+        expect(await errorOf(() => program.attachNetfilter(hook))).toMatchObject({ code: "BUSY" });
+      },
+    );
+    if (requires({ kernel: ">=6.6" }).reason === undefined) {
+      using defrag = program.attachNetfilter({ ...hook, hook: "preRouting", priority: -100, defrag: true });
+      expect(defrag.info()).toMatchObject({ type: "netfilter", hook: 0, flags: 1 });
+      const early = await errorOf(() => program.attachNetfilter({ ...hook, priority: -500, defrag: true }));
+      expect(early.message).toContain("with defrag the priority must be above -400");
+    }
+    const incomplete = await errorOf(() => program.attachNetfilter({ hook: "localIn" } as unknown as typeof hook));
+    expect(incomplete.message).toContain('option "family" must be given');
+  });
+
+  netns.test("socket filter, on a packet socket", async () => {
+    using pair = new NamespacePair();
+    using watched = await load("on_socket");
+    await runsOnlyWhileAttached(watched, {
+      attach: () =>
+        watched.object.program("on_socket").attachPacketSocket("veth0", { netns: pair.b.path, protocol: 0x0800 }),
+      cause: () => datagram(pair),
+      expected: { what: 8, a: BigInt(FRAME) },
+    });
+  });
+
+  requires({}).test("socket filter, on a socket of Node's", async () => {
+    using watched = await withVerdict(0, "on_socket");
+    const receiver = createSocket("udp4");
+    const sender = createSocket("udp4");
+    receiver.bind(0, "127.0.0.1");
+    await once(receiver, "listening");
+    const received: string[] = [];
+    receiver.on("message", (message) => received.push(message.toString()));
+    const send = (text: string) =>
+      new Promise((resolve) => sender.send(text, receiver.address().port, "127.0.0.1", resolve));
+    const fd = (receiver as unknown as { _handle: { fd: number } })._handle.fd;
+    const link = watched.object.program("on_socket").attachSocketFilter(fd);
+    await send("dropped");
+    // A socket filter sees UDP from its header on.
+    await watched.saw({ what: 8, a: BigInt(8 + "dropped".length) });
+    link.close();
+    const message = once(receiver, "message");
+    await send("received");
+    await message;
+    expect(received).toEqual(["received"]);
+    expect(watched.produced).toBe(1);
+    const again = watched.object.program("on_socket").attachSocketFilter(fd);
+    receiver.close();
+    await once(receiver, "close");
+    sender.close();
+    // The socket is gone by now, and with it the filter; its number may be another's.
+    again.close();
+    expect(await errorOf(() => watched.object.program("on_socket").attachSocketFilter(0x7fff))).toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
+  });
+
+  for (const [hook, what, from] of [
+    ["out", 9, "a"],
+    ["xmit", 11, "a"],
+    ["in", 10, "b"],
+  ] as const) {
+    netns.test(`lwt_${hook}`, async () => {
+      using pair = new NamespacePair();
+      // To an address beyond the pair's own network; on the way in, a route to an address of the host's own.
+      const destination = hook === "in" ? "10.97.0.2/32" : "10.97.0.0/24";
+      pair.b.ip("addr", "add", "10.97.0.2/32", "dev", "lo");
+      if (hook === "in") {
+        pair.a.ip("route", "add", "10.97.0.0/24", "dev", "veth0");
+        // Packets for 10.97.0.3 are to be passed on, which takes the route below.
+        pair.b.run("sysctl", "-qw", "net.ipv4.ip_forward=1");
+      }
+      using watched = await load(`on_lwt_${hook}`);
+      const place = pair[from];
+      const send = (address: string) => pair.a.node(SEND, address, String(PORT), TEXT).output();
+      const lwt = () =>
+        watched.object
+          .program(`on_lwt_${hook}`)
+          .attachLwt(hook === "in" ? "10.96.0.0/24" : destination, { device: "veth0", netns: place.path });
+      if (hook === "in") pair.a.ip("route", "add", "10.96.0.0/24", "via", "10.99.0.2");
+      const link = await runsOnlyWhileAttached(
+        watched,
+        {
+          attach: lwt,
+          cause: () => send(hook === "in" ? "10.96.0.9" : "10.97.0.2").catch(() => undefined),
+          expected: { what },
+        },
+        () => {
+          const found = listAttachments({ netns: place.path }).filter(({ kind }) => kind === "lwt");
+          expect(found).toMatchObject([{ program: `on_lwt_${hook}` }]);
+        },
+      );
+      expect(link.kind).toBe(`lwt_${hook}`);
+      expect(place.ip("route", "show")).not.toContain("encap bpf");
+    });
+  }
+
+  requires({ netns: true, kernel: ">=5.10" }).test("flow_dissector", async () => {
+    using pair = new NamespacePair();
+    using watched = await load("on_flow_dissector", "hash_it");
+    using _hash = watched.object.program("hash_it").attachTc("veth0", "ingress", { netns: pair.b.path });
+    await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () => watched.object.program("on_flow_dissector").attachNetns(pair.b.path),
+        cause: () => datagram(pair),
+        expected: { what: 12 },
+      },
+      async (link) => {
+        expect(link.info()).toMatchObject({ type: "netns", attachType: "flow_dissector" });
+        const second = await errorOf(() => watched.object.program("on_flow_dissector").attachNetns(pair.b.path));
+        expect(second).toMatchObject({ code: "BUSY" });
+      },
+    );
+  });
+});
+
+describe("bad input of devices", () => {
+  netns.test("devices and namespaces that are not there, or gone", async () => {
+    using watched = await load("on_xdp", "on_tc");
+    const [xdp, tc] = [watched.object.program("on_xdp"), watched.object.program("on_tc")];
+    expect(await errorOf(() => xdp.attachXdp("nosuchdev0"))).toMatchObject({ code: "NOT_FOUND" });
+    expect(await errorOf(() => xdp.attachXdp("lo", { netns: "/run/netns/no-such" }))).toMatchObject({
+      code: "NOT_FOUND",
+    });
+    expect(await errorOf(() => xdp.attachXdp("lo", { netns: "/tmp" }))).toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect((await errorOf(() => tc.attachTc("lo", "sideways" as "ingress"))).message).toContain(
+      'direction must be "ingress" or "egress"',
+    );
+    expect((await errorOf(() => xdp.attachXdp("lo", { mod: "generic" } as object))).message).toContain(
+      'unknown option "mod" (did you mean "mode"?)',
+    );
+    expect((await errorOf(() => xdp.attach())).message).toContain(
+      'attaches to a network device: say which, attach({ device: "eth0" })',
+    );
+    expect((await errorOf(() => tc.attach())).message).toContain("attachTc");
+    expect((await errorOf(() => tc.attachXdp("lo"))).message).toContain("on_tc is a sched_cls program");
+    expect(watched.object.links).toEqual([]);
+    const pair = new NamespacePair();
+    const links = [
+      xdp.attachXdp("veth0", { netns: pair.b.path }),
+      tc.attachTc("veth0", "ingress", { netns: pair.b.path }),
+      xdp.attachXdp("veth0", { netns: pair.a.path, by: "netlink" }),
+    ];
+    pair.close();
+    // What it was attached to is gone, and with it the attachment: nothing to complain of.
+    for (const link of links) link.close();
+    expect(listLinks().filter(({ programId }) => programId === xdp.info().id)).toEqual([]);
+    expect(links.every((link) => link instanceof Link && link.closed)).toBe(true);
+  });
+});

@@ -1,0 +1,180 @@
+import { afterEach, beforeEach, describe, expect } from "vitest";
+import { ProbedChild, runsOnlyWhileAttached, Watched } from "../support/attach.js";
+import { TestCgroup } from "../support/cgroup.js";
+import { bpfDescriptors } from "../support/descriptors.js";
+import { errorOf } from "../support/errors.js";
+import { requires } from "../support/requires.js";
+import { Tracefs } from "../support/tracefs.js";
+import { until } from "../support/until.js";
+
+const cookies = requires({ kernel: ">=5.15" }).reason === undefined;
+
+let before: string[];
+beforeEach(() => {
+  before = bpfDescriptors();
+});
+afterEach(() => {
+  expect(bpfDescriptors()).toEqual(before);
+});
+
+const load = (program: string, tgid: number) =>
+  Watched.load("attach_user", [program], (opened) => {
+    opened.rodata["only_tgid"] = tgid;
+  });
+
+describe("attach type", () => {
+  requires({ uprobes: true }).test("uprobe", async () => {
+    await using child = await ProbedChild.start();
+    using watched = await load("on_uprobe", child.pid);
+    const program = watched.object.program("on_uprobe");
+    const link = await runsOnlyWhileAttached(watched, {
+      attach: () => program.attachUprobe(child.binary, "probe_add"),
+      cause: () => child.call(40),
+      expected: { what: 1, a: 40n, b: 2n, tgid: child.pid, comm: "attach_child", cookie: 0n },
+    });
+    expect(link).toMatchObject({ kind: "uprobe", target: `${child.binary}:probe_add` });
+    await runsOnlyWhileAttached(watched, {
+      attach: () =>
+        program.attachUprobe(child.binary, "probe_multiply", { pid: child.pid, ...(cookies ? { cookie: 7n } : {}) }),
+      cause: () => child.call(41),
+      expected: { a: 41n, b: 3n, cookie: cookies ? 7n : 0n },
+    });
+  });
+
+  requires({ uprobes: true }).test("uretprobe", async () => {
+    await using child = await ProbedChild.start();
+    using watched = await load("on_uretprobe", child.pid);
+    await runsOnlyWhileAttached(watched, {
+      attach: () => watched.object.program("on_uretprobe").attachUretprobe(child.binary, "probe_multiply"),
+      cause: () => child.call(14),
+      expected: { what: 2, result: 42n },
+    });
+  });
+
+  requires({ uprobes: true }).test("usdt", async () => {
+    await using child = await ProbedChild.start();
+    using watched = await Watched.load("attach_usdt", ["on_usdt"], (opened) => {
+      opened.rodata["only_tgid"] = child.pid;
+    });
+    expect((await child.call(1)).semaphore).toBe(0);
+    const link = await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () =>
+          watched.object
+            .program("on_usdt")
+            .attachUsdt(child.binary, "ebpf_test", "tick", { pid: child.pid, cookie: 99 }),
+        cause: () => child.call(5),
+        expected: { what: 3, a: 5n, b: BigInt.asUintN(64, -5n), cookie: 99n },
+      },
+      // The program can see that somebody watches, and only then make what it reports.
+      async () => expect((await child.call(6)).semaphore).toBe(1),
+    );
+    expect(link.target).toBe(`${child.binary}:ebpf_test:tick`);
+    expect((await child.call(7)).semaphore).toBe(0);
+  });
+
+  requires({}).test("perf_event", async () => {
+    // A process of the test's own, busy for as long as it lives.
+    await using cgroup = new TestCgroup();
+    const busy = cgroup.node("for (;;) ;");
+    using watched = await load("on_perf_event", busy.pid);
+    const program = watched.object.program("on_perf_event");
+    const link = program.attachPerfEvent("cpu-clock", {
+      frequency: 500,
+      pid: busy.pid,
+      ...(cookies ? { cookie: 3 } : {}),
+    });
+    expect(link).toMatchObject({ kind: "perf_event", target: "cpu-clock" });
+    await watched.saw({ what: 4, tgid: busy.pid, comm: "node", cookie: cookies ? 3n : 0n });
+    link.close();
+    const { produced } = watched;
+    // By a period of its own, on every CPU, of the cgroup's processes: one link for all CPUs.
+    const all = program.attachPerfEvent("task-clock", { period: 1_000_000, cgroup: cgroup.path });
+    await until("samples of the cgroup", () => watched.produced > produced);
+    expect((await watched.settled()).at(-1)).toMatchObject({ a: 1_000_000n });
+    all.close();
+    const after = watched.produced;
+    // The same process goes on, and is seen to go on: nothing comes of it any more.
+    const counted = program.attachPerfEvent("cpu-clock", { period: 2_000_000, pid: busy.pid });
+    await until("samples of another period", () => watched.seen.some(({ a }) => a === 2_000_000n));
+    counted.close();
+    expect(watched.seen.slice(after).filter(({ a }) => a === 1_000_000n)).toEqual([]);
+  });
+
+  requires({ kernel: ">=5.15" }).test("tracepoint with a cookie", async () => {
+    using _tracefs = new Tracefs();
+    using watched = await load("on_tracepoint", process.pid);
+    await runsOnlyWhileAttached(watched, {
+      attach: () =>
+        watched.object
+          .program("on_tracepoint")
+          .attachTracepoint("syscalls", "sys_enter_kill", { cookie: 0xffff_ffff_ffff_ffffn }),
+      cause: () => process.kill(process.pid, 0),
+      expected: { what: 5, cookie: 0xffff_ffff_ffff_ffffn },
+    });
+  });
+});
+
+describe("bad input of probes of user space", () => {
+  requires({ uprobes: true }).test("files, functions and processes that are not there", async () => {
+    await using child = await ProbedChild.start();
+    using watched = await load("on_uprobe", child.pid);
+    const program = watched.object.program("on_uprobe");
+    expect((await errorOf(() => program.attachUprobe("/nowhere/x", "f"))).message).toContain(
+      "there is no file /nowhere/x",
+    );
+    const misspelt = await errorOf(() => program.attachUprobe(child.binary, "probe_ad"));
+    expect(misspelt).toMatchObject({ code: "NOT_FOUND" });
+    expect(misspelt.message).toContain('has no function probe_ad (did you mean "probe_add"?)');
+    const library = await errorOf(() => program.attachUprobe("libcc.so.6", "malloc"));
+    expect(library.message).toContain('did you mean "libc.so.6"?');
+    const unmapped = await errorOf(() => program.attachUprobe("libssl", "SSL_read", { pid: child.pid }));
+    expect(unmapped.message).toContain(`among what process ${child.pid} has mapped`);
+    const nobody = await errorOf(() => program.attachUprobe(child.binary, "probe_add", { pid: 0x3fffffff }));
+    expect(nobody).toMatchObject({ code: "NOT_FOUND" });
+    const nowhere = await errorOf(() => program.attachUprobe(child.binary, undefined));
+    expect(nowhere.message).toContain("the name of a function, or option offset");
+    expect(watched.object.links).toEqual([]);
+  });
+
+  requires({ uprobes: true }).test("a library, found as the loader does, by name and by process", async () => {
+    await using child = await ProbedChild.start();
+    using watched = await load("on_uprobe", child.pid);
+    const program = watched.object.program("on_uprobe");
+    for (const [name, options] of [
+      ["libc.so.6", {}],
+      ["libc", {}],
+      ["libc.so.6", { pid: child.pid }],
+    ] as const) {
+      using link = program.attachUprobe(name, "puts", options);
+      expect(link.target).toMatch(/libc.*\.so.*:puts$/);
+    }
+  });
+
+  requires({ uprobes: true }).test("a USDT probe that is not there", async () => {
+    await using child = await ProbedChild.start();
+    using watched = await Watched.load("attach_usdt", ["on_usdt"]);
+    const error = await errorOf(() =>
+      watched.object.program("on_usdt").attachUsdt(child.binary, "ebpf_test", "tock", { pid: child.pid }),
+    );
+    expect(error).toMatchObject({ code: "NOT_FOUND" });
+    expect(error.message).toContain("has no USDT probe ebpf_test:tock");
+  });
+
+  requires({}).test("perf events that are not there, or not clear", async () => {
+    using watched = await load("on_perf_event", process.pid);
+    const program = watched.object.program("on_perf_event");
+    const misspelt = await errorOf(() => program.attachPerfEvent("cpu-clok" as "cpu-clock"));
+    expect(misspelt.message).toContain('did you mean "cpu-clock"?');
+    const both = await errorOf(() => program.attachPerfEvent("cpu-clock", { frequency: 1, period: 1 }));
+    expect(both.message).toContain("say frequency or period, not both");
+    expect(await errorOf(() => program.attachPerfEvent("cpu-clock", { pid: 0x3fffffff }))).toMatchObject({
+      code: "NOT_FOUND",
+    });
+    expect(await errorOf(() => program.attachPerfEvent({ type: 4711, config: 0 }))).toMatchObject({
+      code: "KERNEL_UNSUPPORTED",
+    });
+    expect(watched.object.links).toEqual([]);
+  });
+});

@@ -1,0 +1,173 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { BpfObject, type Link, type LoadedObject, type OpenedObject } from "ebpf";
+import { expect } from "vitest";
+import { fixture } from "./fixture.js";
+import { Child } from "./run.js";
+import { until } from "./until.js";
+
+/** What the programs of attach_*.bpf.c report. */
+export interface Seen {
+  what: number;
+  tgid: number;
+  cookie: bigint;
+  a: bigint;
+  b: bigint;
+  result: bigint;
+  comm: string;
+}
+
+/** Opens a fixture with only these programs to be loaded. */
+export function openOnly(name: string, programs: readonly string[]): OpenedObject {
+  const opened = BpfObject.open(fixture(name));
+  for (const program of Object.values(opened.programs)) program.autoload = programs.includes(program.name);
+  return opened;
+}
+
+/** A loaded fixture, and what its programs have reported. */
+export class Watched implements Disposable {
+  readonly object: LoadedObject;
+  readonly seen: Seen[] = [];
+
+  private constructor(object: LoadedObject) {
+    this.object = object;
+    object.ringBuffer<Seen>("sightings").on("event", (record) => this.seen.push(record));
+  }
+
+  static async load(
+    name: string,
+    programs: readonly string[],
+    configure: (opened: OpenedObject) => void = () => {},
+  ): Promise<Watched> {
+    using opened = openOnly(name, programs);
+    configure(opened);
+    return new Watched(await opened.load());
+  }
+
+  /** Records that the programs have made, whether they have been read or not. */
+  get produced(): number {
+    return this.object.ringBuffer("sightings").totals.produced;
+  }
+
+  /** Waits until everything that was made has been read. */
+  async settled(): Promise<Seen[]> {
+    await until("all records", () => this.seen.length >= this.produced);
+    return this.seen;
+  }
+
+  /** Waits for a record like this one, and returns it. */
+  async saw(expected: Partial<Seen>): Promise<Seen> {
+    const fits = (record: Seen) =>
+      Object.entries(expected).every(([name, value]) => record[name as keyof Seen] === value);
+    try {
+      return await until("a record", () => this.seen.find(fits));
+    } catch {
+      return expect.fail(
+        `no record like ${show(expected)} among ${this.seen.length}: ${this.seen.slice(0, 20).map(show).join("; ")}`,
+      );
+    }
+  }
+
+  close(): void {
+    this.object.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function show(record: object): string {
+  return JSON.stringify(record, (_key, value) => (typeof value === "bigint" ? Number(value) : value));
+}
+
+/** How a program is attached, what makes it run, and what it then says. */
+export interface Scenario {
+  readonly attach: () => Link;
+  /** Makes the event happen, to its end: when it returns the program has run, if it runs at all. */
+  readonly cause: () => unknown;
+  readonly expected: Partial<Seen>;
+}
+
+/**
+ * Nothing is seen before the program is attached; with it attached the event is seen, with the right content; and after the link is closed
+ * the program runs no more. Returns the closed link.
+ */
+export async function runsOnlyWhileAttached(
+  watched: Watched,
+  { attach, cause, expected }: Scenario,
+  whileAttached: (link: Link) => unknown = () => {},
+): Promise<Link> {
+  const before = watched.produced;
+  await cause();
+  expect(watched.produced, "records before the program was attached").toBe(before);
+  const link = attach();
+  expect(watched.object.links).toContain(link);
+  await cause();
+  await watched.saw(expected);
+  await whileAttached(link);
+  link.close();
+  expect(watched.object.links).not.toContain(link);
+  const after = watched.produced;
+  await cause();
+  expect(watched.produced, "records after the link was closed").toBe(after);
+  return link;
+}
+
+/** test/fixtures/attach_child.c, compiled on first use. */
+export function childBinary(): string {
+  const source = fileURLToPath(new URL("../../fixtures/attach_child.c", import.meta.url));
+  const folder = join(tmpdir(), "ebpf-test-bin");
+  const binary = join(folder, "attach_child");
+  if (!existsSync(binary) || statSync(binary).mtimeMs < statSync(source).mtimeMs) {
+    mkdirSync(folder, { recursive: true });
+    const { status, stderr } = spawnSync("cc", ["-O2", "-g", "-o", binary, source], { encoding: "utf8" });
+    if (status !== 0) throw new Error(`cc: ${stderr}`);
+  }
+  return binary;
+}
+
+/** A running attach_child: each call of its functions is answered. */
+export class ProbedChild implements AsyncDisposable {
+  readonly binary = childBinary();
+  readonly #child: Child;
+  readonly #lines: AsyncIterator<string>;
+
+  private constructor(command?: { readonly command: string; readonly args: readonly string[] }) {
+    this.#child = new Child(command?.command ?? this.binary, command?.args ?? []);
+    const output = this.#child.process.stdout;
+    if (output === null) throw new Error("no standard output");
+    this.#lines = createInterface({ input: output })[Symbol.asyncIterator]();
+  }
+
+  static async start(): Promise<ProbedChild> {
+    const child = new ProbedChild();
+    expect((await child.#lines.next()).value).toBe("ready");
+    return child;
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** probe_add(a, 2), probe_multiply(a, 3) and the tracepoint ebpf_test:tick(a, -a), once each. */
+  async call(a: number): Promise<{ readonly sum: number; readonly product: number; readonly semaphore: number }> {
+    this.#child.process.stdin?.write(`${a}\n`);
+    const { value } = await this.#lines.next();
+    const [sum = 0, product = 0, semaphore = 0] = String(value).split(" ").map(Number);
+    return { sum, product, semaphore };
+  }
+
+  async close(): Promise<void> {
+    this.#child.process.kill("SIGKILL");
+    await this.#child.finished;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
