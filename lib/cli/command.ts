@@ -3,8 +3,17 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { BpfError } from "../errors.js";
 import { type BuildCommandOptions, build } from "./build.js";
+import { type FeaturesCommandOptions, features } from "./features.js";
 import { type GenOptions, gen } from "./gen.js";
 import { inspect } from "./inspect.js";
+import {
+  type LinkOptions,
+  type ListingOptions,
+  listLinksCommand,
+  listMapsCommand,
+  listProgramsCommand,
+  removeLinkCommand,
+} from "./listings.js";
 import { colored, type Output, styleOf } from "./output.js";
 import { vmlinux } from "./vmlinux.js";
 
@@ -51,7 +60,7 @@ const collect = (value: string, before: readonly string[] | undefined) => [...(b
 
 function define(out: Output, { signal }: CommandOptions, setStatus: (status: number) => void): Command {
   const program = new Command("ebpf")
-    .description("Builds eBPF programs and writes their TypeScript skeletons.")
+    .description("Builds eBPF programs, writes their TypeScript skeletons, and looks at what is in the kernel.")
     .version(version(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
@@ -172,6 +181,85 @@ Exit status: 0 done, 1 it failed, 2 called wrongly. Colours are for terminals; N
       ),
     )
     .action((object: string, options: { json?: boolean }) => inspect(object, options, out));
+
+  program
+    .command("features")
+    .summary("show what this kernel can do, and what you may")
+    .description(
+      "Shows which program, map, attach and link types this kernel has, which it refuses to this user, and what else BPF depends on.",
+    )
+    .option("--json", "as JSON, for programs to read")
+    .option("--helpers", "also the helpers of each program type, which takes some seconds")
+    .addHelpText(
+      "after",
+      examples(
+        ["ebpf features", "for people"],
+        ["ebpf features --json | jq .mapTypes.ringbuf", '{ "support": "yes", "since": "5.8" }'],
+      ),
+    )
+    .action((options: FeaturesCommandOptions) => features(options, out));
+
+  program
+    .command("prog")
+    .summary("list the programs in the kernel")
+    .description("Lists all BPF programs in the kernel, whoever loaded them. Needs CAP_SYS_ADMIN.")
+    .option("--json", "as JSON, for programs to read; 64-bit numbers are strings")
+    .addHelpText(
+      "after",
+      examples(
+        ["ebpf prog", "id, type, name, size, maps"],
+        ["ebpf prog --json | jq '.[] | select(.type == \"kprobe\").name'", "names"],
+      ),
+    )
+    .action((options: ListingOptions) => listProgramsCommand(options, out));
+
+  program
+    .command("map")
+    .summary("list the maps in the kernel")
+    .description("Lists all BPF maps in the kernel, whoever made them. Needs CAP_SYS_ADMIN.")
+    .option("--json", "as JSON, for programs to read; 64-bit numbers are strings")
+    .addHelpText(
+      "after",
+      examples(
+        ["ebpf map", "id, type, name, sizes, memory"],
+        ["ebpf map --json | jq 'map(.memory) | add'", "bytes of all maps"],
+      ),
+    )
+    .action((options: ListingOptions) => listMapsCommand(options, out));
+
+  const link = program
+    .command("link")
+    .summary("list what is attached, and remove it")
+    .description(
+      "Lists all BPF links in the kernel, and what is attached without one (XDP and tc by netlink, routes, cgroups): that stays when " +
+        "its process was killed. Needs CAP_SYS_ADMIN.",
+    )
+    .option("--json", "as JSON, for programs to read; 64-bit numbers are strings")
+    .option("--netns <path>", "look into that network namespace")
+    .option("--cgroup <path>", "look at that cgroup and those below it")
+    .addHelpText(
+      "after",
+      examples(
+        ["ebpf link", "id, type, program, where"],
+        ["ebpf link remove 17", "detach the link with id 17"],
+        ["ebpf link remove xdp:eth0", "what a killed process left"],
+      ),
+    )
+    .action((options: LinkOptions) => listLinksCommand(options, out));
+  link
+    .command("remove")
+    .description("Detaches a link by its id, or an attachment without a link by what `ebpf link` shows under WHERE.")
+    .argument("<what>", "an id, or xdp:DEVICE, tc:..., lwt:..., cgroup:...")
+    .addHelpText(
+      "after",
+      examples(
+        ["ebpf link remove 17", "a link"],
+        ['ebpf link remove "cgroup:/sys/fs/cgroup/web cgroup_sock_ops"', "no link"],
+      ),
+    )
+    .action((what: string, _options: object, command: Command) =>
+      removeLinkCommand(what, command.optsWithGlobals<LinkOptions>(), out),
+    );
 
   for (const command of program.commands) command.showHelpAfterError(`(ebpf ${command.name()} --help shows how)`);
   return program;

@@ -43,3 +43,19 @@ export function table(rows: readonly (readonly string[])[], indent = "  "): stri
 export function plural(count: number, what: string, many = `${what}s`): string {
   return `${count} ${count === 1 ? what : many}`;
 }
+
+/** A list of words in lines no longer than the stream is wide. */
+export function wrapped(words: readonly string[], stream: Stream, indent = "  "): string {
+  const width = Math.max(40, stream.columns ?? 120);
+  const lines: string[] = [];
+  let line = indent;
+  for (const [i, word] of words.entries()) {
+    const next = i === words.length - 1 ? word : `${word},`;
+    if (line.trim() !== "" && line.length + 1 + next.length > width) {
+      lines.push(line);
+      line = indent;
+    }
+    line += line.trim() === "" ? next : ` ${next}`;
+  }
+  return [...lines, line].map((text) => `${text}\n`).join("");
+}

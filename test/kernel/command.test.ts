@@ -1,0 +1,98 @@
+/** `ebpf features`, `prog`, `map` and `link`, on what the test itself put into the kernel. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { runCommand } from "../../lib/cli/command.js";
+import { Skeleton } from "../fixtures/skeleton.bpf.js";
+import { TestCgroup } from "./support/cgroup.js";
+import { requires } from "./support/requires.js";
+
+async function ebpf(...args: string[]) {
+  let stdout = "";
+  let stderr = "";
+  const status = await runCommand(args, {
+    stdout: { write: (text: string) => (stdout += text) },
+    stderr: { write: (text: string) => (stderr += text) },
+  });
+  return { status, stdout, stderr };
+}
+
+async function listed<T>(...args: string[]): Promise<T> {
+  const { status, stdout, stderr } = await ebpf(...args, "--json");
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  return JSON.parse(stdout) as T;
+}
+
+interface Listed {
+  readonly id: number;
+  readonly name: string;
+  readonly type: string;
+}
+
+describe("ebpf features", () => {
+  test("says what this kernel can do, to people and to programs", { timeout: 60_000 }, async () => {
+    const { kernel, mapTypes } = await listed<{
+      kernel: string;
+      mapTypes: Record<string, { support: string; since: string }>;
+    }>("features");
+    expect(mapTypes["hash"]).toEqual({ support: "yes", since: "3.19" });
+    const text = await ebpf("features");
+    expect(text).toMatchObject({ status: 0, stderr: "" });
+    expect(text.stdout.startsWith(`Linux ${kernel}\n`)).toBe(true);
+    expect(text.stdout).toMatch(/\nMap types \(\d+ of \d+\)\n {2}hash, array,/);
+    expect(Math.max(...text.stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(120);
+  });
+});
+
+requires({ mapType: "ringbuf", cgroup2: true, kernel: ">=5.9" }).describe("ebpf prog, map and link", () => {
+  let cgroup: TestCgroup;
+  let skeleton: Skeleton;
+  beforeEach(async () => {
+    cgroup = new TestCgroup();
+    skeleton = await Skeleton.load();
+  });
+  afterEach(async () => {
+    skeleton.close();
+    await cgroup.close();
+  });
+
+  test("list what is in the kernel", async () => {
+    const programs = await listed<Listed[]>("prog");
+    expect(programs).toContainEqual(
+      expect.objectContaining({ name: "generate", type: "xdp", id: skeleton.programs.generate.info().id }),
+    );
+    const maps = await listed<Listed[]>("map");
+    const table = skeleton.maps.table.info();
+    expect(maps).toContainEqual(
+      expect.objectContaining({ name: "table", type: "hash", id: table.id, keySize: 16, maxEntries: 16 }),
+    );
+    const text = await ebpf("map");
+    expect(text.stdout).toMatch(/^ID +TYPE +NAME +KEY +VALUE +ENTRIES +MEMORY +FLAGS\n/);
+    expect(text.stdout).toMatch(new RegExp(`^${table.id} +hash +table +16 +56 +16 `, "m"));
+  });
+
+  test("show where a program is attached, and detach it there", async () => {
+    using link = skeleton.programs.on_socket.attach({ cgroup: cgroup.path });
+    const { id } = link.info();
+    const { links } = await listed<{ links: (Listed & { cgroupId?: string })[] }>("link", "--cgroup", cgroup.path);
+    expect(links).toContainEqual(
+      expect.objectContaining({ id, type: "cgroup", cgroupId: `${cgroup.id}`, attachType: "cgroup_sock_ops" }),
+    );
+    const text = await ebpf("link", "--cgroup", cgroup.path);
+    expect(text.stdout).toMatch(
+      new RegExp(`^${id} +cgroup +on_socket \\(\\d+\\) +cgroupId ${cgroup.id}, attachType cgroup_sock_ops$`, "m"),
+    );
+
+    expect(await ebpf("link", "remove", `${id}`)).toEqual({ status: 0, stdout: `${id}  removed\n`, stderr: "" });
+    expect(link.info()).toMatchObject({ cgroupId: 0n });
+  });
+
+  test("what is not there is one line on stderr", async () => {
+    const gone = await ebpf("link", "remove", "4294967295");
+    expect(gone).toMatchObject({ status: 1, stdout: "" });
+    expect(gone.stderr).toMatch(/^ebpf: cannot open the link with id 4294967295: .*\n$/);
+    const nothing = await ebpf("link", "remove", "xdp:nothing", "--cgroup", cgroup.path);
+    expect(nothing).toMatchObject({
+      status: 1,
+      stderr: 'ebpf: nothing is attached as "xdp:nothing": ebpf link shows ids, and under WHERE what has none\n',
+    });
+  });
+});
