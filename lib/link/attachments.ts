@@ -249,11 +249,13 @@ function* cgroupsBelow(path: string): Generator<string, void, undefined> {
 function cgroups(root: string): FoundAttachment[] {
   const addon = native();
   const found: FoundAttachment[] = [];
-  const linked = new Set(
-    listLinks().flatMap((link) =>
-      link.type === "cgroup" ? [`${link.cgroupId} ${link.attachType} ${link.programId}`] : [],
-    ),
-  );
+  // One program can be there by links and without: as often as there are links, it is by one.
+  const linked = new Map<string, number>();
+  for (const link of listLinks()) {
+    if (link.type !== "cgroup") continue;
+    const key = `${link.cgroupId} ${link.attachType} ${link.programId}`;
+    linked.set(key, (linked.get(key) ?? 0) + 1);
+  }
   for (const path of cgroupsBelow(root)) {
     let fd: number;
     try {
@@ -273,7 +275,12 @@ function cgroups(root: string): FoundAttachment[] {
           continue;
         }
         for (const programId of ids) {
-          if (linked.has(`${inode} ${attachTypeName(type)} ${programId}`)) continue;
+          const key = `${inode} ${attachTypeName(type)} ${programId}`;
+          const links = linked.get(key) ?? 0;
+          if (links > 0) {
+            linked.set(key, links - 1);
+            continue;
+          }
           const target = `${path} ${attachTypeName(type)}`;
           found.push({
             kind: "cgroup",

@@ -1,6 +1,7 @@
 import { AttachFlag } from "../../kernel/abi.js";
 import { withCgroup } from "../../kernel/cgroup.js";
 import { errno } from "../../kernel/errno.js";
+import { kernelAtLeast } from "../../kernel/version.js";
 import type { Link } from "../../link/link.js";
 import { checkOptions, invalid, oneOf } from "../../options.js";
 import type { Attacher, Meanings } from "../attacher.js";
@@ -30,12 +31,14 @@ export function attachCgroup(attacher: Attacher, path: string, options: CgroupOp
   attacher.loaded("attach");
   const type = attacher.owner.native().expectedAttachType;
   const meanings: Meanings = {
-    [errno.EINVAL]: {
-      code: "KERNEL_UNSUPPORTED",
-      text: anchored
-        ? "an anchor in a cgroup needs kernel 6.16"
-        : `a ${attacher.typeName} program cannot be attached to a cgroup in this way, or this kernel is older than 5.7`,
-    },
+    [errno.EINVAL]: anchored
+      ? kernelAtLeast("6.16")
+        ? { code: "INVALID_ARGUMENT", text: "the anchor is not attached there, or is of another kind" }
+        : { code: "KERNEL_UNSUPPORTED", text: "an anchor in a cgroup needs kernel 6.16" }
+      : {
+          code: "KERNEL_UNSUPPORTED",
+          text: `a ${attacher.typeName} program cannot be attached to a cgroup in this way, or this kernel is older than 5.7`,
+        },
     [errno.EPERM]: {
       code: "PERMISSION_DENIED",
       text: "a program that allows no other beside it, or below it, is in the way; or this needs CAP_NET_ADMIN",

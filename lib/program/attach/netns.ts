@@ -15,7 +15,10 @@ export function attachNetns(attacher: Attacher, path: string): Link {
         code: "BUSY",
         text: "the namespace has one already, or (flow dissector) the first namespace has one for all",
       },
-      [errno.E2BIG]: { code: "FULL", text: "the namespace has as many programs as the kernel allows (64)" },
+      [errno.E2BIG]:
+        kind === "flow_dissector"
+          ? { code: "BUSY", text: "the namespace has one already" }
+          : { code: "FULL", text: "the namespace has as many programs as the kernel allows (64)" },
       [errno.EINVAL]: {
         code: "INVALID_ARGUMENT",
         text: `${path} is not a network namespace, or this kernel is older than 5.8`,

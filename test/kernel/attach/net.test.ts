@@ -260,8 +260,7 @@ describe("attach type", () => {
     receiver.on("message", (message) => received.push(message.toString()));
     const send = (text: string) =>
       new Promise((resolve) => sender.send(text, receiver.address().port, "127.0.0.1", resolve));
-    const fd = (receiver as unknown as { _handle: { fd: number } })._handle.fd;
-    const link = watched.object.program("on_socket").attachSocketFilter(fd);
+    const link = watched.object.program("on_socket").attachSocketFilter(receiver);
     await send("dropped");
     // A socket filter sees UDP from its header on.
     await watched.saw({ what: 8, a: BigInt(8 + "dropped".length) });
@@ -271,7 +270,7 @@ describe("attach type", () => {
     await message;
     expect(received).toEqual(["received"]);
     expect(watched.produced).toBe(1);
-    const again = watched.object.program("on_socket").attachSocketFilter(fd);
+    const again = watched.object.program("on_socket").attachSocketFilter(receiver);
     receiver.close();
     await once(receiver, "close");
     sender.close();

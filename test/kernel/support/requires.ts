@@ -1,8 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { release } from "node:os";
+import { features as featuresOfKernel } from "ebpf";
 import * as vitest from "vitest";
-import { MapType, ProgramType } from "../../../lib/kernel/abi.js";
+import { type AttachType, MapType, ProgramType } from "../../../lib/kernel/abi.js";
+import { ATTACH_TYPE_SINCE, snakeCase } from "../../../lib/kernel/since.js";
 import { native } from "../../../lib/native.js";
 
 /** What a test needs beyond bpf(2) itself. */
@@ -24,6 +26,8 @@ export interface Requirements {
   /** nf_tables in the kernel and nft(8). */
   readonly nftables?: true;
   readonly mapType?: keyof typeof MapType | readonly (keyof typeof MapType)[];
+  /** A way to attach that came after the oldest kernels, or that depends on the kernel's configuration. */
+  readonly attachType?: keyof typeof AttachType;
   readonly programType?: keyof typeof ProgramType | readonly (keyof typeof ProgramType)[];
 }
 
@@ -147,6 +151,16 @@ function* features(wanted: Requirements): Generator<Feature> {
       ...(since === undefined ? {} : { since }),
       present: () => native().probeMapType(MapType[name]) === 1,
       missing: `this kernel has no map type ${name}`,
+    };
+  }
+  if (wanted.attachType !== undefined) {
+    const name = wanted.attachType;
+    yield {
+      name: `the attach type ${snakeCase(name)}`,
+      // netkit is a device driver, which a kernel may be built without.
+      ...(name.startsWith("netkit") ? {} : { since: ATTACH_TYPE_SINCE[name] }),
+      present: () => featuresOfKernel().attachTypes[snakeCase(name)]?.support === "yes",
+      missing: `this kernel has no attach type ${snakeCase(name)}`,
     };
   }
   for (const name of [wanted.programType ?? []].flat()) {

@@ -1,0 +1,287 @@
+import { mkdirSync, rmdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { type BpfError, listAttachments } from "ebpf";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from "vitest";
+import { Actor } from "../support/actor.js";
+import { childBinary, runsOnlyWhileAttached, type Seen, Watched } from "../support/attach.js";
+import { TestCgroup } from "../support/cgroup.js";
+import { bpfDescriptors } from "../support/descriptors.js";
+import { errorOf } from "../support/errors.js";
+import { type Requirements, requires } from "../support/requires.js";
+
+const AF_INET = 2n;
+const AF_INET6 = 10n;
+const SOCK_STREAM = 1n;
+const SOCK_DGRAM = 2n;
+const IPPROTO_TCP = 6n;
+
+let cgroup: TestCgroup;
+let actor: Actor;
+beforeAll(async () => {
+  if (needed.reason !== undefined) return;
+  cgroup = new TestCgroup();
+  actor = await Actor.start(cgroup);
+});
+afterAll(async () => {
+  await cgroup?.close();
+});
+
+let before: string[];
+beforeEach(() => {
+  before = bpfDescriptors();
+});
+afterEach(() => {
+  expect(bpfDescriptors()).toEqual(before);
+});
+
+const needed = requires({ cgroup2: true });
+
+/** Loopback addresses by family, and what Node calls the sockets. */
+const tcp = (host: string) => `
+  const server = net.createServer().listen(0, "${host}");
+  await once(server, "listening");
+  const { port } = server.address();
+  const client = net.connect(port, "${host}");
+  await once(client, "connect");
+  const peer = client.remoteAddress;
+  client.setNoDelay(true);
+  client.destroy();
+  server.close();
+  await once(server, "close");
+  return port;
+`;
+const udp = (type: string, host: string) => `
+  const receiver = dgram.createSocket("${type}");
+  receiver.bind(0, "${host}");
+  await once(receiver, "listening");
+  const { port } = receiver.address();
+  const size = receiver.getRecvBufferSize();
+  const sender = dgram.createSocket("${type}");
+  const got = once(receiver, "message");
+  sender.send("hello", port, "${host}");
+  await got;
+  sender.close();
+  receiver.close();
+  return port;
+`;
+const TCP4 = tcp("127.0.0.1");
+const TCP6 = tcp("::1");
+const UDP4 = udp("udp4", "127.0.0.1");
+const UDP6 = udp("udp6", "::1");
+
+interface Case {
+  readonly program: string;
+  readonly what: number;
+  readonly action: string;
+  readonly expected?: Partial<Seen>;
+  readonly needs?: Requirements;
+}
+
+const CASES: Readonly<Record<string, Case>> = {
+  cgroup_inet_ingress: { program: "on_ingress", what: 1, action: UDP4, expected: { a: 33n, b: 0x0800n } },
+  cgroup_inet_egress: { program: "on_egress", what: 2, action: UDP4, expected: { a: 33n, b: 0x0800n } },
+  cgroup_inet_sock_create: {
+    program: "on_sock_create",
+    what: 3,
+    action: TCP4,
+    expected: { a: AF_INET, b: SOCK_STREAM, result: IPPROTO_TCP },
+  },
+  cgroup_inet_sock_release: {
+    program: "on_sock_release",
+    what: 4,
+    action: TCP4,
+    expected: { a: AF_INET, b: SOCK_STREAM, result: IPPROTO_TCP },
+    needs: { kernel: ">=5.9" },
+  },
+  cgroup_inet4_bind: {
+    program: "on_bind4",
+    what: 5,
+    action: TCP4,
+    expected: { a: AF_INET, b: 0n, result: SOCK_STREAM },
+  },
+  cgroup_inet6_bind: {
+    program: "on_bind6",
+    what: 6,
+    action: TCP6,
+    expected: { a: AF_INET6, b: 0n, result: SOCK_STREAM },
+  },
+  cgroup_inet4_connect: {
+    program: "on_connect4",
+    what: 7,
+    action: TCP4,
+    expected: { a: AF_INET, result: SOCK_STREAM },
+  },
+  cgroup_inet6_connect: {
+    program: "on_connect6",
+    what: 8,
+    action: TCP6,
+    expected: { a: AF_INET6, result: SOCK_STREAM },
+  },
+  cgroup_udp4_sendmsg: { program: "on_sendmsg4", what: 9, action: UDP4, expected: { a: AF_INET, result: SOCK_DGRAM } },
+  cgroup_udp6_sendmsg: {
+    program: "on_sendmsg6",
+    what: 10,
+    action: UDP6,
+    expected: { a: AF_INET6, result: SOCK_DGRAM },
+  },
+  cgroup_udp4_recvmsg: { program: "on_recvmsg4", what: 11, action: UDP4, expected: { a: AF_INET, result: SOCK_DGRAM } },
+  cgroup_udp6_recvmsg: {
+    program: "on_recvmsg6",
+    what: 12,
+    action: UDP6,
+    expected: { a: AF_INET6, result: SOCK_DGRAM },
+  },
+  cgroup_inet4_getpeername: { program: "on_getpeername4", what: 13, action: TCP4, expected: { a: AF_INET } },
+  cgroup_inet6_getpeername: { program: "on_getpeername6", what: 14, action: TCP6, expected: { a: AF_INET6 } },
+  cgroup_inet4_getsockname: { program: "on_getsockname4", what: 15, action: TCP4, expected: { a: AF_INET } },
+  cgroup_inet6_getsockname: { program: "on_getsockname6", what: 16, action: TCP6, expected: { a: AF_INET6 } },
+  cgroup_inet4_post_bind: { program: "on_post_bind4", what: 17, action: TCP4, expected: { a: AF_INET } },
+  cgroup_inet6_post_bind: { program: "on_post_bind6", what: 18, action: TCP6, expected: { a: AF_INET6 } },
+  // TCP_NODELAY; SOL_SOCKET and SO_RCVBUF.
+  cgroup_setsockopt: { program: "on_setsockopt", what: 19, action: TCP4, expected: { a: IPPROTO_TCP, b: 1n } },
+  cgroup_getsockopt: { program: "on_getsockopt", what: 20, action: UDP4, expected: { a: 1n, b: 8n } },
+  cgroup_sysctl: {
+    program: "on_sysctl",
+    what: 21,
+    action: 'return fs.readFileSync("/proc/sys/kernel/ostype", "utf8")',
+    expected: { a: 0n },
+  },
+  // /dev/null, to be read.
+  cgroup_device: {
+    program: "on_device",
+    what: 22,
+    action: 'fs.closeSync(fs.openSync("/dev/null", "r"))',
+    expected: { a: 1n, b: 3n },
+  },
+  cgroup_sock_ops: { program: "on_sockops", what: 23, action: TCP4, expected: { a: AF_INET, result: 4n } },
+};
+
+describe("attach type", () => {
+  for (const [name, { program, what, action, expected = {}, needs = {} }] of Object.entries(CASES)) {
+    requires({ cgroup2: true, ...needs }).test(name, async () => {
+      using watched = await Watched.load("attach_cgroup", [program]);
+      const errors: (string | undefined)[] = [];
+      const link = await runsOnlyWhileAttached(
+        watched,
+        {
+          attach: () => watched.object.program(program).attach({ cgroup: cgroup.path }),
+          cause: async () => errors.push((await actor.do(action)).error),
+          expected: { what, ...expected },
+        },
+        (attached) => {
+          if (requires({ kernel: ">=5.8" }).reason === undefined)
+            expect(attached.info()).toMatchObject({ type: "cgroup", cgroupId: cgroup.id, attachType: name });
+        },
+      );
+      // It let everything pass.
+      expect(errors).toEqual([undefined, undefined, undefined]);
+      expect(link).toMatchObject({ kind: "cgroup", target: cgroup.path });
+    });
+  }
+
+  for (const [name, program, what] of [
+    ["cgroup_unix_connect", "on_connect_unix", 24],
+    ["cgroup_unix_sendmsg", "on_sendmsg_unix", 25],
+    ["cgroup_unix_recvmsg", "on_recvmsg_unix", 26],
+    ["cgroup_unix_getpeername", "on_getpeername_unix", 27],
+    ["cgroup_unix_getsockname", "on_getsockname_unix", 28],
+  ] as const) {
+    requires({ cgroup2: true, kernel: ">=6.7" }).test(name, async () => {
+      const child = cgroup.spawn(childBinary(), [join(tmpdir(), `ebpf-test-${process.pid}.sock`)]);
+      const output = child.process.stdout;
+      if (output === null) throw new Error("no standard output");
+      const lines = createInterface({ input: output })[Symbol.asyncIterator]();
+      await lines.next();
+      using watched = await Watched.load("attach_cgroup", [program]);
+      await runsOnlyWhileAttached(watched, {
+        attach: () => watched.object.program(program).attachCgroup(cgroup.path),
+        cause: async () => {
+          child.process.stdin?.write("go\n");
+          expect(Number((await lines.next()).value)).toBeGreaterThan(0);
+        },
+        // AF_UNIX, SOCK_DGRAM
+        expected: { what, a: 1n, result: SOCK_DGRAM },
+      });
+      child.process.stdin?.end();
+      await child.finished;
+    });
+  }
+});
+
+describe("cgroups", () => {
+  needed.test("a program that refuses, and one that lets pass again", async () => {
+    using watched = await Watched.load("attach_cgroup", ["on_connect4"], (opened) => {
+      opened.rodata["allow"] = 0;
+    });
+    expect((await actor.do(TCP4)).error).toBeUndefined();
+    const link = watched.object.program("on_connect4").attachCgroup(cgroup.path);
+    expect((await actor.do(TCP4)).error).toBe("EPERM");
+    link.close();
+    expect((await actor.do(TCP4)).error).toBeUndefined();
+  });
+
+  needed.test("with flags, as before links: multi, override, exclusive", async () => {
+    using watched = await Watched.load("attach_cgroup", ["on_connect4", "on_bind4"]);
+    const program = watched.object.program("on_connect4");
+    const below = join(cgroup.path, "below");
+    mkdirSync(below);
+    try {
+      await runsOnlyWhileAttached(
+        watched,
+        {
+          attach: () => program.attachCgroup(cgroup.path, { mode: "multi" }),
+          cause: () => actor.do(TCP4),
+          expected: { what: 7 },
+        },
+        async (link) => {
+          const found = () => listAttachments({ cgroup: cgroup.path }).filter(({ kind }) => kind === "cgroup");
+          expect(found()).toMatchObject([
+            { target: `${cgroup.path} cgroup_inet4_connect`, program: "on_connect4", programId: program.info().id },
+          ]);
+          expect((await errorOf(() => link.pin("/sys/fs/bpf/ebpf-test"))).code).toBe("INVALID_STATE");
+          // Beside it, by a link: that is none without a link.
+          using _link = program.attachCgroup(cgroup.path);
+          expect(found()).toHaveLength(1);
+        },
+      );
+      const exclusive = program.attachCgroup(cgroup.path, { mode: "exclusive" });
+      const refused = (call: () => unknown): Promise<BpfError> => errorOf(call);
+      expect(await refused(() => program.attachCgroup(below, { mode: "exclusive" }))).toMatchObject({
+        code: "PERMISSION_DENIED",
+      });
+      expect(await refused(() => program.attachCgroup(cgroup.path))).toMatchObject({ code: "PERMISSION_DENIED" });
+      exclusive.close();
+      const override = program.attachCgroup(cgroup.path, { mode: "override" });
+      program.attachCgroup(below, { mode: "override" }).close();
+      // Removed by another than its link, as `ebpf link` does for what a killed process left.
+      for (const attachment of listAttachments({ cgroup: cgroup.path }))
+        if (attachment.kind === "cgroup") attachment.remove();
+      override.close();
+      const anchored = await errorOf(() => program.attachCgroup(cgroup.path, { mode: "multi", before: "first" }));
+      expect(anchored.message).toContain("anchors go with links");
+    } finally {
+      rmdirSync(below);
+    }
+    const gone = join(cgroup.path, "gone");
+    expect(await errorOf(() => program.attachCgroup(gone))).toMatchObject({ code: "NOT_FOUND" });
+    const wrong = await errorOf(() => program.attachXdp("lo"));
+    expect(wrong.message).toContain("on_connect4 is a cgroup_sock_addr program");
+  });
+
+  requires({ cgroup2: true, kernel: ">=6.16" }).test("the order in which programs run, by anchors", async () => {
+    using first = await Watched.load("attach_cgroup", ["on_connect4"]);
+    using second = await Watched.load("attach_cgroup", ["on_connect4"], (opened) => {
+      opened.rodata["allow"] = 0;
+    });
+    using link = first.object.program("on_connect4").attachCgroup(cgroup.path);
+    using _before = second.object.program("on_connect4").attachCgroup(cgroup.path, { before: link });
+    const elsewhere = await errorOf(() =>
+      first.object.program("on_connect4").attachCgroup(cgroup.path, { before: { programId: 0x7fffffff } }),
+    );
+    expect(elsewhere.code).toMatch(/NOT_FOUND|INVALID_ARGUMENT/);
+    expect((await actor.do(TCP4)).error).toBe("EPERM");
+    expect([second.produced, first.produced]).toEqual([1, 1]);
+  });
+});

@@ -1,0 +1,53 @@
+import { createInterface } from "node:readline";
+import type { TestCgroup } from "./cgroup.js";
+import type { Child } from "./run.js";
+
+/** Runs what it is sent, one expression at a time, with the modules that the tests need at hand. */
+const ACTOR = `
+  import * as net from "node:net";
+  import * as dgram from "node:dgram";
+  import * as fs from "node:fs";
+  import { once } from "node:events";
+  import { createInterface } from "node:readline";
+  const state = {};
+  const AsyncFunction = (async () => {}).constructor;
+  console.log("ready");
+  for await (const line of createInterface({ input: process.stdin })) {
+    try {
+      const value = await new AsyncFunction("net", "dgram", "fs", "once", "state", JSON.parse(line))(net, dgram, fs, once, state);
+      console.log(JSON.stringify({ value: value ?? null }));
+    } catch (error) {
+      console.log(JSON.stringify({ error: error.code ?? error.message }));
+    }
+  }
+`;
+
+/** A process in a cgroup that does as it is told: starting a node per action would take most of a test's time in a virtual machine. */
+export class Actor {
+  readonly #child: Child;
+  readonly #lines: AsyncIterator<string>;
+
+  private constructor(child: Child) {
+    this.#child = child;
+    const output = child.process.stdout;
+    if (output === null) throw new Error("no standard output");
+    this.#lines = createInterface({ input: output })[Symbol.asyncIterator]();
+  }
+
+  static async start(cgroup: TestCgroup): Promise<Actor> {
+    const actor = new Actor(cgroup.node(ACTOR));
+    await actor.#lines.next();
+    return actor;
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** The body of an async function: net, dgram, fs, once and `state`, which lasts, are there. What it throws comes back as `error`. */
+  async do(body: string): Promise<{ readonly value?: unknown; readonly error?: string }> {
+    this.#child.process.stdin?.write(`${JSON.stringify(body)}\n`);
+    const { value } = await this.#lines.next();
+    return JSON.parse(String(value)) as { value?: unknown; error?: string };
+  }
+}
