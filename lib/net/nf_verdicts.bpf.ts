@@ -114,8 +114,6 @@ export interface NfVerdictsBpfRodata {
   only_hook: number;
   /** `_Bool`, 1 byte at 24. */
   only_drops: boolean;
-  /** `__u64`, 8 bytes at 32. */
-  ebpf_ring_wakeup__verdicts: bigint;
 }
 
 /** Variables in .bss, zero at first; live from `load()` on. */
@@ -157,7 +155,7 @@ export class NfVerdictsBpf extends LoadedObject<NfVerdictsBpfObject> {
       file: "nf_verdicts.bpf.o",
       name: "nf_verdicts",
       url: new URL("../../bpf/nf_verdicts.bpf.o", import.meta.url),
-      fingerprint: "8b5af3c63fb475105e45e79c4ea8fe73",
+      fingerprint: "4368b310574f9c9421452c8495a3d84a",
     });
   }
 

@@ -156,8 +156,6 @@ export interface TcpFlowsBpfRodata {
   want_rtt: boolean;
   /** `__u64`, 8 bytes at 16. */
   refresh_ns: bigint;
-  /** `__u64`, 8 bytes at 24. */
-  ebpf_ring_wakeup__events: bigint;
 }
 
 /** Variables in .bss, zero at first; live from `load()` on. */
@@ -196,7 +194,7 @@ export class TcpFlowsBpf extends LoadedObject<TcpFlowsBpfObject> {
       file: "tcp_flows.bpf.o",
       name: "tcp_flows",
       url: new URL("../../bpf/tcp_flows.bpf.o", import.meta.url),
-      fingerprint: "13ebc38742470132823a0486d7fd160c",
+      fingerprint: "8908b05ee1479bb3fe490dd34c3e8df6",
     });
   }
 

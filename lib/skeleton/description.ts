@@ -54,6 +54,9 @@ export interface DescribedObject {
   }[];
 }
 
+/** What the macros of <ebpf/events.h> declare beside a ring: the ring itself offers it. */
+const OWN_NAMES = /^ebpf_(ring|ring_wakeup|perf|scratch)__/;
+
 export function describeObject(object: DescribedObject, btf: Btf | undefined): ObjectDescription {
   const sized = (typeId: number, size: number) =>
     btf !== undefined && typeId !== 0 && btf.size(typeId) === size ? typeId : 0;
@@ -61,7 +64,7 @@ export function describeObject(object: DescribedObject, btf: Btf | undefined): O
     btf,
     programs: object.programs.map(({ name, section }) => ({ name, section })),
     maps: object.maps
-      .filter((map) => !map.isInternal)
+      .filter((map) => !map.isInternal && !OWN_NAMES.test(map.name))
       .map((map) => ({
         name: map.name,
         type: map.type,
@@ -79,7 +82,10 @@ export function describeObject(object: DescribedObject, btf: Btf | undefined): O
       .filter((name) => name !== RINGS_SECTION)
       .map((name) => ({
         name,
-        variables: btf === undefined ? [] : variablesOf(btf, name).filter(({ isStatic }) => !isStatic),
+        variables:
+          btf === undefined
+            ? []
+            : variablesOf(btf, name).filter(({ isStatic, name: own }) => !isStatic && !OWN_NAMES.test(own)),
       }))
       .filter(({ variables }) => variables.length > 0),
   };

@@ -11,13 +11,19 @@ export interface MapPartTypes {
   record(): string;
 }
 
+/** Maps that are read as a stream of records. */
+const STREAMS: Readonly<Record<number, string>> = {
+  [MapType.ringbuf]: "RingBuffer",
+  [MapType.perfEventArray]: "PerfBuffer",
+};
+
 export function mapClassName(type: number): string {
-  return type === MapType.ringbuf ? "RingBuffer" : mapClassOf(type).name;
+  return STREAMS[type] ?? mapClassOf(type).name;
 }
 
 export function mapClass(map: { readonly type: number; readonly keySize: number }, types: MapPartTypes): GenericType {
   const name = mapClassName(map.type);
-  if (map.type === MapType.ringbuf) return { name, parameters: [types.record()] };
+  if (STREAMS[map.type] !== undefined) return { name, parameters: [types.record()] };
   const { parameters } = mapClassOf(map.type);
   return {
     name,

@@ -11,7 +11,7 @@ import {
   type LpmTrieMap,
   type OpenedObject,
   type OpenOptions,
-  type PerfEventArrayMap,
+  type PerfBuffer,
   type ProgArrayMap,
   type QueueMap,
   type SkStorageMap,
@@ -77,7 +77,7 @@ export interface MapsObject extends ObjectShape {
     /** BPF_MAP_TYPE_CGROUP_ARRAY, 8 entries. */
     readonly cgroups: CgroupArrayMap;
     /** BPF_MAP_TYPE_PERF_EVENT_ARRAY, 8 entries. */
-    readonly counters: PerfEventArrayMap;
+    readonly counters: PerfBuffer<Uint8Array>;
     /** BPF_MAP_TYPE_HASH_OF_MAPS, 8 entries. */
     readonly tables: HashOfMaps<ipv4_prefix>;
   };

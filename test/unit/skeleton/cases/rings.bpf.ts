@@ -52,18 +52,6 @@ export interface either {
   number: bigint;
 }
 
-/** Constants in .rodata: set on the opened object, read-only from `load()` on. */
-export interface RingsRodata {
-  /** `__u64`, 8 bytes at 0. */
-  ebpf_ring_wakeup__events: bigint;
-  /** `__u64`, 8 bytes at 8. */
-  ebpf_ring_wakeup__lines: bigint;
-  /** `__u64`, 8 bytes at 16. */
-  ebpf_ring_wakeup__numbers: bigint;
-  /** `__u64`, 8 bytes at 24. */
-  ebpf_ring_wakeup__eithers: bigint;
-}
-
 /** What the object has, by its C names. */
 export interface RingsObject extends ObjectShape {
   readonly programs: {
@@ -81,9 +69,7 @@ export interface RingsObject extends ObjectShape {
     /** BPF_MAP_TYPE_RINGBUF, 4096 bytes. */
     readonly eithers: RingBuffer<either>;
   };
-  readonly sections: {
-    readonly ".rodata": RingsRodata;
-  };
+  readonly sections: Record<never, never>;
 }
 
 /** rings.bpf.o, opened: programs are chosen, maps sized and constants set here, then `load()`. */
@@ -97,7 +83,7 @@ export class Rings extends LoadedObject<RingsObject> {
       file: "rings.bpf.o",
       name: "rings",
       url: new URL("./rings.bpf.o", import.meta.url),
-      fingerprint: "884e3bcb6863def31f6a2716c920a0ce",
+      fingerprint: "b1d8c6140e883eb1ed3c968b3a799eba",
     });
   }
 
