@@ -1,6 +1,8 @@
 import type { Btf } from "../btf/btf.js";
 import { BpfError } from "../errors.js";
+import { PerfBuffer } from "../events/perf_buffer.js";
 import { RingBuffer } from "../events/ring_buffer.js";
+import { checkWakeup } from "../events/wakeup.js";
 import { MapType } from "../kernel/abi.js";
 import { checkOptions } from "../options.js";
 import type { Link } from "../link/link.js";
@@ -15,12 +17,13 @@ import type { ObjectCore } from "./core.js";
 import type { Globals } from "./globals.js";
 import { makeMap } from "./map_factory.js";
 import type { AnyObject, AttachAllArguments, LoadedSectionOf, ObjectShape, SectionName } from "./object_shape.js";
+import { PERF_OPTIONS, type PerfOptions, perfReading, perfVariable } from "./perf.js";
 import { type RingOptions, recordSource } from "./rings.js";
 import { sectionRecord } from "./sections.js";
 import type { VariantChoice } from "./variants.js";
 
 /** A map of a loaded object: one that is read and written, or one that is streamed. */
-export type ObjectMap = BpfMap | RingBuffer<unknown>;
+export type ObjectMap = BpfMap | RingBuffer<unknown> | PerfBuffer<unknown>;
 
 /**
  * An object in the kernel. Closing it closes all that came from it: links (what is not pinned is detached), streams, maps.
@@ -131,12 +134,23 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
    */
   ringBuffer<T>(name: string, options: RingOptions<T> = {}): RingBuffer<T> {
     checkOptions(`ringBuffer(${name})`, options, { type: "string", convert: "function", exclusive: "boolean" });
-    if (this.#made.get(name) === undefined && this.#core.mapNames.includes(name) && this.#core.map(name).type === MapType.ringbuf) {
-      this.#made.set(name, this.#makeRing(name, options));
-    }
+    this.#makeStreamOnce(name, options);
     const ring = this.map(name);
     if (!(ring instanceof RingBuffer)) throw this.#notA(name, "ring buffer");
     return ring as RingBuffer<T>;
+  }
+
+  /**
+   * A perf event array, as the stream of its records. The same stream each time.
+   * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND for an unknown record type
+   */
+  perfBuffer<T>(name: string, options: PerfOptions<T> = {}): PerfBuffer<T> {
+    checkOptions(`perfBuffer(${name})`, options, PERF_OPTIONS);
+    if (options.wakeup !== undefined) checkWakeup(`perfBuffer(${name})`, options.wakeup);
+    this.#makeStreamOnce(name, options);
+    const buffer = this.map(name);
+    if (!(buffer instanceof PerfBuffer)) throw this.#notA(name, "perf event array");
+    return buffer as PerfBuffer<T>;
   }
 
   /** The constants, as they were at load. */
@@ -232,8 +246,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     this.#core.mustBeOpen();
     const known = this.#made.get(name);
     if (known !== undefined) return known;
-    const definition = this.#core.map(name);
-    const made = definition.type === MapType.ringbuf ? this.#makeRing(name, {}) : this.#makeMap(name);
+    const made = this.#makeStream(name, {}) ?? this.#makeMap(name);
     this.#made.set(name, made);
     return made;
   }
@@ -252,12 +265,31 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
         valueSize: definition.valueSize,
         maxEntries: definition.maxEntries,
       },
-      { btf: core.btfOrUndefined, keyTypeId: definition.keyTypeId, valueTypeId: definition.valueTypeId, cpus: core.addon.possibleCpus() },
+      {
+        btf: core.btfOrUndefined,
+        keyTypeId: definition.keyTypeId,
+        valueTypeId: definition.valueTypeId,
+        cpus: core.addon.possibleCpus(),
+        mappedAt: () => definition.dataAddress(),
+      },
     );
   }
 
-  #makeRing<T>(name: string, options: RingOptions<T>): RingBuffer<T> {
-    return new RingBuffer<T>(recordSource(this.#core, name, options));
+  /** Options count for whoever asks first: there is one stream of a map. */
+  #makeStreamOnce<T>(name: string, options: PerfOptions<T>): void {
+    if (this.closed || this.#made.has(name) || !this.#core.mapNames.includes(name)) return;
+    const stream = this.#makeStream(name, options);
+    if (stream !== undefined) this.#made.set(name, stream);
+  }
+
+  #makeStream<T>(name: string, options: PerfOptions<T>): RingBuffer<T> | PerfBuffer<T> | undefined {
+    const core = this.#core;
+    const { type } = core.map(name);
+    if (type === MapType.ringbuf) return new RingBuffer<T>(recordSource(core, name, options));
+    if (type !== MapType.perfEventArray) return undefined;
+    const source = recordSource<T>(core, name, options, perfReading(core, name, options));
+    const declaredRing = core.btfOrUndefined !== undefined && perfVariable(core.btf, name) !== undefined;
+    return declaredRing ? new RingBuffer<T>(source) : new PerfBuffer<T>(source);
   }
 
   #notA(name: string, wanted: string): BpfError {

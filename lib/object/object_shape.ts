@@ -1,10 +1,12 @@
 /** What the compiler knows of an object: everything, from a skeleton, or nothing beyond that it has names. */
+import type { Wakeup } from "../events/wakeup.js";
 import type { OpenedMap } from "../map/opened_map.js";
 import type { AttachOptions } from "../program/attach/by_section.js";
 import type { OpenedProgram } from "../program/opened_program.js";
 import type { Program } from "../program/program.js";
 import type { Globals } from "./globals.js";
 import type { ObjectMap } from "./loaded_object.js";
+import type { OpenedRing } from "./opened_ring.js";
 
 /** An object's programs, maps and data sections by name. Skeletons have interfaces that extend this. */
 export interface ObjectShape {
@@ -25,7 +27,9 @@ export interface AnyObject extends ObjectShape {
 
 export type OpenedPrograms<S extends ObjectShape> = { readonly [Name in keyof S["programs"]]: OpenedProgram };
 
-export type OpenedMaps<S extends ObjectShape> = { readonly [Name in keyof S["maps"]]: OpenedMap };
+export type OpenedMaps<S extends ObjectShape> = {
+  readonly [Name in keyof S["maps"]]: S["maps"][Name] extends { readonly wakeup: Wakeup } ? OpenedRing : OpenedMap;
+};
 
 export type SectionName<S extends ObjectShape> = keyof S["sections"] & string;
 

@@ -1,13 +1,16 @@
 import type { Btf } from "../btf/btf.js";
 import { namedRecord } from "../named.js";
 import { native } from "../native.js";
-import { checkOptions, integer, type OptionCheck } from "../options.js";
+import { MapType } from "../kernel/abi.js";
+import { checkOptions, integer, invalid, type OptionCheck } from "../options.js";
 import { OpenedMap } from "../map/opened_map.js";
 import { OpenedProgram } from "../program/opened_program.js";
 import { ObjectCore } from "./core.js";
 import type { Globals } from "./globals.js";
 import { LoadedObject } from "./loaded_object.js";
 import type { AnyObject, ObjectShape, OpenedMaps, OpenedPrograms, SectionName, SectionOf } from "./object_shape.js";
+import { OpenedRing } from "./opened_ring.js";
+import { chooseBuffers } from "./perf.js";
 import { sectionRecord } from "./sections.js";
 import { type ObjectSource, readObject } from "./source.js";
 import { Variants, type VariantSpec } from "./variants.js";
@@ -71,6 +74,11 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
     this.#maps = namedRecord<OpenedMap>(`map in ${core.image.label}`, (record) => {
       for (const name of core.mapNames) {
         if (core.map(name).isInternal) continue;
+        const { type } = core.map(name);
+        if (type === MapType.ringbuf || type === MapType.perfEventArray) {
+          record[name] = new OpenedRing(core, name);
+          continue;
+        }
         record[name] = new OpenedMap(core.addon, () => {
           core.mustBeOpened(`map ${name}`);
           return core.map(name);
@@ -90,6 +98,13 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
   /** A map by name. @throws BpfError NOT_FOUND, naming the nearest */
   map(name: string): OpenedMap {
     return this.#maps[name] as OpenedMap;
+  }
+
+  /** A ring buffer or perf event array by name. @throws BpfError NOT_FOUND, naming the nearest; INVALID_ARGUMENT for another type */
+  ring(name: string): OpenedRing {
+    const map = this.map(name);
+    if (map instanceof OpenedRing) return map;
+    throw invalid(`map ${name} is a ${map.type}, not a ring buffer or perf event array`);
   }
 
   /** The object's BTF. @throws BpfError BTF_MISSING */
@@ -135,6 +150,7 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
   async load(): Promise<Loaded> {
     const core = this.#core;
     const autoattach = new Set(core.phase === "opened" ? Object.values(this.#programs).flatMap((program) => (program.autoattach ? [program.name] : [])) : []);
+    if (core.phase === "opened") chooseBuffers(core);
     await core.load();
     return this.#make(core, autoattach);
   }

@@ -167,7 +167,7 @@ export function recordSource<T>(
   core: ObjectCore,
   name: string,
   options: RingOptions<T>,
-  perf?: NativePerfOptions,
+  perf?: { readonly options: NativePerfOptions; readonly control: WakeupControl },
 ): RecordSource<T> {
   const btf = core.btfOrUndefined;
   const declaration = btf === undefined ? undefined : findRing(btf, name);
@@ -193,13 +193,13 @@ export function recordSource<T>(
       btf === undefined || declaration === undefined
         ? undefined
         : ringCounters(btf, declaration, core.addon.possibleCpus(), () => ringsSection(core)),
-    wakeup: wakeupControl(core, name, declaration),
+    wakeup: perf?.control ?? wakeupControl(core, name, declaration),
     padding: perf !== undefined,
     fd: () => core.map(name).fd(),
     open: (buffers) =>
       attempt({ doing: `read ${label}`, meanings: { [errno.EBUSY]: { code: "BUSY", text: meaning } } }, () => {
         const options = { mapFd: core.map(name).fd(), exclusive, ...buffers };
-        return new core.addon.RingReader(perf === undefined ? options : { ...options, perf });
+        return new core.addon.RingReader(perf === undefined ? options : { ...options, perf: perf.options });
       }),
   };
 }

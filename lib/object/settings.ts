@@ -4,6 +4,9 @@ import type { NativeObject } from "../native.js";
 export interface ObjectSettings {
   readonly programs: readonly { readonly autoload: boolean; readonly logLevel: number }[];
   readonly maps: readonly {
+    readonly type: number;
+    readonly keySize: number;
+    readonly valueSize: number;
     readonly maxEntries: number;
     readonly autocreate: boolean;
     readonly pinPath: string | undefined;
@@ -20,7 +23,8 @@ export function captureSettings(native: NativeObject): ObjectSettings {
         data = new Uint8Array(map.dataSize);
         map.readData(0, data);
       }
-      return { maxEntries: map.maxEntries, autocreate: map.autocreate, pinPath: map.pinPath, data };
+      const { type, keySize, valueSize } = map;
+      return { type, keySize, valueSize, maxEntries: map.maxEntries, autocreate: map.autocreate, pinPath: map.pinPath, data };
     }),
   };
 }
@@ -36,6 +40,9 @@ export function restoreSettings(native: NativeObject, settings: ObjectSettings):
   settings.maps.forEach((saved, i) => {
     const map = native.maps[i];
     if (map === undefined) return;
+    if (map.type !== saved.type) map.type = saved.type;
+    if (map.keySize !== saved.keySize) map.keySize = saved.keySize;
+    if (map.valueSize !== saved.valueSize) map.valueSize = saved.valueSize;
     if (map.maxEntries !== saved.maxEntries) map.maxEntries = saved.maxEntries;
     if (map.autocreate !== saved.autocreate) map.autocreate = saved.autocreate;
     if (map.pinPath !== saved.pinPath) map.pinPath = saved.pinPath;

@@ -47,6 +47,21 @@
  * Two source files linked into one object (bpftool gen object) share a ring: EBPF_RINGBUF in one of them, and
  * EBPF_RINGBUF_EXTERN(name, record, bytes) with the same arguments in the others.
  *
+ * On kernels before 5.8
+ * ---------------------
+ * EBPF_EVENTS(name, record, bytes) declares a ring that becomes a perf event array, one perf buffer per CPU, where the kernel has no
+ * ring buffers: the loader decides before load (ebpf_perf__<name> in .rodata), and the reader offers both alike. The program is
+ * compiled once. Its helpers take the program's context, which perf buffers need:
+ *
+ *   record *name_reserve(void)              room for one record: in the ring, or in memory of this CPU that is copied at submit
+ *   void name_submit(ctx, record *)
+ *   void name_discard(record *)
+ *   long name_output(ctx, data, size)
+ *
+ * Records of different CPUs then come in no order, a record may have up to 7 bytes of padding behind it, and what is sent before the
+ * reader has opened its buffers is lost (and counted). The memory of a CPU is one record: a program that may interrupt
+ * another on its CPU must not use the same ring.
+ *
  * What is counted, exactly
  * ------------------------
  *   produced   records that the program tried to hand over: submitted ones and lost ones (not: discarded ones)
@@ -127,6 +142,27 @@ struct ebpf_ring_control {
 	} ebpf_ring__##ring_name SEC(".data.ebpf"); \
 	const volatile __u64 ebpf_ring_wakeup__##ring_name = wakeup_default; \
 	EBPF_RINGBUF_HELPERS_(ring_name, record_type)
+
+/* A ring, or where the kernel has none a perf event array. Not for several source files of one object. */
+#define EBPF_EVENTS(ring_name, record_type, ring_bytes) \
+	struct { \
+		__uint(type, BPF_MAP_TYPE_RINGBUF); \
+		__uint(max_entries, ring_bytes); \
+	} ring_name SEC(".maps"); \
+	struct { \
+		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); \
+		__uint(max_entries, 1); \
+		__type(key, __u32); \
+		__type(value, record_type); \
+	} ebpf_scratch__##ring_name SEC(".maps"); \
+	struct { \
+		struct ebpf_ring_control control; \
+		struct ebpf_ring_counters cpu[EBPF_RING_CPUS]; \
+		record_type record[0]; \
+	} ebpf_ring__##ring_name SEC(".data.ebpf"); \
+	const volatile __u64 ebpf_ring_wakeup__##ring_name = EBPF_WAKEUP_DEFAULT; \
+	const volatile __u32 ebpf_perf__##ring_name = 0; \
+	EBPF_EVENTS_HELPERS_(ring_name, record_type)
 
 /* A ring that another source file of the same object declares. The linker insists on the same definition, size included. */
 #define EBPF_RINGBUF_EXTERN(ring_name, record_type, ring_bytes) \
@@ -224,6 +260,18 @@ EBPF_INLINE_ long ebpf_ring_output_(void *ring, struct ebpf_ring_counters *count
 	return error;
 }
 
+EBPF_INLINE_ long ebpf_perf_output_(void *ctx, void *map, struct ebpf_ring_counters *counters, void *data, __u64 size)
+{
+	struct ebpf_ring_counters *slot = ebpf_ring_slot_(counters);
+	long error;
+
+	__sync_fetch_and_add(&slot->produced, 1);
+	error = bpf_perf_event_output(ctx, map, BPF_F_CURRENT_CPU, data, size);
+	if (error)
+		ebpf_ring_count_lost_(slot, size);
+	return error;
+}
+
 #define EBPF_RING_WAKEUP_FLAGS_(ring, pending) \
 	ebpf_ring_wakeup_flags_(&ring, &ebpf_ring__##ring.control, ebpf_ring_wakeup__##ring, pending)
 
@@ -255,6 +303,37 @@ EBPF_INLINE_ long ebpf_ring_output_(void *ring, struct ebpf_ring_counters *count
 	} \
 	EBPF_INLINE_ long ring##_output(void *data, __u64 size) \
 	{ \
+		return ebpf_ring_output_(&ring, ebpf_ring__##ring.cpu, data, size, \
+					 EBPF_RING_WAKEUP_FLAGS_(ring, size + 8)); \
+	} \
+	struct ebpf_ring_semicolon_
+
+/* ebpf_perf__<ring> is constant once loaded: the verifier follows one of the two ways, and the other may use what the kernel lacks. */
+#define EBPF_EVENTS_HELPERS_(ring, record_type) \
+	EBPF_INLINE_ record_type *ring##_reserve(void) \
+	{ \
+		if (ebpf_perf__##ring) { \
+			__u32 zero = 0; \
+			return bpf_map_lookup_elem(&ebpf_scratch__##ring, &zero); \
+		} \
+		return ebpf_ring_reserve_(&ring, ebpf_ring__##ring.cpu, sizeof(record_type)); \
+	} \
+	EBPF_INLINE_ void ring##_submit(void *ctx, record_type *rec) \
+	{ \
+		if (ebpf_perf__##ring) \
+			ebpf_perf_output_(ctx, &ring, ebpf_ring__##ring.cpu, rec, sizeof(record_type)); \
+		else \
+			ebpf_ring_submit_(rec, ebpf_ring__##ring.cpu, EBPF_RING_WAKEUP_FLAGS_(ring, 0)); \
+	} \
+	EBPF_INLINE_ void ring##_discard(record_type *rec) \
+	{ \
+		if (!ebpf_perf__##ring) \
+			bpf_ringbuf_discard(rec, ebpf_ring_wakeup__##ring == EBPF_WAKEUP_NONE ? BPF_RB_NO_WAKEUP : 0); \
+	} \
+	EBPF_INLINE_ long ring##_output(void *ctx, void *data, __u64 size) \
+	{ \
+		if (ebpf_perf__##ring) \
+			return ebpf_perf_output_(ctx, &ring, ebpf_ring__##ring.cpu, data, size); \
 		return ebpf_ring_output_(&ring, ebpf_ring__##ring.cpu, data, size, \
 					 EBPF_RING_WAKEUP_FLAGS_(ring, size + 8)); \
 	} \
