@@ -324,6 +324,8 @@ export interface NativeMapDefinition {
   setInnerMap(fd: number): void;
   /** Size in bytes of the section's data (bpf_map__initial_value), 0 when the map has none. */
   readonly dataSize: number;
+  /** Where libbpf has the data (bpf_map__initial_value), 0 when it has none; for an arena a place in it, after load. */
+  dataAddress(): bigint;
   /**
    * Copies from the section's data: before load its initial value, after load the live mapping; no system call after the first.
    * A copy of 4 or 8 bytes at an address aligned to its size is one atomic load (acquire).
@@ -387,6 +389,11 @@ export interface NativeMap {
   ): { errno: number; count: number };
   updateBatch(keys: Uint8Array, values: Uint8Array, count: number, flags: number): { errno: number; count: number };
   deleteBatch(keys: Uint8Array, count: number, flags: number): { errno: number; count: number };
+  /** Maps an arena of so many bytes, at `address` or (0) where the kernel likes; returns where. Unmapped by `close()`. */
+  mapArena(address: bigint, bytes: number): bigint;
+  /** Copies memory of this process, by the kernel: EFAULT, never a fault, where there is none. */
+  readMemory(address: bigint, target: Uint8Array): void;
+  writeMemory(address: bigint, source: Uint8Array): void;
   freeze(): void;
   pin(path: string): void;
   /** Idempotent. */

@@ -156,7 +156,8 @@ async function compare(name, { map, run, c, each, rounds }) {
     const result = timed(() => run(map));
     if (round >= 0) ours.push(result.ns / each);
     for (const checksum of candidates) {
-      if (checksum !== result.checksum) throw new Error(`${name}: the loop in C saw ${checksum}, this one ${result.checksum}`);
+      if (checksum !== result.checksum)
+        throw new Error(`${name}: the loop in C saw ${checksum}, this one ${result.checksum}`);
     }
   }
   const ns = median(ours);
@@ -238,7 +239,9 @@ const SUITES = [
         return {
           columns,
           rows,
-          notes: [`C: bpf_map_lookup_batch with the best of ${C_BATCHES.join(", ")} entries per call, summing one field.`],
+          notes: [
+            `C: bpf_map_lookup_batch with the best of ${C_BATCHES.join(", ")} entries per call, summing one field.`,
+          ],
           targets: rows.map(({ name, times }) => atMost(name, times, 4)),
         };
       }),

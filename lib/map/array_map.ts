@@ -47,5 +47,8 @@ export class PerCpuArrayMap<V> extends ArrayMap<V[]> {}
 /** What errnos mean for a map whose keys are indexes. */
 export function outOfRange(length: number): Meanings {
   const text = `the index is out of range: there are ${length}, from 0 to ${length - 1}`;
-  return { [errno.E2BIG]: { code: "INVALID_ARGUMENT", text }, [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "the index is out of range, or this value cannot be there" } };
+  return {
+    [errno.E2BIG]: { code: "INVALID_ARGUMENT", text },
+    [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "the index is out of range, or this value cannot be there" },
+  };
 }

@@ -133,7 +133,11 @@ export abstract class BpfMap implements Disposable {
 
   /** The error for what a hot native call returned. @internal */
   protected failure(operation: string, negativeErrno: number, meanings: Meanings = {}): Error {
-    const failed = Object.assign(new Error(`${operation} failed`), { errno: -negativeErrno, operation: `bpf(${operation})`, log: [] });
+    const failed = Object.assign(new Error(`${operation} failed`), {
+      errno: -negativeErrno,
+      operation: `bpf(${operation})`,
+      log: [],
+    });
     return explain(failed, {
       doing: `${operation} in map ${this.name}`,
       meanings: {
@@ -155,14 +159,26 @@ export class OpaqueMap extends BpfMap {}
 
 const FREEZE: Meanings = {
   [errno.EBUSY]: { code: "BUSY", text: "it is mapped writable or being written to" },
-  [errno.EPERM]: { code: "PERMISSION_DENIED", text: "it is frozen already, read-only for this handle, or not this user's to freeze" },
+  [errno.EPERM]: {
+    code: "PERMISSION_DENIED",
+    text: "it is frozen already, read-only for this handle, or not this user's to freeze",
+  },
   // Values with a timer, a task's work or a list are the kernel's to change (kernel/bpf/syscall.c: map_freeze).
-  [ENOTSUPP]: { code: "KERNEL_UNSUPPORTED", text: "a map of this type, or with timers, lists or kernel pointers in its values, cannot be frozen" },
+  [ENOTSUPP]: {
+    code: "KERNEL_UNSUPPORTED",
+    text: "a map of this type, or with timers, lists or kernel pointers in its values, cannot be frozen",
+  },
 };
 
 const PIN: Meanings = {
-  [errno.EPERM]: { code: "PERMISSION_DENIED", text: "the path is not in a bpf file system (mount -t bpf bpf /sys/fs/bpf), or this user may not write there" },
-  [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "the path is not in a bpf file system (mount -t bpf bpf /sys/fs/bpf)" },
+  [errno.EPERM]: {
+    code: "PERMISSION_DENIED",
+    text: "the path is not in a bpf file system (mount -t bpf bpf /sys/fs/bpf), or this user may not write there",
+  },
+  [errno.EINVAL]: {
+    code: "INVALID_ARGUMENT",
+    text: "the path is not in a bpf file system (mount -t bpf bpf /sys/fs/bpf)",
+  },
   [errno.EEXIST]: { code: "EXISTS", text: "something is pinned there already" },
   [errno.ENOENT]: { code: "NOT_FOUND", text: "there is no such folder" },
 };

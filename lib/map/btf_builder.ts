@@ -30,7 +30,11 @@ export class BtfBuilder {
   }
 
   /** Members are names, types and, where it is not 0, the offset in bytes. */
-  struct(name: string, size: number, members: readonly (readonly [name: string, type: number, offset?: number])[]): number {
+  struct(
+    name: string,
+    size: number,
+    members: readonly (readonly [name: string, type: number, offset?: number])[],
+  ): number {
     const words = members.flatMap(([member, type, offset = 0]) => [this.#string(member), type, offset * 8]);
     return this.#add("struct", name, members.length, size, words);
   }
@@ -69,7 +73,8 @@ export class BtfBuilder {
   #copy(btf: Btf, type: BtfType): number {
     switch (type.kind) {
       case "int": {
-        const encoding = (type.signed ? INT_SIGNED : 0) | (type.bool ? INT_BOOL : 0) | (type.char && !type.signed ? INT_CHAR : 0);
+        const encoding =
+          (type.signed ? INT_SIGNED : 0) | (type.bool ? INT_BOOL : 0) | (type.char && !type.signed ? INT_CHAR : 0);
         return this.#add("int", type.name, 0, type.size, [(encoding << 24) | (type.bitOffset << 16) | type.bits]);
       }
       case "float":
@@ -93,7 +98,11 @@ export class BtfBuilder {
         const values =
           type.kind === "enum"
             ? type.values.flatMap(({ name, value }) => [this.#string(name), value])
-            : type.values.flatMap(({ name, value }) => [this.#string(name), Number(BigInt.asUintN(32, value)), Number(BigInt.asUintN(32, value >> 32n))]);
+            : type.values.flatMap(({ name, value }) => [
+                this.#string(name),
+                Number(BigInt.asUintN(32, value)),
+                Number(BigInt.asUintN(32, value >> 32n)),
+              ]);
         return this.#add(type.kind, type.name, type.values.length | (type.signed ? 1 << 31 : 0), type.size, values);
       }
       case "typedef":

@@ -4,7 +4,7 @@ import { bytesCodec, type Codec, compileCodec, shapeCodec } from "../codec/codec
 import { compileReader } from "../codec/reader.js";
 import type { Shape } from "../codec/shape.js";
 import { invalid, shown } from "../options.js";
-import { BtfBuilder } from "./btf_builder.js";
+import type { BtfBuilder } from "./btf_builder.js";
 import type { ValueType } from "./value_layout.js";
 
 const INTEGERS = {
@@ -61,17 +61,18 @@ export function cType<T>(name: string, btf: Btf): CType<T> {
 export type TypeSpec = Integer | `char[${number}]` | "ipv4" | "ipv6" | number | CType<unknown>;
 
 /** What values of a {@link TypeSpec} are. */
-export type ValueOf<S> = S extends CType<infer T>
-  ? T
-  : S extends "u64" | "s64"
-    ? bigint
-    : S extends Integer
-      ? number
-      : S extends `char[${number}]` | "ipv4" | "ipv6"
-        ? string
-        : S extends number
-          ? Uint8Array
-          : never;
+export type ValueOf<S> =
+  S extends CType<infer T>
+    ? T
+    : S extends "u64" | "s64"
+      ? bigint
+      : S extends Integer
+        ? number
+        : S extends `char[${number}]` | "ipv4" | "ipv6"
+          ? string
+          : S extends number
+            ? Uint8Array
+            : never;
 
 /** A key's or value's type, in the forms that a map needs. */
 export interface ResolvedType {
@@ -87,27 +88,43 @@ export function resolveType(operation: string, what: string, spec: unknown): Res
     const { btf, typeId } = spec as CType<unknown>;
     return {
       size: btf.size(typeId),
-      type: (label) => ({ codec: compileCodec(btf, typeId, { label }), reader: (memory) => compileReader(btf, typeId, { label })(memory), label }),
+      type: (label) => ({
+        codec: compileCodec(btf, typeId, { label }),
+        reader: (memory) => compileReader(btf, typeId, { label })(memory),
+        label,
+      }),
       describe: (builder) => builder.copy(btf, typeId),
     };
   }
   if (typeof spec === "number" && Number.isInteger(spec) && spec >= 0 && spec <= 0x7fffffff) {
-    return { size: spec, type: (label) => ({ codec: bytesCodec(spec, { label }) as Codec, label }), describe: (builder) => builder.array(builder.integer("unsigned char", 1, false), spec) };
+    return {
+      size: spec,
+      type: (label) => ({ codec: bytesCodec(spec, { label }) as Codec, label }),
+      describe: (builder) => builder.array(builder.integer("unsigned char", 1, false), spec),
+    };
   }
   if (typeof spec === "string" && Object.hasOwn(INTEGERS, spec)) {
     const [size, signed] = INTEGERS[spec as Integer];
-    return fromShape({ kind: "integer", size, signed, swapped: false, as: size === 8 ? "bigint" : "number" }, spec, (builder) =>
-      // The kernel wants the keys of arrays and storage to be an int of 32 bits, whatever its name.
-      builder.integer(`__${spec}`, size, signed),
+    return fromShape(
+      { kind: "integer", size, signed, swapped: false, as: size === 8 ? "bigint" : "number" },
+      spec,
+      (builder) =>
+        // The kernel wants the keys of arrays and storage to be an int of 32 bits, whatever its name.
+        builder.integer(`__${spec}`, size, signed),
     );
   }
   const chars = typeof spec === "string" ? /^char\[(\d+)\]$/.exec(spec) : null;
   if (chars !== null) {
     const size = Number(chars[1]);
-    if (size >= 1 && size <= 0x7fffffff) return fromShape({ kind: "chars", size, tail: false }, `char[${size}]`, (builder) => builder.array(builder.integer("char", 1, true), size));
+    if (size >= 1 && size <= 0x7fffffff)
+      return fromShape({ kind: "chars", size, tail: false }, `char[${size}]`, (builder) =>
+        builder.array(builder.integer("char", 1, true), size),
+      );
   }
   if (spec === "ipv4" || spec === "ipv6") return prefixKey(spec === "ipv4" ? 4 : 16);
-  throw invalid(`${operation}: ${what} must be one of ${Object.keys(INTEGERS).join(", ")}, "char[n]", a number of bytes or a cType(), got ${shown(spec)}`);
+  throw invalid(
+    `${operation}: ${what} must be one of ${Object.keys(INTEGERS).join(", ")}, "char[n]", a number of bytes or a cType(), got ${shown(spec)}`,
+  );
 }
 
 function fromShape(shape: Shape, name: string, describe: (builder: BtfBuilder) => number): ResolvedType {

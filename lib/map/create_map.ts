@@ -3,8 +3,9 @@ import { MapType } from "../kernel/abi.js";
 import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
 import { native as addon, type NativeMap, type NativeMapCreateOptions } from "../native.js";
-import { checkOptions, integer, invalid, type OptionCheck, shown, u64 } from "../options.js";
 import { suggestion } from "../nearest.js";
+import { checkOptions, integer, invalid, type OptionCheck, shown, u64 } from "../options.js";
+import type { ArenaMap } from "./arena_map.js";
 import type { ArrayMap, PerCpuArrayMap } from "./array_map.js";
 import type { BloomFilterMap } from "./bloom_filter_map.js";
 import { BpfMap, type OpaqueMap } from "./bpf_map.js";
@@ -58,12 +59,17 @@ export interface CreatedMaps<K, V> {
   xskmap: XskMap;
   ringbuf: OpaqueMap;
   user_ringbuf: OpaqueMap;
+  arena: ArenaMap;
 }
 
 /** libbpf's names of the map types that can be made without an object. */
 export type CreatableType = keyof CreatedMaps<unknown, unknown>;
 
-export interface CreateMapOptions<Type extends CreatableType = CreatableType, Key extends TypeSpec = TypeSpec, Value extends TypeSpec = TypeSpec> {
+export interface CreateMapOptions<
+  Type extends CreatableType = CreatableType,
+  Key extends TypeSpec = TypeSpec,
+  Value extends TypeSpec = TypeSpec,
+> {
   /** libbpf's name of the type: `hash`, `lru_hash`, `lpm_trie`, ... */
   readonly type: Type;
   /** For people and tools: up to 15 letters, digits, `_` and `.`. */
@@ -72,13 +78,13 @@ export interface CreateMapOptions<Type extends CreatableType = CreatableType, Ke
   readonly key?: Key | undefined;
   /** The value's type; needed only where the map's type leaves a choice. */
   readonly value?: Value | undefined;
-  /** Entries; bytes of a ring buffer. */
+  /** Entries; bytes of a ring buffer; pages of an arena. */
   readonly maxEntries?: number | undefined;
   /** BPF_F_* of map creation. What the type cannot do without (no_prealloc of tries and storage) is added. */
   readonly flags?: readonly MapCreateFlag[] | undefined;
   /** Memory node to allocate on. */
   readonly numaNode?: number | undefined;
-  /** map_extra: number of hash functions of a bloom filter. */
+  /** map_extra: number of hash functions of a bloom filter, address of an arena. */
   readonly extra?: number | bigint | undefined;
   /** For maps of maps: what the inner maps are like. Only an example, it need not stay. */
   readonly inner?: BpfMap | undefined;
@@ -136,11 +142,15 @@ const RULES: Readonly<Record<CreatableType, readonly [number, TypeRules]>> = {
   xskmap: [MapType.xskmap, SLOTS],
   ringbuf: [MapType.ringbuf, { key: false, value: false, btf: "refused" }],
   user_ringbuf: [MapType.userRingbuf, { key: false, value: false, btf: "refused" }],
+  arena: [MapType.arena, { key: false, value: false, flags: ["mmapable"], btf: "refused" }],
 };
 
 const OPTIONS: Readonly<Record<keyof CreateMapOptions, OptionCheck>> = {
   type: "string",
-  name: { wants: "up to 15 letters, digits, _ and .", accepts: (value) => typeof value === "string" && /^[\w.]{0,15}$/.test(value) },
+  name: {
+    wants: "up to 15 letters, digits, _ and .",
+    accepts: (value) => typeof value === "string" && /^[\w.]{0,15}$/.test(value),
+  },
   key: { wants: "a type", accepts: () => true },
   value: { wants: "a type", accepts: () => true },
   maxEntries: integer(0, 0xffffffff),
@@ -176,9 +186,12 @@ function make(options: CreateMapOptions): BpfMap {
   const value = typeOf("value", options, rules.value);
   const maxEntries = options.maxEntries ?? rules.maxEntries;
   if (maxEntries === undefined) throw invalid(`createMap: a map of type ${options.type} needs maxEntries`);
-  if (rules.maxEntries === undefined && maxEntries === 0) throw invalid(`createMap: option "maxEntries" must be at least 1 for type ${options.type}`);
+  if (rules.maxEntries === undefined && maxEntries === 0)
+    throw invalid(`createMap: option "maxEntries" must be at least 1 for type ${options.type}`);
   const name = options.name ?? "";
-  const flags = flagBits([...(rules.flags ?? []), ...(options.flags ?? [])]) | (options.numaNode === undefined ? 0 : MAP_CREATE_FLAGS.numa_node);
+  const flags =
+    flagBits([...(rules.flags ?? []), ...(options.flags ?? [])]) |
+    (options.numaNode === undefined ? 0 : MAP_CREATE_FLAGS.numa_node);
   const plain: NativeMapCreateOptions = {
     type: number,
     name,
@@ -191,9 +204,17 @@ function make(options: CreateMapOptions): BpfMap {
     ...(options.inner === undefined ? {} : { innerMapFd: options.inner.fd }),
   };
   const native = create(options.type, plain, rules, key, value);
-  const shape = { name: name === "" ? options.type : name, type: mapTypeName(addon(), number), typeNumber: number, keySize: plain.keySize, valueSize: plain.valueSize, maxEntries };
+  const shape = {
+    name: name === "" ? options.type : name,
+    type: mapTypeName(addon(), number),
+    typeNumber: number,
+    keySize: plain.keySize,
+    valueSize: plain.valueSize,
+    maxEntries,
+  };
   try {
-    const typeOr = (type: ResolvedType | undefined, label: string) => (type ?? resolveType("createMap", "value", 0)).type(label);
+    const typeOr = (type: ResolvedType | undefined, label: string) =>
+      (type ?? resolveType("createMap", "value", 0)).type(label);
     return makeMapOf({
       native,
       shape,
@@ -209,7 +230,13 @@ function make(options: CreateMapOptions): BpfMap {
   }
 }
 
-function create(type: CreatableType, plain: NativeMapCreateOptions, rules: TypeRules, key: ResolvedType | undefined, value: ResolvedType | undefined): NativeMap {
+function create(
+  type: CreatableType,
+  plain: NativeMapCreateOptions,
+  rules: TypeRules,
+  key: ResolvedType | undefined,
+  value: ResolvedType | undefined,
+): NativeMap {
   if (rules.btf !== "refused" && key !== undefined && value !== undefined) {
     const builder = new BtfBuilder();
     const keyTypeId = key.describe(builder);
@@ -218,7 +245,10 @@ function create(type: CreatableType, plain: NativeMapCreateOptions, rules: TypeR
       return addon().mapCreate({ ...plain, btf: builder.bytes(), keyTypeId, valueTypeId });
     } catch (failure) {
       // An old kernel may not know a kind of BTF, and this user may not load any: the map is what matters.
-      if (rules.btf === "needed") throw explained(type, () => { throw failure; });
+      if (rules.btf === "needed")
+        throw explained(type, () => {
+          throw failure;
+        });
     }
   }
   return explained(type, () => addon().mapCreate(plain));
@@ -232,14 +262,24 @@ function explained(type: CreatableType, call: () => NativeMap): NativeMap {
       get meanings() {
         return addon().probeMapType(number) === 0
           ? { [errno.EINVAL]: { code: "KERNEL_UNSUPPORTED" as const, text: `this kernel has no map type ${type}` } }
-          : { [errno.EINVAL]: { code: "INVALID_ARGUMENT" as const, text: "the kernel refuses this combination of sizes, maxEntries and flags" }, [errno.E2BIG]: { code: "INVALID_ARGUMENT" as const, text: "keys, values or maxEntries are too large" } };
+          : {
+              [errno.EINVAL]: {
+                code: "INVALID_ARGUMENT" as const,
+                text: "the kernel refuses this combination of sizes, maxEntries and flags",
+              },
+              [errno.E2BIG]: { code: "INVALID_ARGUMENT" as const, text: "keys, values or maxEntries are too large" },
+            };
       },
     },
     call,
   );
 }
 
-function typeOf(what: "key" | "value", options: CreateMapOptions, rule: TypeSpec | false | undefined): ResolvedType | undefined {
+function typeOf(
+  what: "key" | "value",
+  options: CreateMapOptions,
+  rule: TypeSpec | false | undefined,
+): ResolvedType | undefined {
   const given = options[what];
   if (rule === false) {
     if (given !== undefined) throw invalid(`createMap: a map of type ${options.type} has no ${what}`);
@@ -248,7 +288,9 @@ function typeOf(what: "key" | "value", options: CreateMapOptions, rule: TypeSpec
   const spec = given ?? rule;
   if (spec === undefined) throw invalid(`createMap: a map of type ${options.type} needs the ${what}'s type`);
   if (options.type === "lpm_trie" && what === "key" && spec !== "ipv4" && spec !== "ipv6" && !(spec instanceof CType)) {
-    throw invalid(`createMap: the key of a trie must be "ipv4", "ipv6" or a cType() that begins with __u32 prefixlen, got ${shown(spec)}`);
+    throw invalid(
+      `createMap: the key of a trie must be "ipv4", "ipv6" or a cType() that begins with __u32 prefixlen, got ${shown(spec)}`,
+    );
   }
   return resolveType("createMap", what, spec);
 }
@@ -256,7 +298,8 @@ function typeOf(what: "key" | "value", options: CreateMapOptions, rule: TypeSpec
 function flagBits(flags: readonly string[]): number {
   let bits = 0;
   for (const flag of flags) {
-    if (!Object.hasOwn(MAP_CREATE_FLAGS, flag)) throw invalid(`createMap: unknown flag ${shown(flag)}${suggestion(String(flag), Object.keys(MAP_CREATE_FLAGS))}`);
+    if (!Object.hasOwn(MAP_CREATE_FLAGS, flag))
+      throw invalid(`createMap: unknown flag ${shown(flag)}${suggestion(String(flag), Object.keys(MAP_CREATE_FLAGS))}`);
     bits |= MAP_CREATE_FLAGS[flag as MapCreateFlag];
   }
   return bits;

@@ -39,7 +39,10 @@ export abstract class DescriptorArrayMap extends KeyMap<number> {
   protected override get meanings(): Meanings {
     return {
       ...outOfRange(this.maxEntries),
-      [errno.EBADF]: { code: "INVALID_ARGUMENT", text: "the descriptor is not open, or not of the kind that belongs here" },
+      [errno.EBADF]: {
+        code: "INVALID_ARGUMENT",
+        text: "the descriptor is not open, or not of the kind that belongs here",
+      },
     };
   }
 }
@@ -93,7 +96,10 @@ export class ProgArrayMap extends DescriptorArrayMap {
   protected override get meanings(): Meanings {
     return {
       ...super.meanings,
-      [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "this is no program, or of another type than the programs that use the map" },
+      [errno.EINVAL]: {
+        code: "INVALID_ARGUMENT",
+        text: "this is no program, or of another type than the programs that use the map",
+      },
     };
   }
 }
@@ -113,7 +119,10 @@ export class PerfEventArrayMap extends DescriptorArrayMap {
 
   /** @internal */
   protected override get meanings(): Meanings {
-    return { ...super.meanings, [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "this is no perf event that a program could use" } };
+    return {
+      ...super.meanings,
+      [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "this is no perf event that a program could use" },
+    };
   }
 }
 

@@ -43,7 +43,9 @@ export abstract class KeyedMap<K, V> extends KeyMap<K> implements Iterable<[K, V
    * @throws BpfError VALUE_INVALID when the key is not of the key's type, CLOSED
    */
   get(key: K, options?: GetOptions): V | undefined {
-    return this.lookupKey(key, options === undefined ? 0 : this.#getFlags("get", options)) ? this.#values.decode(this.value, 0) : undefined;
+    return this.lookupKey(key, options === undefined ? 0 : this.#getFlags("get", options))
+      ? this.#values.decode(this.value, 0)
+      : undefined;
   }
 
   has(key: K): boolean {
@@ -65,13 +67,15 @@ export abstract class KeyedMap<K, V> extends KeyMap<K> implements Iterable<[K, V
    * ```
    */
   getInto(key: K, target: Uint8Array | (V & object)): boolean {
-    if (typeof target !== "object" || target === null) throw invalid(`${this.name}.getInto: target must be an object or a Uint8Array, got ${shown(target)}`);
+    if (typeof target !== "object" || target === null)
+      throw invalid(`${this.name}.getInto: target must be an object or a Uint8Array, got ${shown(target)}`);
     const { bytes } = this.#values;
     if (target instanceof Uint8Array && target.byteLength < bytes) {
       throw invalid(`${this.name}.getInto: target must have room for ${bytes} bytes, has ${target.byteLength}`);
     }
     if (!this.lookupKey(key)) return false;
-    if (target instanceof Uint8Array) target.set(target.byteLength === this.value.byteLength ? this.value.bytes : this.value.bytes.subarray(0, bytes));
+    if (target instanceof Uint8Array)
+      target.set(target.byteLength === this.value.byteLength ? this.value.bytes : this.value.bytes.subarray(0, bytes));
     else this.#values.assign(this.value, target);
     return true;
   }
@@ -100,7 +104,12 @@ export abstract class KeyedMap<K, V> extends KeyMap<K> implements Iterable<[K, V
     for (let start = 0; start < list.length; start += room) {
       const count = Math.min(room, list.length - start);
       for (let i = 0; i < count; i++) keyCodec.encode(keyMemory, i * keySize, list[start + i] as K, keySize);
-      this.native.lookupMany(keyMemory.bytes, valueMemory.bytes, count === room ? results : results.subarray(0, count), 0);
+      this.native.lookupMany(
+        keyMemory.bytes,
+        valueMemory.bytes,
+        count === room ? results : results.subarray(0, count),
+        0,
+      );
       for (let i = 0; i < count; i++) {
         const result = results[i] as number;
         if (result !== 0 && result !== -errno.ENOENT) throw this.failure("lookup", result);
@@ -132,11 +141,19 @@ export abstract class KeyedMap<K, V> extends KeyMap<K> implements Iterable<[K, V
         keyCodec.encode(keyMemory, i * keySize, key, keySize);
         this.#values.encode(valueMemory, i * bytes, value);
       }
-      const { errno: result, count: written } = this.native.updateBatch(keyMemory.bytes, valueMemory.bytes, count, flags);
+      const { errno: result, count: written } = this.native.updateBatch(
+        keyMemory.bytes,
+        valueMemory.bytes,
+        count,
+        flags,
+      );
       if (result === 0) continue;
       // A batch refused as a whole leaves the count as it was; one that stopped midway has counted what it did.
       if (written === count && hasNoBatch(result)) return this.#setOneByOne(list, start, options);
-      throw this.failure(`update batch (${start + (written === count ? 0 : written)} of ${list.length} were set)`, result);
+      throw this.failure(
+        `update batch (${start + (written === count ? 0 : written)} of ${list.length} were set)`,
+        result,
+      );
     }
     return this;
   }
@@ -208,14 +225,19 @@ export abstract class KeyedMap<K, V> extends KeyMap<K> implements Iterable<[K, V
       for (let i = 0; i < count; i++) keyCodec.encode(memory, i * keySize, list[start + i] as K, keySize);
       // The kernel stops at a key that is not there; we go on behind it.
       for (let done = 0; done < count; ) {
-        const { errno: result, count: counted } = this.native.deleteBatch(memory.bytes.subarray(done * keySize), count - done, 0);
+        const { errno: result, count: counted } = this.native.deleteBatch(
+          memory.bytes.subarray(done * keySize),
+          count - done,
+          0,
+        );
         const refused = result !== 0 && counted === count - done;
         if (refused && hasNoBatch(result)) {
           for (const key of list.slice(start + done)) if (this.deleteKey(key)) deleted++;
           return deleted;
         }
         const gone = refused ? 0 : counted;
-        if (result !== 0 && result !== -errno.ENOENT) throw this.failure(`delete batch (${deleted + gone} of ${list.length} were deleted)`, result);
+        if (result !== 0 && result !== -errno.ENOENT)
+          throw this.failure(`delete batch (${deleted + gone} of ${list.length} were deleted)`, result);
         deleted += gone;
         done += result === 0 ? count : gone + 1;
       }
@@ -263,7 +285,8 @@ export abstract class KeyedMap<K, V> extends KeyMap<K> implements Iterable<[K, V
       try {
         this.set(key, value, options);
       } catch (error) {
-        if (error instanceof BpfError && error.errno !== undefined) error.message += ` (${i} of ${list.length} were set)`;
+        if (error instanceof BpfError && error.errno !== undefined)
+          error.message += ` (${i} of ${list.length} were set)`;
         throw error;
       }
     }

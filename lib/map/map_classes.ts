@@ -4,6 +4,7 @@ import { bytesCodec, type Codec, compileCodec } from "../codec/codec.js";
 import { compileReader } from "../codec/reader.js";
 import { MapType } from "../kernel/abi.js";
 import type { NativeMap } from "../native.js";
+import { ArenaMap } from "./arena_map.js";
 import { ArrayMap, PerCpuArrayMap } from "./array_map.js";
 import { BloomFilterMap } from "./bloom_filter_map.js";
 import { type BpfMap, type MapShape, OpaqueMap } from "./bpf_map.js";
@@ -34,6 +35,8 @@ export interface MapParts {
   /** Possible CPUs. */
   readonly cpus: number;
   readonly open: OpenById;
+  /** Some place in the mapping that libbpf has made of the map. */
+  readonly mappedAt?: (() => bigint) | undefined;
 }
 
 /** What a class is generic over, in the order of its type parameters: `prefix` is a string where the key is an address, else the key. */
@@ -46,7 +49,11 @@ interface MapClassEntry {
   readonly make: (parts: MapParts) => BpfMap;
 }
 
-function entry(made: { readonly name: string }, parameters: readonly MapParameter[], make: (parts: MapParts) => BpfMap): MapClassEntry {
+function entry(
+  made: { readonly name: string },
+  parameters: readonly MapParameter[],
+  make: (parts: MapParts) => BpfMap,
+): MapClassEntry {
   return { name: made.name, parameters, make };
 }
 
@@ -65,11 +72,27 @@ const KEY_VALUE = ["key", "value"] as const;
 const CLASSES: Readonly<Record<number, MapClassEntry>> = {
   [MapType.hash]: entry(HashMap, KEY_VALUE, (p) => new HashMap(p.native, p.shape, p.keys(), one(p))),
   [MapType.lruHash]: entry(LruHashMap, KEY_VALUE, (p) => new LruHashMap(p.native, p.shape, p.keys(), one(p))),
-  [MapType.perCpuHash]: entry(PerCpuHashMap, KEY_VALUE, (p) => new PerCpuHashMap(p.native, p.shape, p.keys(), perCpu(p))),
-  [MapType.lruPerCpuHash]: entry(LruPerCpuHashMap, KEY_VALUE, (p) => new LruPerCpuHashMap(p.native, p.shape, p.keys(), perCpu(p))),
+  [MapType.perCpuHash]: entry(
+    PerCpuHashMap,
+    KEY_VALUE,
+    (p) => new PerCpuHashMap(p.native, p.shape, p.keys(), perCpu(p)),
+  ),
+  [MapType.lruPerCpuHash]: entry(
+    LruPerCpuHashMap,
+    KEY_VALUE,
+    (p) => new LruPerCpuHashMap(p.native, p.shape, p.keys(), perCpu(p)),
+  ),
   [MapType.array]: entry(ArrayMap, ["value"], (p) => new ArrayMap(p.native, p.shape, index(p), one(p))),
-  [MapType.perCpuArray]: entry(PerCpuArrayMap, ["value"], (p) => new PerCpuArrayMap(p.native, p.shape, index(p), perCpu(p))),
-  [MapType.lpmTrie]: entry(LpmTrieMap, ["prefix", "value"], (p) => new LpmTrieMap(p.native, p.shape, prefix(p), one(p))),
+  [MapType.perCpuArray]: entry(
+    PerCpuArrayMap,
+    ["value"],
+    (p) => new PerCpuArrayMap(p.native, p.shape, index(p), perCpu(p)),
+  ),
+  [MapType.lpmTrie]: entry(
+    LpmTrieMap,
+    ["prefix", "value"],
+    (p) => new LpmTrieMap(p.native, p.shape, prefix(p), one(p)),
+  ),
   [MapType.progArray]: entry(ProgArrayMap, [], (p) => new ProgArrayMap(p.native, p.shape, index(p))),
   [MapType.perfEventArray]: entry(PerfEventArrayMap, [], (p) => new PerfEventArrayMap(p.native, p.shape, index(p))),
   [MapType.cgroupArray]: entry(CgroupArrayMap, [], (p) => new CgroupArrayMap(p.native, p.shape, index(p))),
@@ -87,7 +110,11 @@ const CLASSES: Readonly<Record<number, MapClassEntry>> = {
   [MapType.taskStorage]: entry(TaskStorageMap, ["value"], (p) => new TaskStorageMap(p.native, p.shape, codec(p))),
   [MapType.inodeStorage]: entry(InodeStorageMap, ["value"], (p) => new InodeStorageMap(p.native, p.shape, codec(p))),
   [MapType.cgrpStorage]: entry(CgrpStorageMap, ["value"], (p) => new CgrpStorageMap(p.native, p.shape, codec(p))),
-  [MapType.cgroupStorage]: entry(CgroupStorageMap, KEY_VALUE, (p) => new CgroupStorageMap(p.native, p.shape, p.keys(), one(p))),
+  [MapType.cgroupStorage]: entry(
+    CgroupStorageMap,
+    KEY_VALUE,
+    (p) => new CgroupStorageMap(p.native, p.shape, p.keys(), one(p)),
+  ),
   [MapType.perCpuCgroupStorage]: entry(
     PerCpuCgroupStorageMap,
     KEY_VALUE,
@@ -95,12 +122,17 @@ const CLASSES: Readonly<Record<number, MapClassEntry>> = {
   ),
   [MapType.sockmap]: entry(SockMap, [], (p) => new SockMap(p.native, p.shape, index(p))),
   [MapType.sockhash]: entry(SockHashMap, ["key"], (p) => new SockHashMap(p.native, p.shape, p.keys())),
-  [MapType.reuseportSockarray]: entry(ReuseportSockArrayMap, [], (p) => new ReuseportSockArrayMap(p.native, p.shape, index(p))),
+  [MapType.reuseportSockarray]: entry(
+    ReuseportSockArrayMap,
+    [],
+    (p) => new ReuseportSockArrayMap(p.native, p.shape, index(p)),
+  ),
   [MapType.devmap]: entry(DevMap, [], (p) => new DevMap(p.native, p.shape, index(p))),
   [MapType.devmapHash]: entry(DevMapHash, [], (p) => new DevMapHash(p.native, p.shape, index(p))),
   [MapType.cpumap]: entry(CpuMap, [], (p) => new CpuMap(p.native, p.shape, index(p))),
   [MapType.xskmap]: entry(XskMap, [], (p) => new XskMap(p.native, p.shape, index(p))),
   [MapType.structOps]: entry(StructOpsMap, [], (p) => new StructOpsMap(p.native, p.shape)),
+  [MapType.arena]: entry(ArenaMap, [], (p) => new ArenaMap(p.native, p.shape, p.mappedAt)),
 };
 
 const OPAQUE = entry(OpaqueMap, [], (p) => new OpaqueMap(p.native, p.shape));
@@ -117,6 +149,11 @@ export function makeMapOf(parts: MapParts): BpfMap {
 
 /** By BTF where it knows the type and agrees on the size; else bytes. */
 export function typeFromBtf(btf: Btf | undefined, typeId: number, size: number, label: string): ValueType<unknown> {
-  if (btf === undefined || typeId === 0 || btf.size(typeId) !== size) return { codec: bytesCodec(size, { label }), label };
-  return { codec: compileCodec(btf, typeId, { label }), reader: (memory) => compileReader(btf, typeId, { label })(memory), label };
+  if (btf === undefined || typeId === 0 || btf.size(typeId) !== size)
+    return { codec: bytesCodec(size, { label }), label };
+  return {
+    codec: compileCodec(btf, typeId, { label }),
+    reader: (memory) => compileReader(btf, typeId, { label })(memory),
+    label,
+  };
 }

@@ -45,7 +45,8 @@ export abstract class MapOfMaps<K> extends KeyMap<K> implements Iterable<[K, num
       map = this.#open(id);
     } catch (error) {
       // Replaced, and gone, between the two calls.
-      if (error instanceof BpfError && error.code === "NOT_FOUND") return this.getId(key) === id ? undefined : this.get(key, type as MapClass<BpfMap>);
+      if (error instanceof BpfError && error.code === "NOT_FOUND")
+        return this.getId(key) === id ? undefined : this.get(key, type as MapClass<BpfMap>);
       throw error;
     }
     return type === undefined ? map : checkClass(`${this.name}.get`, map, type);
@@ -92,7 +93,8 @@ export abstract class MapOfMaps<K> extends KeyMap<K> implements Iterable<[K, num
     const { keySize, keyCodec } = this;
     const walk = this.walk({ single: this.cursor === "index" });
     while (walk.next()) {
-      for (let i = 0; i < walk.count; i++) yield [keyCodec.decode(walk.keys, i * keySize, keySize), walk.values.u32[i] as number];
+      for (let i = 0; i < walk.count; i++)
+        yield [keyCodec.decode(walk.keys, i * keySize, keySize), walk.values.u32[i] as number];
     }
   }
 

@@ -5,7 +5,7 @@ import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
 import { native as addon, type NativeMap, type NativeMapInfo } from "../native.js";
 import { checkString, invalid, shown } from "../options.js";
-import { BpfMap } from "./bpf_map.js";
+import type { BpfMap } from "./bpf_map.js";
 import { checkClass, type MapClass } from "./map_class.js";
 import { makeMapOf, typeFromBtf } from "./map_classes.js";
 import { mapTypeName } from "./opened_map.js";
@@ -34,7 +34,10 @@ export function openMap(path: string, type?: MapClass<BpfMap>): BpfMap {
       meanings: {
         [errno.ENOENT]: { code: "NOT_FOUND", text: "there is nothing at this path" },
         [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "what is there is not a map" },
-        [errno.EACCES]: { code: "INVALID_ARGUMENT", text: "what is there is not pinned: no file of a bpf file system, or not this user's to open" },
+        [errno.EACCES]: {
+          code: "INVALID_ARGUMENT",
+          text: "what is there is not pinned: no file of a bpf file system, or not this user's to open",
+        },
       },
     },
     () => addon().mapFromPin(path),
@@ -49,9 +52,13 @@ export function openMap(path: string, type?: MapClass<BpfMap>): BpfMap {
 export function mapById(id: number): BpfMap;
 export function mapById<M extends BpfMap>(id: number, type: MapClass<M>): M;
 export function mapById(id: number, type?: MapClass<BpfMap>): BpfMap {
-  if (!Number.isInteger(id) || id < 0 || id > 0xffffffff) throw invalid(`mapById: id must be a whole number from 0 to 4294967295, got ${shown(id)}`);
+  if (!Number.isInteger(id) || id < 0 || id > 0xffffffff)
+    throw invalid(`mapById: id must be a whole number from 0 to 4294967295, got ${shown(id)}`);
   const native = attempt(
-    { doing: `open map ${id}`, meanings: { [errno.ENOENT]: { code: "NOT_FOUND", text: "the kernel has no map of this id" } } },
+    {
+      doing: `open map ${id}`,
+      meanings: { [errno.ENOENT]: { code: "NOT_FOUND", text: "the kernel has no map of this id" } },
+    },
     () => addon().mapFromId(id),
   );
   return typed(`mapById(${id})`, mapFromNative(native), type);

@@ -48,7 +48,11 @@ export class OpenedMap {
       throw invalid(`${this.name}.maxEntries must be a whole number from 1 to 4294967295, got ${shown(value)}`);
     }
     const native = this.#native();
-    if (native.dataSize > 0) throw new BpfError({ code: "INVALID_ARGUMENT", message: `${this.name} is a section of the program's data; it has one entry` });
+    if (native.dataSize > 0)
+      throw new BpfError({
+        code: "INVALID_ARGUMENT",
+        message: `${this.name} is a section of the program's data; it has one entry`,
+      });
     native.maxEntries = value;
   }
 
@@ -71,7 +75,8 @@ export class OpenedMap {
   }
 
   set pinPath(value: string | undefined) {
-    if (value !== undefined && (typeof value !== "string" || value === "")) throw invalid(`${this.name}.pinPath must be a path, got ${shown(value)}`);
+    if (value !== undefined && (typeof value !== "string" || value === ""))
+      throw invalid(`${this.name}.pinPath must be a path, got ${shown(value)}`);
     this.#native().pinPath = value;
   }
 
@@ -86,7 +91,8 @@ export class OpenedMap {
   }
 
   set numaNode(value: number) {
-    if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff) throw invalid(`${this.name}.numaNode must be a whole number from 0, got ${shown(value)}`);
+    if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff)
+      throw invalid(`${this.name}.numaNode must be a whole number from 0, got ${shown(value)}`);
     this.#native().numaNode = value;
   }
 
@@ -111,10 +117,17 @@ export class OpenedMap {
       map.keySize === native.keySize ? "" : `its keys are of ${map.keySize} bytes, not ${native.keySize}`,
       map.valueSize === native.valueSize ? "" : `its values are of ${map.valueSize} bytes, not ${native.valueSize}`,
     ].filter((difference) => difference !== "");
-    if (differences.length > 0) throw invalid(`${this.name}.reuse: map ${map.name} cannot take its place: ${differences.join(", ")}`);
+    if (differences.length > 0)
+      throw invalid(`${this.name}.reuse: map ${map.name} cannot take its place: ${differences.join(", ")}`);
     const { fd } = map;
-    attempt({ doing: `reuse map ${map.name} as ${this.name}`, meanings: { [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "it is not like the map that the object declares" } } }, () =>
-      native.reuse(fd),
+    attempt(
+      {
+        doing: `reuse map ${map.name} as ${this.name}`,
+        meanings: {
+          [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "it is not like the map that the object declares" },
+        },
+      },
+      () => native.reuse(fd),
     );
   }
 
@@ -130,7 +143,9 @@ export class OpenedMap {
     attempt(
       {
         doing: `set what the inner maps of ${this.name} are like`,
-        meanings: { [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "it is no map of maps, or declares its inner map itself" } },
+        meanings: {
+          [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "it is no map of maps, or declares its inner map itself" },
+        },
       },
       () => native.setInnerMap(fd),
     );

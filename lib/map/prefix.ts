@@ -1,6 +1,6 @@
 /** Keys of tries as people write them: "10.0.0.0/8", "2001:db8::/32". */
 import { isIPv4, isIPv6 } from "node:net";
-import { type Codec, Memory } from "../codec/codec.js";
+import type { Codec, Memory } from "../codec/codec.js";
 import { BpfError } from "../errors.js";
 import { shown } from "../options.js";
 
@@ -48,7 +48,8 @@ interface Prefix {
 
 function parsePrefix(value: unknown, bytes: 4 | 16, label: string): Prefix {
   const expected = bytes === 4 ? 'an IPv4 prefix such as "10.0.0.0/8"' : 'an IPv6 prefix such as "2001:db8::/32"';
-  const refuse = (problem: string): BpfError => new BpfError({ code: "VALUE_INVALID", message: `${label}: expected ${expected}, ${problem}` });
+  const refuse = (problem: string): BpfError =>
+    new BpfError({ code: "VALUE_INVALID", message: `${label}: expected ${expected}, ${problem}` });
   if (typeof value !== "string") throw refuse(`got ${value === null ? "null" : typeof value}`);
   const slash = value.indexOf("/");
   const text = slash < 0 ? value : value.slice(0, slash);
@@ -57,7 +58,8 @@ function parsePrefix(value: unknown, bytes: 4 | 16, label: string): Prefix {
   if (address.length !== bytes) throw refuse(`got ${shown(value)}, which is IPv${address.length === 4 ? 4 : 6}`);
   const bits = bytes * 8;
   const lengthText = slash < 0 ? String(bits) : value.slice(slash + 1);
-  if (!/^\d{1,3}$/.test(lengthText) || Number(lengthText) > bits) throw refuse(`got ${shown(value)}, whose length is not a number from 0 to ${bits}`);
+  if (!/^\d{1,3}$/.test(lengthText) || Number(lengthText) > bits)
+    throw refuse(`got ${shown(value)}, whose length is not a number from 0 to ${bits}`);
   const length = Number(lengthText);
   for (let i = 0; i < bytes; i++) {
     const kept = Math.max(0, Math.min(8, length - i * 8));
@@ -77,7 +79,8 @@ export function parseAddress(text: string): Uint8Array | undefined {
       ? text
       : `${dotted[1]}${((Number(dotted[2]) << 8) | Number(dotted[3])).toString(16)}:${((Number(dotted[4]) << 8) | Number(dotted[5])).toString(16)}`;
   const [head = "", tail] = plain.split("::");
-  const groups = (part: string): number[] => (part === "" ? [] : part.split(":").map((group) => Number.parseInt(group, 16)));
+  const groups = (part: string): number[] =>
+    part === "" ? [] : part.split(":").map((group) => Number.parseInt(group, 16));
   const before = groups(head);
   const after = tail === undefined ? [] : groups(tail);
   const all = [...before, ...new Array<number>(8 - before.length - after.length).fill(0), ...after];

@@ -53,7 +53,9 @@ abstract class RedirectMap extends KeyMap<number> {
     const operation = `${this.name}.set`;
     const program = options?.program === undefined ? undefined : descriptorOf(operation, "program", options.program);
     if (program !== undefined && this.valueSize < 8) {
-      throw invalid(`${operation}: its values are of ${this.valueSize} bytes and have no room for a program; declare them as struct bpf_devmap_val or bpf_cpumap_val`);
+      throw invalid(
+        `${operation}: its values are of ${this.valueSize} bytes and have no room for a program; declare them as struct bpf_devmap_val or bpf_cpumap_val`,
+      );
     }
     this.value.u32[0] = value;
     // 0 is a descriptor like any other; what means none is a negative one (kernel/bpf/devmap.c).
@@ -73,7 +75,10 @@ abstract class RedirectMap extends KeyMap<number> {
   protected override get meanings(): Meanings {
     return {
       ...outOfRange(this.maxEntries),
-      [errno.EBADF]: { code: "INVALID_ARGUMENT", text: "the descriptor is not open, or not of the kind that belongs here" },
+      [errno.EBADF]: {
+        code: "INVALID_ARGUMENT",
+        text: "the descriptor is not open, or not of the kind that belongs here",
+      },
     };
   }
 }
@@ -115,7 +120,10 @@ abstract class DeviceMap extends RedirectMap implements Iterable<[number, Device
   protected override get meanings(): Meanings {
     return {
       ...super.meanings,
-      [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "there is no such device in this network namespace, or the program is none for a device map" },
+      [errno.EINVAL]: {
+        code: "INVALID_ARGUMENT",
+        text: "there is no such device in this network namespace, or the program is none for a device map",
+      },
     };
   }
 }
@@ -140,7 +148,10 @@ export class DevMap extends DeviceMap {
 export class DevMapHash extends DeviceMap {
   /** @internal */
   protected override get meanings(): Meanings {
-    return { ...super.meanings, [errno.E2BIG]: { code: "FULL", text: `the map has all the ${this.maxEntries} entries it was made for` } };
+    return {
+      ...super.meanings,
+      [errno.E2BIG]: { code: "FULL", text: `the map has all the ${this.maxEntries} entries it was made for` },
+    };
   }
 }
 
@@ -158,7 +169,8 @@ export class CpuMap extends RedirectMap implements Iterable<[number, CpuEntry]> 
     const operation = `${this.name}.set`;
     checkOptions(operation, options, { program: PROGRAM });
     // kernel/bpf/cpumap.c: __cpu_map_entry_alloc; 0 would delete the entry.
-    if (!Number.isInteger(queueSize) || queueSize < 1 || queueSize > 16384) throw invalid(`${operation}: queue size must be a whole number from 1 to 16384, got ${shown(queueSize)}`);
+    if (!Number.isInteger(queueSize) || queueSize < 1 || queueSize > 16384)
+      throw invalid(`${operation}: queue size must be a whole number from 1 to 16384, got ${shown(queueSize)}`);
     this.put(cpu, queueSize, options);
     return this;
   }
@@ -219,7 +231,10 @@ export class XskMap extends KeyMap<number> {
   }
 }
 
-const PROGRAM = { wants: "a program, or its descriptor", accepts: (value: unknown) => typeof value === "number" || (typeof value === "object" && value !== null) } as const;
+const PROGRAM = {
+  wants: "a program, or its descriptor",
+  accepts: (value: unknown) => typeof value === "number" || (typeof value === "object" && value !== null),
+} as const;
 
 function ifindexOf(operation: string, device: unknown): number {
   if (typeof device === "number") {
@@ -232,6 +247,10 @@ function ifindexOf(operation: string, device: unknown): number {
   try {
     return Number(readFileSync(`/sys/class/net/${device}/ifindex`, "utf8"));
   } catch (cause) {
-    throw new BpfError({ code: "NOT_FOUND", message: `${operation}: there is no device named "${device}" in this network namespace`, cause });
+    throw new BpfError({
+      code: "NOT_FOUND",
+      message: `${operation}: there is no device named "${device}" in this network namespace`,
+      cause,
+    });
   }
 }

@@ -65,7 +65,10 @@ export abstract class SocketMap<K> extends KeyMap<K> {
   /** @internal */
   protected override get meanings(): Meanings {
     return {
-      [errno.EOPNOTSUPP]: { code: "INVALID_ARGUMENT", text: "a socket of this kind or state cannot be here (a TCP socket must be connected or listen)" },
+      [errno.EOPNOTSUPP]: {
+        code: "INVALID_ARGUMENT",
+        text: "a socket of this kind or state cannot be here (a TCP socket must be connected or listen)",
+      },
       [errno.EBADF]: { code: "INVALID_ARGUMENT", text: "the descriptor is not open" },
       [errno.ENOTSOCK]: { code: "INVALID_ARGUMENT", text: "the descriptor is no socket" },
       [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "this socket, or this key, cannot be here" },
@@ -74,7 +77,9 @@ export abstract class SocketMap<K> extends KeyMap<K> {
 
   #mustHaveRoom(operation: string): void {
     if (this.valueSize !== 8) {
-      throw invalid(`${this.name}.${operation}: its values are of ${this.valueSize} bytes; declare the map with __type(value, __u64) to read socket cookies`);
+      throw invalid(
+        `${this.name}.${operation}: its values are of ${this.valueSize} bytes; declare the map with __type(value, __u64) to read socket cookies`,
+      );
     }
   }
 }

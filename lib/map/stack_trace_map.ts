@@ -61,7 +61,12 @@ export class StackTraceMap extends KeyMap<number> implements Iterable<[number, b
       if (status !== STATUS_VALID && status !== STATUS_IP) break;
       const place = u64[(at + 24) / 8] as bigint;
       if (status === STATUS_IP) frames.push({ buildId: undefined, offset: undefined, address: place });
-      else frames.push({ buildId: Buffer.from(bytes.subarray(at + 4, at + 4 + BUILD_ID_BYTES)).toString("hex"), offset: place, address: undefined });
+      else
+        frames.push({
+          buildId: Buffer.from(bytes.subarray(at + 4, at + 4 + BUILD_ID_BYTES)).toString("hex"),
+          offset: place,
+          address: undefined,
+        });
     }
     return frames;
   }

@@ -3,9 +3,16 @@ import { closeSync } from "node:fs";
 import { type Codec, Memory } from "../codec/codec.js";
 import { MapFlag } from "../kernel/abi.js";
 import { withCgroup } from "../kernel/cgroup.js";
-import { type Descriptor, descriptorOf, type SocketDescriptor, socketDescriptor, withPath } from "../kernel/descriptor.js";
+import {
+  type Descriptor,
+  descriptorOf,
+  type SocketDescriptor,
+  socketDescriptor,
+  withPath,
+} from "../kernel/descriptor.js";
 import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
+import { mustHaveBpfLsm } from "../kernel/lsm.js";
 import { native as addon, type NativeMap } from "../native.js";
 import { checkOptions, invalid, oneOf, shown } from "../options.js";
 import { BpfMap, type MapShape, type Meanings } from "./bpf_map.js";
@@ -75,7 +82,12 @@ export abstract class StorageMap<Owner, V> extends BpfMap {
 
   /** @internal */
   protected override get meanings(): Meanings {
-    return { [errno.EBADF]: { code: "INVALID_ARGUMENT", text: "the descriptor is not open, or not of the kind whose storage this is" } };
+    return {
+      [errno.EBADF]: {
+        code: "INVALID_ARGUMENT",
+        text: "the descriptor is not open, or not of the kind whose storage this is",
+      },
+    };
   }
 
   #lookup(operation: string, owner: Owner): boolean {
@@ -102,15 +114,23 @@ export abstract class StorageMap<Owner, V> extends BpfMap {
  */
 export class TaskStorageMap<V> extends StorageMap<number | { readonly fd: number }, V> {
   /** @internal */
-  protected override withOwner(operation: string, owner: number | { readonly fd: number }, use: (fd: number) => number): number {
+  protected override withOwner(
+    operation: string,
+    owner: number | { readonly fd: number },
+    use: (fd: number) => number,
+  ): number {
     if (typeof owner !== "number") return use(descriptorOf(operation, "process", owner));
-    if (!Number.isInteger(owner) || owner < 1 || owner > 0x7fffffff) throw invalid(`${operation}: process must be a process id, got ${shown(owner)}`);
+    if (!Number.isInteger(owner) || owner < 1 || owner > 0x7fffffff)
+      throw invalid(`${operation}: process must be a process id, got ${shown(owner)}`);
     const fd = attempt(
       {
         doing: `${operation}: open process ${owner}`,
         meanings: {
           [errno.ESRCH]: { code: "NOT_FOUND", text: "there is no such process" },
-          [errno.EINVAL]: { code: "NOT_FOUND", text: "there is no such process: that is a thread, and storage is found by the id of its process" },
+          [errno.EINVAL]: {
+            code: "NOT_FOUND",
+            text: "there is no such process: that is a thread, and storage is found by the id of its process",
+          },
         },
       },
       () => addon().openProcess(owner),
@@ -131,10 +151,17 @@ export class SkStorageMap<V> extends StorageMap<SocketDescriptor, V> {
   }
 }
 
-/** BPF_MAP_TYPE_INODE_STORAGE: a value per inode. An owner is a path, or an open file. Minimum kernel 5.10, with CONFIG_BPF_LSM. */
+/**
+ * BPF_MAP_TYPE_INODE_STORAGE: a value per inode. An owner is a path, or an open file. Minimum kernel 5.10, started with the BPF security
+ * module (`bpf` among its `lsm=`): without it the kernel would overwrite memory, so every operation is refused (KERNEL_UNSUPPORTED).
+ */
 export class InodeStorageMap<V> extends StorageMap<string | Descriptor, V> {
+  #safe = false;
+
   /** @internal */
   protected override withOwner(operation: string, owner: string | Descriptor, use: (fd: number) => number): number {
+    if (!this.#safe) mustHaveBpfLsm(operation);
+    this.#safe = true;
     return typeof owner === "string" ? withPath(operation, owner, use) : use(descriptorOf(operation, "file", owner));
   }
 }
@@ -143,6 +170,8 @@ export class InodeStorageMap<V> extends StorageMap<string | Descriptor, V> {
 export class CgrpStorageMap<V> extends StorageMap<string | Descriptor, V> {
   /** @internal */
   protected override withOwner(operation: string, owner: string | Descriptor, use: (fd: number) => number): number {
-    return typeof owner === "string" ? withCgroup(operation, owner, use) : use(descriptorOf(operation, "cgroup", owner));
+    return typeof owner === "string"
+      ? withCgroup(operation, owner, use)
+      : use(descriptorOf(operation, "cgroup", owner));
   }
 }

@@ -1,6 +1,6 @@
 /** How a map's values pass through memory: one value, or one for each possible CPU. */
 import type { Codec } from "../codec/codec.js";
-import { Memory } from "../codec/memory.js";
+import type { Memory } from "../codec/memory.js";
 import type { Reader, ReaderFactory } from "../codec/reader.js";
 import { BpfError } from "../errors.js";
 
@@ -44,7 +44,10 @@ export function valuePerCpu<V>(type: ValueType<V>, cpus: number): ValueLayout<V[
   const assign = assigner(type);
   const check = (values: unknown): void => {
     if (!Array.isArray(values) || values.length !== cpus) {
-      throw new BpfError({ code: "VALUE_INVALID", message: `${label}: expected an array of ${cpus} values, one per possible CPU` });
+      throw new BpfError({
+        code: "VALUE_INVALID",
+        message: `${label}: expected an array of ${cpus} values, one per possible CPU`,
+      });
     }
   };
   return {

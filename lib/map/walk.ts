@@ -93,7 +93,10 @@ export class Walk {
     this.#keysOnly = options.keysOnly ?? false;
     this.#remove = options.remove ?? false;
     // Only hash tables have the batch that removes.
-    this.#mode = this.#keysOnly || options.single || (this.#remove && map.cursor !== "bucket") || withoutBatch.has(type) ? "step" : "batch";
+    this.#mode =
+      this.#keysOnly || options.single || (this.#remove && map.cursor !== "bucket") || withoutBatch.has(type)
+        ? "step"
+        : "batch";
     this.#seen = this.#mustRemember() ? new Set() : undefined;
     const entryBytes = map.keySize + map.valueBytes;
     const fitting = Math.max(1, Math.floor(CHUNK_BYTES / Math.max(1, entryBytes)));
@@ -125,7 +128,15 @@ export class Walk {
     const map = this.#map;
     for (let interrupts = 0; ; ) {
       const from = this.#started ? this.#in : null;
-      const { errno: result, count } = map.native.lookupBatch(from, this.#out, this.keys.bytes, this.values.bytes, this.#room, 0, this.#remove);
+      const { errno: result, count } = map.native.lookupBatch(
+        from,
+        this.#out,
+        this.keys.bytes,
+        this.values.bytes,
+        this.#room,
+        0,
+        this.#remove,
+      );
       if (!this.#started && hasNoBatch(result)) {
         withoutBatch.add(this.#type);
         this.#mode = "step";

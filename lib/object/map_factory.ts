@@ -11,19 +11,28 @@ export interface MapTypes {
   readonly keyTypeId: number;
   readonly valueTypeId: number;
   readonly cpus: number;
+  /** Some place in the mapping that libbpf has made of the map. */
+  readonly mappedAt?: (() => bigint) | undefined;
 }
 
+/** A map by its declaration. Owns `native`: closes it when it throws. */
 export function makeMap(native: NativeMap, shape: MapShape, types: MapTypes): BpfMap {
   const { btf, cpus } = types;
   const forgotten = types.keyTypeId === 0 && types.valueTypeId === 0;
   const { keyTypeId, valueTypeId } = btf !== undefined && forgotten ? declaredTypes(btf, shape.name) : types;
-  return makeMapOf({
-    native,
-    shape,
-    flags: native.info().flags,
-    keys: () => typeFromBtf(btf, keyTypeId, shape.keySize, `${shape.name} key`).codec,
-    values: () => typeFromBtf(btf, valueTypeId, shape.valueSize, `${shape.name} value`),
-    cpus,
-    open: mapById,
-  });
+  try {
+    return makeMapOf({
+      native,
+      shape,
+      flags: native.info().flags,
+      keys: () => typeFromBtf(btf, keyTypeId, shape.keySize, `${shape.name} key`).codec,
+      values: () => typeFromBtf(btf, valueTypeId, shape.valueSize, `${shape.name} value`),
+      cpus,
+      open: mapById,
+      mappedAt: types.mappedAt,
+    });
+  } catch (error) {
+    native.close();
+    throw error;
+  }
 }

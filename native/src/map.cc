@@ -93,6 +93,9 @@ Napi::Function Map::Define(Napi::Env env) {
                          InstanceMethod<&Map::LookupBatch>("lookupBatch"),
                          InstanceMethod<&Map::UpdateBatch>("updateBatch"),
                          InstanceMethod<&Map::DeleteBatch>("deleteBatch"),
+                         InstanceMethod<&Map::MapArena>("mapArena"),
+                         InstanceMethod<&Map::ReadMemory>("readMemory"),
+                         InstanceMethod<&Map::WriteMemory>("writeMemory"),
                          InstanceMethod<&Map::Freeze>("freeze"),
                          InstanceMethod<&Map::Pin>("pin"),
                          InstanceMethod<&Map::Close>("close"),
@@ -200,6 +203,7 @@ void Map::Pin(const Napi::CallbackInfo& info) {
 }
 
 void Map::Close(const Napi::CallbackInfo&) {
+  arena_.Close();
   fd_.Reset();
 }
 

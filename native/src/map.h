@@ -7,6 +7,24 @@
 
 namespace ebpf {
 
+/// Memory of an arena, mapped by this process.
+class Mapping {
+ public:
+  Mapping() = default;
+  ~Mapping() { Close(); }
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+
+  /// `address` 0 leaves the choice to the kernel; -errno when it cannot be.
+  int Open(int fd, uint64_t address, size_t size);
+  void Close();
+  uint64_t Address() const { return reinterpret_cast<uint64_t>(address_); }
+
+ private:
+  void* address_ = nullptr;
+  size_t size_ = 0;
+};
+
 /// Closed by close() or, as nobody can see a map that no one holds, by the garbage collector.
 class Map final : public Napi::ObjectWrap<Map> {
  public:
@@ -38,7 +56,13 @@ class Map final : public Napi::ObjectWrap<Map> {
   Napi::Value UpdateBatch(const Napi::CallbackInfo& info);
   Napi::Value DeleteBatch(const Napi::CallbackInfo& info);
 
+  // map_arena.cc
+  Napi::Value MapArena(const Napi::CallbackInfo& info);
+  void ReadMemory(const Napi::CallbackInfo& info);
+  void WriteMemory(const Napi::CallbackInfo& info);
+
   UniqueFd fd_;
+  Mapping arena_;
   // What the kernel reads and writes per element, since Bind.
   size_t keySize_ = 0;
   size_t valueRoom_ = 0;

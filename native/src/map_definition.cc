@@ -51,6 +51,7 @@ Napi::Function MapDefinition::Define(Napi::Env env) {
           InstanceAccessor<&M::Read<bpf_map__btf_key_type_id>>("keyTypeId"),
           InstanceAccessor<&M::Read<bpf_map__btf_value_type_id>>("valueTypeId"),
           InstanceAccessor<&M::DataSize>("dataSize"),
+          InstanceMethod<&M::DataAddress>("dataAddress"),
           InstanceMethod<&M::Fd>("fd"),
           InstanceMethod<&M::Reuse>("reuse"),
           InstanceMethod<&M::SetInnerMap>("setInnerMap"),
@@ -136,6 +137,12 @@ Napi::Value MapDefinition::DataSize(const Napi::CallbackInfo& info) {
   size_t size = 0;
   const bool has = bpf_map__initial_value(Use(info.Env(), kData), &size) != nullptr;
   return Napi::Number::New(info.Env(), has ? static_cast<double>(size) : 0);
+}
+
+Napi::Value MapDefinition::DataAddress(const Napi::CallbackInfo& info) {
+  size_t size = 0;
+  const void* const data = bpf_map__initial_value(Use(info.Env(), kData), &size);
+  return Napi::BigInt::New(info.Env(), reinterpret_cast<uint64_t>(data));
 }
 
 void MapDefinition::ReadData(const Napi::CallbackInfo& info) {

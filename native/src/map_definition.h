@@ -37,6 +37,7 @@ class MapDefinition final : public Napi::ObjectWrap<MapDefinition> {
   Napi::Value Fd(const Napi::CallbackInfo& info);
   void Reuse(const Napi::CallbackInfo& info);
   void SetInnerMap(const Napi::CallbackInfo& info);
+  Napi::Value DataAddress(const Napi::CallbackInfo& info);
   Napi::Value DataSize(const Napi::CallbackInfo& info);
   void ReadData(const Napi::CallbackInfo& info);
   void WriteData(const Napi::CallbackInfo& info);

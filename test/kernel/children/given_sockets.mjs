@@ -1,6 +1,7 @@
 // Sockets that Node cannot make, given by number: AF_XDP, and two listeners of one SO_REUSEPORT group. Prints what was seen as JSON.
-import { connect, createServer } from "node:net";
+
 import { once } from "node:events";
+import { connect, createServer } from "node:net";
 import { BpfObject } from "ebpf";
 
 const [xskObject, socketsObject, xdp, first, second] = process.argv.slice(2);
@@ -52,7 +53,11 @@ const errorOf = (call) => {
     object.bss.slot = slot;
     seen.listeners.push(await ask());
   }
-  seen.listeners.push(listeners.delete(1), listeners.delete(1), errorOf(() => listeners.set(4, servers[0])));
+  seen.listeners.push(
+    listeners.delete(1),
+    listeners.delete(1),
+    errorOf(() => listeners.set(4, servers[0])),
+  );
   for (const server of servers) server.close();
   object.close();
 }

@@ -1,4 +1,4 @@
-import { BpfObject, createMap, type HashMap, HashMap as Hash } from "ebpf";
+import { BpfObject, createMap, HashMap as Hash, type HashMap } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
 import { fixture } from "../support/fixture.js";
 

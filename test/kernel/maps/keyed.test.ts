@@ -1,4 +1,13 @@
-import { ArrayMap, BpfError, BpfObject, HashMap, type LoadedObject, LruHashMap, PerCpuArrayMap, PerCpuHashMap } from "ebpf";
+import {
+  ArrayMap,
+  BpfError,
+  BpfObject,
+  HashMap,
+  type LoadedObject,
+  LruHashMap,
+  PerCpuArrayMap,
+  PerCpuHashMap,
+} from "ebpf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../../lib/native.js";
 import { fixture } from "../support/fixture.js";
@@ -35,7 +44,14 @@ const PACKET = new Uint8Array(64);
 
 /** What `make_key` of the fixture makes. */
 function flowKey(i: number): FlowKey {
-  return { saddr: 0x0a000000 + i, daddr: 0xc0a80001, sport: 1000 + i, zone: i % 3, protocol: i % 2 ? 17 : 6, device: `eth${i % 10}` };
+  return {
+    saddr: 0x0a000000 + i,
+    daddr: 0xc0a80001,
+    sport: 1000 + i,
+    zone: i % 3,
+    protocol: i % 2 ? 17 : 6,
+    device: `eth${i % 10}`,
+  };
 }
 
 /** What `make_value` of the fixture makes. */
@@ -69,7 +85,10 @@ function flowValue(i: number): FlowValue {
 
 let object: LoadedObject;
 
-async function load(entries = 8, configure: (opened: ReturnType<typeof BpfObject.open>) => void = () => {}): Promise<LoadedObject> {
+async function load(
+  entries = 8,
+  configure: (opened: ReturnType<typeof BpfObject.open>) => void = () => {},
+): Promise<LoadedObject> {
   const opened = BpfObject.open(fixture("maps"));
   opened.rodata["entries"] = entries;
   configure(opened);
@@ -91,7 +110,9 @@ describe("hash map", () => {
   test("what a program wrote is read, every member of it", () => {
     run("fill");
     expect(flows).toBeInstanceOf(HashMap);
-    expect([...flows].sort(([a], [b]) => a.saddr - b.saddr)).toEqual(Array.from({ length: 100 }, (_, i) => [flowKey(i), flowValue(i)]));
+    expect([...flows].sort(([a], [b]) => a.saddr - b.saddr)).toEqual(
+      Array.from({ length: 100 }, (_, i) => [flowKey(i), flowValue(i)]),
+    );
     expect(flows.get(flowKey(7))).toEqual(flowValue(7));
     expect(flows.get({ ...flowKey(7), zone: 77 })).toBeUndefined();
     expect(flows.has(flowKey(99))).toBe(true);
@@ -103,12 +124,18 @@ describe("hash map", () => {
     expect(flows.set(flowKey(1), flowValue(1))).toBe(flows);
     flows.set(flowKey(1), flowValue(2));
     expect(flows.get(flowKey(1))).toEqual(flowValue(2));
-    expect(() => flows.set(flowKey(1), flowValue(3), { only: "create" })).toThrowError(expect.objectContaining({ code: "EXISTS" }));
-    expect(() => flows.set(flowKey(2), flowValue(3), { only: "replace" })).toThrowError(expect.objectContaining({ code: "NOT_FOUND" }));
+    expect(() => flows.set(flowKey(1), flowValue(3), { only: "create" })).toThrowError(
+      expect.objectContaining({ code: "EXISTS" }),
+    );
+    expect(() => flows.set(flowKey(2), flowValue(3), { only: "replace" })).toThrowError(
+      expect.objectContaining({ code: "NOT_FOUND" }),
+    );
     flows.set(flowKey(2), flowValue(4), { only: "create" }).set(flowKey(1), flowValue(5), { only: "replace" });
     expect(flows.get(flowKey(1))).toEqual(flowValue(5));
     expect(flows.get(flowKey(2))).toEqual(flowValue(4));
-    expect(() => flows.set(flowKey(1), flowValue(1), { onyl: "create" } as never)).toThrowError(/unknown option "onyl" \(did you mean "only"\?\)/);
+    expect(() => flows.set(flowKey(1), flowValue(1), { onyl: "create" } as never)).toThrowError(
+      /unknown option "onyl" \(did you mean "only"\?\)/,
+    );
   });
 
   test("delete, clear, drain", () => {
@@ -117,7 +144,9 @@ describe("hash map", () => {
     expect(flows.delete(flowKey(3))).toBe(false);
     expect(flows.count()).toBe(99);
     const drained = flows.drain().sort(([a], [b]) => a.saddr - b.saddr);
-    expect(drained).toEqual(Array.from({ length: 100 }, (_, i) => [flowKey(i), flowValue(i)]).filter((_, i) => i !== 3));
+    expect(drained).toEqual(
+      Array.from({ length: 100 }, (_, i) => [flowKey(i), flowValue(i)]).filter((_, i) => i !== 3),
+    );
     expect(flows.count()).toBe(0);
     expect(flows.drain()).toEqual([]);
     run("fill");
@@ -149,8 +178,12 @@ describe("hash map", () => {
     expect(flows.getInto(flowKey(9), bytes)).toBe(true);
     expect(new DataView(bytes.buffer).getBigUint64(0, true)).toBe(flowValue(9).packets);
     expect(flows.getInto(flowKey(1000), bytes)).toBe(false);
-    expect(() => flows.getInto(flowKey(9), new Uint8Array(3))).toThrowError(`flows.getInto: target must have room for ${flows.valueSize} bytes, has 3`);
-    expect(() => flows.getInto(flowKey(9), null as never)).toThrowError("flows.getInto: target must be an object or a Uint8Array, got null");
+    expect(() => flows.getInto(flowKey(9), new Uint8Array(3))).toThrowError(
+      `flows.getInto: target must have room for ${flows.valueSize} bytes, has 3`,
+    );
+    expect(() => flows.getInto(flowKey(9), null as never)).toThrowError(
+      "flows.getInto: target must be an object or a Uint8Array, got null",
+    );
   });
 
   test("many at once", () => {
@@ -162,14 +195,34 @@ describe("hash map", () => {
     expect(got).toEqual(indexes.map(flowValue));
     expect(flows.deleteMany([3, 5000, 4, 4, 5].map(flowKey))).toBe(3);
     expect(flows.count()).toBe(997);
-    expect(() => flows.setMany([[flowKey(4), flowValue(1)], [flowKey(0), flowValue(1)]], { only: "create" })).toThrowError(/EEXIST.*\(1 of 2 were set\)/);
-    flows.setMany([[flowKey(4), flowValue(1)], [flowKey(6), flowValue(1)]]);
-    expect(() => flows.setMany([[flowKey(4), flowValue(2)], [flowKey(6), flowValue(2)], [flowKey(5000), flowValue(2)]], { only: "replace" })).toThrowError(
-      /ENOENT.*\(2 of 3 were set\)/,
-    );
+    expect(() =>
+      flows.setMany(
+        [
+          [flowKey(4), flowValue(1)],
+          [flowKey(0), flowValue(1)],
+        ],
+        { only: "create" },
+      ),
+    ).toThrowError(/EEXIST.*\(1 of 2 were set\)/);
+    flows.setMany([
+      [flowKey(4), flowValue(1)],
+      [flowKey(6), flowValue(1)],
+    ]);
+    expect(() =>
+      flows.setMany(
+        [
+          [flowKey(4), flowValue(2)],
+          [flowKey(6), flowValue(2)],
+          [flowKey(5000), flowValue(2)],
+        ],
+        { only: "replace" },
+      ),
+    ).toThrowError(/ENOENT.*\(2 of 3 were set\)/);
     expect(flows.getMany([flowKey(4), flowKey(6)])).toEqual([flowValue(2), flowValue(2)]);
     flows.setMany(Array.from({ length: 25 }, (_, i) => [flowKey(2000 + i), flowValue(0)]));
-    expect(() => flows.setMany(Array.from({ length: 100 }, (_, i) => [flowKey(3000 + i), flowValue(0)]))).toThrowError(/\(\d+ of 100 were set\).*all the 1024 entries/);
+    expect(() => flows.setMany(Array.from({ length: 100 }, (_, i) => [flowKey(3000 + i), flowValue(0)]))).toThrowError(
+      /\(\d+ of 100 were set\).*all the 1024 entries/,
+    );
     expect(flows.getMany([])).toEqual([]);
     expect(flows.deleteMany([])).toBe(0);
   });
@@ -177,7 +230,9 @@ describe("hash map", () => {
   test("a full map says so", () => {
     const tiny = object.hash<number, number>("tiny");
     for (let i = 0; i < 4; i++) tiny.set(i, i);
-    expect(() => tiny.set(4, 4)).toThrowError(expect.objectContaining({ code: "FULL", message: expect.stringContaining("all the 4 entries it was made for") }));
+    expect(() => tiny.set(4, 4)).toThrowError(
+      expect.objectContaining({ code: "FULL", message: expect.stringContaining("all the 4 entries it was made for") }),
+    );
     tiny.set(3, 33);
     expect([...tiny.values()].sort((a, b) => a - b)).toEqual([0, 1, 2, 33]);
   });
@@ -191,18 +246,38 @@ describe("hash map", () => {
   test("a value that does not fit names its path, and nothing is set", () => {
     const cases: [() => void, string][] = [
       [() => flows.get({ ...flowKey(1), saddr: "10.0.0.1" as never }), "flows key .saddr: expected number, got string"],
-      [() => flows.has({ ...flowKey(1), sport: 65536 }), "flows key .sport: expected a whole number from 0 to 65535, got 65536"],
+      [
+        () => flows.has({ ...flowKey(1), sport: 65536 }),
+        "flows key .sport: expected a whole number from 0 to 65535, got 65536",
+      ],
       [() => flows.delete({ ...flowKey(1), prot: 6 } as never), 'flows key: no member "prot"'],
       [() => flows.get("x" as never), "flows key: expected object, got string"],
-      [() => flows.set(flowKey(1), { ...flowValue(1), packets: -1n }), "flows value .packets: -1 does not fit 64 bits, unsigned"],
-      [() => flows.set(flowKey(1), { ...flowValue(1), numbers: [1, 2] }), "flows value .numbers: expected 3 elements, got 2"],
-      [() => flows.set(flowKey(1), { ...flowValue(1), numbers: [1, 2, 1.5] }), "flows value .numbers[2]: expected a whole number from 0 to 4294967295, got 1.5"],
-      [() => flows.set(flowKey(1), { ...flowValue(1), inner: { ...flowValue(1).inner, flag: 1 as never } }), "flows value .inner.flag: expected boolean, got number"],
-      [() => flows.set(flowKey(1), { ...flowValue(1), name: "a name of 16 chars and more" }), "flows value .name: too long: 27 bytes for char[16]"],
+      [
+        () => flows.set(flowKey(1), { ...flowValue(1), packets: -1n }),
+        "flows value .packets: -1 does not fit 64 bits, unsigned",
+      ],
+      [
+        () => flows.set(flowKey(1), { ...flowValue(1), numbers: [1, 2] }),
+        "flows value .numbers: expected 3 elements, got 2",
+      ],
+      [
+        () => flows.set(flowKey(1), { ...flowValue(1), numbers: [1, 2, 1.5] }),
+        "flows value .numbers[2]: expected a whole number from 0 to 4294967295, got 1.5",
+      ],
+      [
+        () => flows.set(flowKey(1), { ...flowValue(1), inner: { ...flowValue(1).inner, flag: 1 as never } }),
+        "flows value .inner.flag: expected boolean, got number",
+      ],
+      [
+        () => flows.set(flowKey(1), { ...flowValue(1), name: "a name of 16 chars and more" }),
+        "flows value .name: too long: 27 bytes for char[16]",
+      ],
       [() => flows.setMany([[flowKey(1), undefined as never]]), "flows value: missing (expected object)"],
     ];
     for (const [call, message] of cases) {
-      expect(call).toThrowError(expect.objectContaining({ code: "VALUE_INVALID", message: expect.stringContaining(message) }));
+      expect(call).toThrowError(
+        expect.objectContaining({ code: "VALUE_INVALID", message: expect.stringContaining(message) }),
+      );
     }
     expect(flows.count()).toBe(0);
   });
@@ -212,7 +287,14 @@ describe("hash map", () => {
     flows.set(flowKey(1), flowValue(1));
     flows.close();
     flows.close();
-    for (const call of [() => flows.get(flowKey(1)), () => flows.set(flowKey(1), flowValue(1)), () => flows.count(), () => iterator.next(), () => flows.info(), () => flows.fd]) {
+    for (const call of [
+      () => flows.get(flowKey(1)),
+      () => flows.set(flowKey(1), flowValue(1)),
+      () => flows.count(),
+      () => iterator.next(),
+      () => flows.info(),
+      () => flows.fd,
+    ]) {
       expect(call).toThrowError(expect.objectContaining({ code: "CLOSED", message: "map flows is closed" }));
     }
   });
@@ -250,7 +332,12 @@ describe("array", () => {
     ] as never);
     expect(squares.getMany([0, 3, 15, 16])).toEqual([5n, 1n << 63n, 6n, undefined]);
     expect([...squares.fill(9n).values()]).toEqual(new Array(16).fill(9n));
-    expect(() => squares.set(16, 1n)).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining("there are 16, from 0 to 15") }));
+    expect(() => squares.set(16, 1n)).toThrowError(
+      expect.objectContaining({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringContaining("there are 16, from 0 to 15"),
+      }),
+    );
     expect(() => squares.get(-1)).toThrowError("squares key: expected a whole number from 0 to 4294967295, got -1");
     expect(() => squares.get("1" as never)).toThrowError("squares key: expected number, got string");
     expect("delete" in squares).toBe(false);
@@ -282,14 +369,18 @@ describe("per-CPU maps", () => {
     for (let i = 0; i < 8; i++) {
       const values = hash.get(8000 + i);
       expect(values).toHaveLength(cpus);
-      expect(values?.filter(({ count }) => count !== 0n)).toEqual([{ count: BigInt(i + 1), cpu: expect.any(Number), name: "cpu" }]);
+      expect(values?.filter(({ count }) => count !== 0n)).toEqual([
+        { count: BigInt(i + 1), cpu: expect.any(Number), name: "cpu" },
+      ]);
       const [ran] = values?.filter(({ count }) => count !== 0n) ?? [];
       expect(values?.[ran?.cpu ?? -1]).toBe(ran);
     }
     const array = object.perCpuArray<number>("cpu_array");
     expect(array).toBeInstanceOf(PerCpuArrayMap);
     const ran = hash.get(8000)?.findIndex(({ count }) => count !== 0n) ?? -1;
-    expect([...array.values()]).toEqual(Array.from({ length: 8 }, (_, i) => Array.from({ length: cpus }, (_, cpu) => (cpu === ran ? i * 100 + cpu : 0))));
+    expect([...array.values()]).toEqual(
+      Array.from({ length: 8 }, (_, i) => Array.from({ length: cpus }, (_, cpu) => (cpu === ran ? i * 100 + cpu : 0))),
+    );
     const lru = object.hash<number, { count: bigint }[]>("cpu_lru");
     expect([...lru.keys()].sort((a, b) => a - b)).toEqual([-3, 0, 1, 2]);
   });
@@ -306,7 +397,9 @@ describe("per-CPU maps", () => {
     const into = values(0);
     expect(array.getInto(7, into)).toBe(true);
     expect(into).toEqual(values(300));
-    expect(() => array.set(0, [...values(0), 1])).toThrowError(`cpu_array value: expected an array of ${cpus} values, one per possible CPU`);
+    expect(() => array.set(0, [...values(0), 1])).toThrowError(
+      `cpu_array value: expected an array of ${cpus} values, one per possible CPU`,
+    );
     expect(() => array.set(0, 5 as never)).toThrowError(`cpu_array value: expected an array of ${cpus} values`);
   });
 
@@ -324,7 +417,16 @@ test("info, freeze: what the kernel says of a map", async () => {
   await load();
   const tiny = object.hash<number, number>("tiny");
   const info = tiny.info();
-  expect(info).toMatchObject({ type: "hash", name: "tiny", keySize: 4, valueSize: 4, maxEntries: 4, flags: [], extra: 0n, frozen: false });
+  expect(info).toMatchObject({
+    type: "hash",
+    name: "tiny",
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 4,
+    flags: [],
+    extra: 0n,
+    frozen: false,
+  });
   expect(info.id).toBeGreaterThan(0);
   expect(info.memory).toBeGreaterThan(0);
   expect(object.hash("large").info().flags).toEqual(["no_prealloc"]);
@@ -334,7 +436,9 @@ test("info, freeze: what the kernel says of a map", async () => {
   const frozen = expect.objectContaining({ code: "PERMISSION_DENIED", message: expect.stringContaining("frozen") });
   expect(() => tiny.set(1, 2)).toThrowError(frozen);
   expect(() => tiny.delete(1)).toThrowError(frozen);
-  expect(() => tiny.freeze()).toThrowError(expect.objectContaining({ code: "PERMISSION_DENIED", message: expect.stringContaining("frozen already") }));
+  expect(() => tiny.freeze()).toThrowError(
+    expect.objectContaining({ code: "PERMISSION_DENIED", message: expect.stringContaining("frozen already") }),
+  );
   expect(tiny.get(1)).toBe(1);
 });
 

@@ -6,7 +6,19 @@ import { requires } from "../support/requires.js";
 
 const CAPACITY = 24;
 // Few keys, so that operations meet; with the extremes of their type.
-const key = fc.constantFrom(0, 1, 2, 3, 255, 256, 65535, 0x7fffffff, 0x80000000, 0xffffffff, ...Array.from({ length: 20 }, (_, i) => 1000 + i));
+const key = fc.constantFrom(
+  0,
+  1,
+  2,
+  3,
+  255,
+  256,
+  65535,
+  0x7fffffff,
+  0x80000000,
+  0xffffffff,
+  ...Array.from({ length: 20 }, (_, i) => 1000 + i),
+);
 const value = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });
 
 type Model = Map<number, bigint>;
@@ -48,7 +60,8 @@ class Put implements fc.Command<Model, Real> {
     const there = model.has(this.key);
     const put = () => real.set(this.key, this.value, this.only === undefined ? {} : { only: this.only });
     if (this.only === "create" && there) expect(put).toThrowError(expect.objectContaining({ code: "EXISTS" }));
-    else if (this.only === "replace" && !there) expect(put).toThrowError(expect.objectContaining({ code: "NOT_FOUND" }));
+    else if (this.only === "replace" && !there)
+      expect(put).toThrowError(expect.objectContaining({ code: "NOT_FOUND" }));
     else if (!there && model.size === CAPACITY) expect(put).toThrowError(expect.objectContaining({ code: "FULL" }));
     else {
       put();
@@ -77,7 +90,8 @@ class PutMany implements fc.Command<Model, Real> {
   constructor(entries: readonly (readonly [number, bigint])[]) {
     this.entries = entries;
   }
-  check = (model: Readonly<Model>) => new Set([...model.keys(), ...this.entries.map(([each]) => each)]).size <= CAPACITY;
+  check = (model: Readonly<Model>) =>
+    new Set([...model.keys(), ...this.entries.map(([each]) => each)]).size <= CAPACITY;
   run(model: Model, real: Real): void {
     real.setMany(this.entries);
     for (const [each, one] of this.entries) model.set(each, one);
@@ -131,7 +145,9 @@ class Take implements fc.Command<Model, Real> {
 
 const common = [
   key.map((k) => new Get(k)),
-  fc.tuple(key, value, fc.constantFrom(undefined, undefined, "create" as const, "replace" as const)).map(([k, v, only]) => new Put(k, v, only)),
+  fc
+    .tuple(key, value, fc.constantFrom(undefined, undefined, "create" as const, "replace" as const))
+    .map(([k, v, only]) => new Put(k, v, only)),
   fc.array(key, { maxLength: 6 }).map((keys) => new Delete(keys)),
   fc.array(fc.tuple(key, value), { maxLength: 10 }).map((entries) => new PutMany(entries)),
   fc.constant(new Iterate()),
@@ -150,4 +166,6 @@ function holds(commands: fc.Arbitrary<fc.Command<Model, Real>>[]): void {
 
 test("a hash map does what a Map does, whatever the sequence", () => holds(common));
 
-requires({ kernel: ">=5.14" }).test("and so it does with getAndDelete", () => holds([...common, key.map((k) => new Take(k))]));
+requires({ kernel: ">=5.14" }).test("and so it does with getAndDelete", () =>
+  holds([...common, key.map((k) => new Take(k))]),
+);

@@ -31,11 +31,20 @@ test("devmap: a program redirects to the device that we put there", () => {
   expect([...devices]).toEqual([[2, { ifindex: LOOPBACK, programId: undefined }]]);
   expect(devices.delete(2)).toBe(true);
   expect(goes("to_device", 2)).toBe(XDP_DROP);
-  expect(() => devices.set(0, "nosuchdevice")).toThrowError(expect.objectContaining({ code: "NOT_FOUND", message: 'devices.set: there is no device named "nosuchdevice" in this network namespace' }));
-  expect(() => devices.set(0, 0x7ffffff0)).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining("no such device") }));
+  expect(() => devices.set(0, "nosuchdevice")).toThrowError(
+    expect.objectContaining({
+      code: "NOT_FOUND",
+      message: 'devices.set: there is no device named "nosuchdevice" in this network namespace',
+    }),
+  );
+  expect(() => devices.set(0, 0x7ffffff0)).toThrowError(
+    expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining("no such device") }),
+  );
   expect(() => devices.set(0, "../lo")).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
   expect(() => devices.set(4, "lo")).toThrowError(/there are 4, from 0 to 3/);
-  expect(() => devices.set(0, "lo", { program: object.program("on_device") })).toThrowError(/have no room for a program/);
+  expect(() => devices.set(0, "lo", { program: object.program("on_device") })).toThrowError(
+    /have no room for a program/,
+  );
 });
 
 test("devmap_hash: by any number, with a program of its own", () => {
@@ -51,7 +60,9 @@ test("devmap_hash: by any number, with a program of its own", () => {
   for (let id = 100; id < 102; id++) devices.set(id, "lo");
   expect(() => devices.set(200, "lo")).toThrowError(expect.objectContaining({ code: "FULL" }));
   // A program for another kind of map is refused.
-  expect(() => devices.set(7, "lo", { program: object.program("on_cpu") })).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+  expect(() => devices.set(7, "lo", { program: object.program("on_cpu") })).toThrowError(
+    expect.objectContaining({ code: "INVALID_ARGUMENT" }),
+  );
   devices.clear();
   expect([...devices]).toEqual([]);
   expect(goes("to_device_by_id", 7)).toBe(XDP_DROP);
@@ -69,6 +80,8 @@ test("cpumap: a program redirects to the CPU that we gave a queue", () => {
   expect(cpus.delete(0)).toBe(true);
   expect(goes("to_cpu", 0)).toBe(XDP_DROP);
   expect(() => cpus.set(0, 0)).toThrowError("cpus.set: queue size must be a whole number from 1 to 16384, got 0");
-  expect(() => cpus.set(0, 64, { programm: 5 } as never)).toThrowError('cpus.set: unknown option "programm" (did you mean "program"?)');
+  expect(() => cpus.set(0, 64, { programm: 5 } as never)).toThrowError(
+    'cpus.set: unknown option "programm" (did you mean "program"?)',
+  );
   cpus.clear();
 });

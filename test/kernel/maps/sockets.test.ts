@@ -79,21 +79,36 @@ describe("maps of sockets", () => {
     const byIndex = object.map("by_index") as SockMap;
     byIndex.set(0, client, { only: "create" });
     expect(() => byIndex.set(0, client, { only: "create" })).toThrowError(expect.objectContaining({ code: "EXISTS" }));
-    expect(() => byIndex.set(1, client, { only: "replace" })).toThrowError(expect.objectContaining({ code: "NOT_FOUND" }));
-    expect(() => byIndex.set(0, new Socket())).toThrowError(expect.objectContaining({ code: "INVALID_STATE", message: expect.stringContaining("only while it is connected") }));
-    expect(() => byIndex.set(0, "client" as never)).toThrowError('by_index.set: socket must be a descriptor, or something that has one (fd), got "client"');
-    expect(() => byIndex.set(0, object.map("by_name") as never)).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+    expect(() => byIndex.set(1, client, { only: "replace" })).toThrowError(
+      expect.objectContaining({ code: "NOT_FOUND" }),
+    );
+    expect(() => byIndex.set(0, new Socket())).toThrowError(
+      expect.objectContaining({
+        code: "INVALID_STATE",
+        message: expect.stringContaining("only while it is connected"),
+      }),
+    );
+    expect(() => byIndex.set(0, "client" as never)).toThrowError(
+      'by_index.set: socket must be a descriptor, or something that has one (fd), got "client"',
+    );
+    expect(() => byIndex.set(0, object.map("by_name") as never)).toThrowError(
+      expect.objectContaining({ code: "INVALID_ARGUMENT" }),
+    );
     expect(() => byIndex.set(4, client)).toThrowError(/there are 4, from 0 to 3/);
     const narrow = object.map("narrow") as SockMap;
     narrow.set(0, client);
-    expect(() => narrow.getCookie(0)).toThrowError("narrow.getCookie: its values are of 4 bytes; declare the map with __type(value, __u64) to read socket cookies");
+    expect(() => narrow.getCookie(0)).toThrowError(
+      "narrow.getCookie: its values are of 4 bytes; declare the map with __type(value, __u64) to read socket cookies",
+    );
     expect(narrow.delete(0)).toBe(true);
   });
 });
 
-requires({ mapType: ["xskmap", "reuseportSockarray"] }).test("AF_XDP sockets, and listeners of one port, in the hands of a program", () => {
-  // Node makes neither kind of socket; perl, which every Debian has, makes them and becomes node.
-  const make = `
+requires({ mapType: ["xskmap", "reuseportSockarray"] }).test(
+  "AF_XDP sockets, and listeners of one port, in the hands of a program",
+  () => {
+    // Node makes neither kind of socket; perl, which every Debian has, makes them and becomes node.
+    const make = `
     use Socket; $^F = 255;
     socket(my $xdp, 44, SOCK_RAW, 0) or die "AF_XDP: $!";
     my ($port, @fds) = (0);
@@ -106,19 +121,35 @@ requires({ mapType: ["xskmap", "reuseportSockarray"] }).test("AF_XDP sockets, an
       push @fds, $listener;
     }
     exec(@ARGV, fileno($xdp), map { fileno($_) } @fds) or die $!;`;
-  const child = fileURLToPath(new URL("../children/given_sockets.mjs", import.meta.url));
-  const { status, stdout, stderr } = spawnSync("perl", ["-e", make, process.execPath, child, fixture("maps_xsk"), fixture("maps_sockets")], { encoding: "utf8" });
-  expect(stderr).toBe("");
-  expect(status).toBe(0);
-  const seen = JSON.parse(stdout);
-  expect(seen.xsk).toEqual([
-    1,
-    2,
-    expect.stringContaining("INVALID_ARGUMENT: cannot update in map sockets: the socket is not of family AF_XDP"),
-    expect.stringContaining("there are 4, from 0 to 3"),
-    true,
-    expect.any(Boolean), // before 6.?: deleting an empty slot is no error
-    1,
-  ]);
-  expect(seen.listeners).toEqual([true, false, true, "0", "1", "1", "0", true, false, expect.stringContaining("there are 4, from 0 to 3")]);
-});
+    const child = fileURLToPath(new URL("../children/given_sockets.mjs", import.meta.url));
+    const { status, stdout, stderr } = spawnSync(
+      "perl",
+      ["-e", make, process.execPath, child, fixture("maps_xsk"), fixture("maps_sockets")],
+      { encoding: "utf8" },
+    );
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    const seen = JSON.parse(stdout);
+    expect(seen.xsk).toEqual([
+      1,
+      2,
+      expect.stringContaining("INVALID_ARGUMENT: cannot update in map sockets: the socket is not of family AF_XDP"),
+      expect.stringContaining("there are 4, from 0 to 3"),
+      true,
+      expect.any(Boolean), // before 6.?: deleting an empty slot is no error
+      1,
+    ]);
+    expect(seen.listeners).toEqual([
+      true,
+      false,
+      true,
+      "0",
+      "1",
+      "1",
+      "0",
+      true,
+      false,
+      expect.stringContaining("there are 4, from 0 to 3"),
+    ]);
+  },
+);

@@ -18,10 +18,10 @@ import {
   StackTraceMap,
 } from "ebpf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { TestCgroup } from "../support/cgroup.js";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { fixture } from "../support/fixture.js";
 import { requires } from "../support/requires.js";
-import { TestCgroup } from "../support/cgroup.js";
 
 const PACKET = new Uint8Array(64);
 const XDP_ABORTED = 0;
@@ -113,9 +113,13 @@ describe("LPM trie", () => {
       [{ length: 8, adress: 1 }, 'routes4 key: no member "adress" (did you mean "address"?)'],
     ];
     for (const [prefix, message] of cases) {
-      expect(() => routes.set(prefix as string, 1)).toThrowError(expect.objectContaining({ code: "VALUE_INVALID", message: expect.stringContaining(message) }));
+      expect(() => routes.set(prefix as string, 1)).toThrowError(
+        expect.objectContaining({ code: "VALUE_INVALID", message: expect.stringContaining(message) }),
+      );
     }
-    expect(() => map("routes6", LpmTrieMap<string, number>).get("1.2.3.4")).toThrowError('routes6 key: expected an IPv6 prefix such as "2001:db8::/32", got "1.2.3.4", which is IPv4');
+    expect(() => map("routes6", LpmTrieMap<string, number>).get("1.2.3.4")).toThrowError(
+      'routes6 key: expected an IPv6 prefix such as "2001:db8::/32", got "1.2.3.4", which is IPv4',
+    );
   });
 
   test("a key that is more than an address is its struct", () => {
@@ -126,7 +130,12 @@ describe("LPM trie", () => {
       rest: Uint8Array;
     }
     const zones = map("zones", LpmTrieMap<Zone, number>);
-    const zone = (prefixlen: number, ...address: number[]): Zone => ({ prefixlen, zone: 7, address: Uint8Array.from(address), rest: new Uint8Array(2) });
+    const zone = (prefixlen: number, ...address: number[]): Zone => ({
+      prefixlen,
+      zone: 7,
+      address: Uint8Array.from(address),
+      rest: new Uint8Array(2),
+    });
     zones.set(zone(16 + 8, 10, 0, 0, 0), 1).set(zone(16 + 16, 10, 1, 0, 0), 2);
     expect(zones.get(zone(64, 10, 1, 2, 3))).toBe(2);
     expect(zones.get(zone(64, 10, 2, 2, 3))).toBe(1);
@@ -160,7 +169,9 @@ describe("queue and stack", () => {
     expect(jobs.pop()).toEqual(job(1));
     jobs.clear();
     expect(jobs.peek()).toBeUndefined();
-    expect(() => jobs.push({ id: "1" as never, name: "x" })).toThrowError("jobs value .id: expected number, got string");
+    expect(() => jobs.push({ id: "1" as never, name: "x" })).toThrowError(
+      "jobs value .id: expected number, got string",
+    );
     expect(() => jobs.push(job(1), { replace: true } as never)).toThrowError('jobs.push: unknown option "replace"');
     expect("get" in jobs).toBe(false);
   });
@@ -222,13 +233,20 @@ describe("maps of maps", () => {
     expect([...(byId as HashMap<number, bigint>)].length).toBe(2);
     generations.clear();
     expect([...generations]).toEqual([]);
-    expect(() => generations.set(2, first)).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining("there are 2, from 0 to 1") }));
+    expect(() => generations.set(2, first)).toThrowError(
+      expect.objectContaining({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringContaining("there are 2, from 0 to 1"),
+      }),
+    );
   });
 
   test("a map of another kind is refused, and so is what is no map", () => {
     const tenants = map("tenants", HashOfMaps<number>);
     using other = createMap({ type: "hash", key: "u32", value: "u64", maxEntries: 16 });
-    expect(() => tenants.set(1, other)).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining("not like the inner map") }));
+    expect(() => tenants.set(1, other)).toThrowError(
+      expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining("not like the inner map") }),
+    );
     expect(() => tenants.set(1, 5 as never)).toThrowError("tenants.set: value must be a map, got 5");
     using good = counters();
     tenants.set(1, good);
@@ -255,10 +273,16 @@ test("prog array: a tail call goes where we put a program", () => {
   expect(calls.delete(1)).toBe(true);
   expect(calls.delete(1)).toBe(false);
   expect(run("first")).toBe(XDP_ABORTED);
-  expect(() => calls.set(0, object.program("ask_cgroups"))).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining("another type") }));
-  expect(() => calls.set(0, object.map("routes4") as never)).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+  expect(() => calls.set(0, object.program("ask_cgroups"))).toThrowError(
+    expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining("another type") }),
+  );
+  expect(() => calls.set(0, object.map("routes4") as never)).toThrowError(
+    expect.objectContaining({ code: "INVALID_ARGUMENT" }),
+  );
   expect(() => calls.set(4, object.program("call_pass"))).toThrowError(/there are 4, from 0 to 3/);
-  expect(() => calls.set(0, "call_pass" as never)).toThrowError('calls.set: program must be a descriptor, or something that has one (fd), got "call_pass"');
+  expect(() => calls.set(0, "call_pass" as never)).toThrowError(
+    'calls.set: program must be a descriptor, or something that has one (fd), got "call_pass"',
+  );
   calls.clear();
   object.bss["called"] = 0;
   expect(run("first")).toBe(XDP_ABORTED);
@@ -307,11 +331,15 @@ describe("stack traces", () => {
       else expect(frame.buildId).toMatch(/^[0-9a-f]{40}$/);
     }
     expect(() => stacks.get(0)).toThrowError("build_ids.get: this map keeps build ids; use getBuildIds");
-    expect(() => map("stacks", StackTraceMap).getBuildIds(0)).toThrowError("stacks.getBuildIds: this map keeps addresses; use get");
+    expect(() => map("stacks", StackTraceMap).getBuildIds(0)).toThrowError(
+      "stacks.getBuildIds: this map keeps addresses; use get",
+    );
   });
 
   test("symbols: functions only, by binary search", () => {
-    const symbols = new KernelSymbols("ffffffff81000000 T _text\nffffffff81000010 t other\t[mod]\nffffffff81000020 D data\n");
+    const symbols = new KernelSymbols(
+      "ffffffff81000000 T _text\nffffffff81000010 t other\t[mod]\nffffffff81000020 D data\n",
+    );
     expect(symbols.size).toBe(2);
     expect(symbols.find(0xffffffff80ffffffn)).toBeUndefined();
     expect(symbols.find(0xffffffff8100000fn)).toEqual({ name: "_text", offset: 15, module: undefined });
@@ -319,16 +347,19 @@ describe("stack traces", () => {
   });
 });
 
-requires({ cgroup2: true }).test("cgroup array: a program asks whether this process is under what we put there", async () => {
-  const cgroups = map("cgroups", CgroupArrayMap);
-  await using empty = new TestCgroup();
-  cgroups.set(0, empty.path).set(1, cgroup2Mount() as string);
-  object.program("ask_cgroups").testRun();
-  expect(object.bss["under"]).toEqual([0n, 1n]);
-  expect(cgroups.delete(1)).toBe(true);
-  object.program("ask_cgroups").testRun();
-  expect((object.bss["under"] as bigint[])[1]).toBeLessThan(0n);
-  expect(() => cgroups.set(0, "/nowhere")).toThrowError(expect.objectContaining({ code: "NOT_FOUND" }));
-  expect(() => cgroups.set(0, "/tmp")).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
-  expect("get" in cgroups).toBe(false);
-});
+requires({ cgroup2: true }).test(
+  "cgroup array: a program asks whether this process is under what we put there",
+  async () => {
+    const cgroups = map("cgroups", CgroupArrayMap);
+    await using empty = new TestCgroup();
+    cgroups.set(0, empty.path).set(1, cgroup2Mount() as string);
+    object.program("ask_cgroups").testRun();
+    expect(object.bss["under"]).toEqual([0n, 1n]);
+    expect(cgroups.delete(1)).toBe(true);
+    object.program("ask_cgroups").testRun();
+    expect((object.bss["under"] as bigint[])[1]).toBeLessThan(0n);
+    expect(() => cgroups.set(0, "/nowhere")).toThrowError(expect.objectContaining({ code: "NOT_FOUND" }));
+    expect(() => cgroups.set(0, "/tmp")).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+    expect("get" in cgroups).toBe(false);
+  },
+);

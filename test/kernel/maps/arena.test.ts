@@ -1,0 +1,69 @@
+import { ArenaMap, BpfObject, createMap, cType } from "ebpf";
+import { expect } from "vitest";
+import { fixture } from "../support/fixture.js";
+import { requires } from "../support/requires.js";
+
+interface Node {
+  next: bigint;
+  value: bigint;
+}
+
+const gate = requires({ mapType: "arena", programType: "syscall" });
+
+gate.test("arena: a list that a program made is walked, changed and made longer by us", async () => {
+  using object = await BpfObject.load(fixture("maps_arena"));
+  const arena = object.map("arena") as ArenaMap;
+  expect(arena).toBeInstanceOf(ArenaMap);
+  expect(arena.byteLength).toBe(16 * 4096);
+  expect(object.program("make").testRun().returnValue).toBe(0);
+  const node = cType<Node>("struct node", object.btf);
+  const walk = (): Node[] => {
+    const nodes: Node[] = [];
+    for (let at = object.bss["head"] as bigint; at !== 0n; at = nodes.at(-1)?.next ?? 0n)
+      nodes.push(arena.get(at, node));
+    return nodes;
+  };
+  expect(walk().map(({ value }) => value)).toEqual(Array.from({ length: 10 }, (_, i) => BigInt(i * 100)));
+  const head = object.bss["head"] as bigint;
+  expect(head).toBeGreaterThanOrEqual(arena.address);
+  expect(arena.read(head, 16)).toEqual(arena.read(Number(head - arena.address), 16));
+
+  // A node of our own before the first, in a page that no program has allocated.
+  const ours = arena.address + BigInt(8 * 4096);
+  arena.set(ours, node, { next: head, value: 7n });
+  object.bss["head"] = ours;
+  object.program("add_up").testRun();
+  expect(object.bss["sum"]).toBe(4507n);
+  expect(walk()).toHaveLength(11);
+  arena.write(ours + 8n, Uint8Array.of(8, 0, 0, 0, 0, 0, 0, 0));
+  object.program("add_up").testRun();
+  expect(object.bss["sum"]).toBe(4508n);
+
+  expect(() => arena.read(arena.byteLength - 8, 16)).toThrowError(
+    expect.objectContaining({
+      code: "INVALID_ARGUMENT",
+      message: expect.stringContaining("not within the arena's 65536"),
+    }),
+  );
+  expect(() => arena.get(8n, node)).toThrowError(/16 bytes at address 0x8 are not within/);
+  expect(() => arena.read(-1, 1)).toThrowError(/offset -1/);
+  expect(() => arena.set(0, node, { next: 0n, value: "1" as never })).toThrowError(
+    "arena value .value: expected bigint, got string",
+  );
+  object.close();
+  expect(() => arena.read(0, 1)).toThrowError(expect.objectContaining({ code: "CLOSED" }));
+});
+
+gate.test("an arena without an object", () => {
+  using arena = createMap({ type: "arena", maxEntries: 4 });
+  arena.write(4096, Uint8Array.of(1, 2, 3));
+  expect(arena.read(4095, 5)).toEqual(Uint8Array.of(0, 1, 2, 3, 0));
+  expect(arena.read(arena.address + 4096n, 3)).toEqual(Uint8Array.of(1, 2, 3));
+});
+
+gate.test("a page that is not to be made when touched is an error, not a fault", () => {
+  using arena = createMap({ type: "arena", maxEntries: 4, flags: ["segv_on_fault"] });
+  expect(() => arena.read(0, 1)).toThrowError(
+    expect.objectContaining({ code: "NOT_FOUND", message: expect.stringContaining("BPF_F_SEGV_ON_FAULT") }),
+  );
+});
