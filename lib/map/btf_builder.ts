@@ -58,14 +58,14 @@ export class BtfBuilder {
     const strings = Buffer.concat(this.#strings);
     const bytes = Buffer.alloc(HEADER_BYTES + this.#words.length * 4 + strings.byteLength);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const u32 = (at: number, value: number) => view.setUint32(at, value, LITTLE_ENDIAN);
+    const u32 = (at: number, value: number): void => view.setUint32(at, value, LITTLE_ENDIAN);
     view.setUint16(0, 0xeb9f, LITTLE_ENDIAN);
     view.setUint8(2, 1);
     u32(4, HEADER_BYTES);
     u32(12, this.#words.length * 4);
     u32(16, this.#words.length * 4);
     u32(20, strings.byteLength);
-    this.#words.forEach((word, i) => u32(HEADER_BYTES + i * 4, word));
+    for (const [i, word] of this.#words.entries()) u32(HEADER_BYTES + i * 4, word);
     strings.copy(bytes, HEADER_BYTES + this.#words.length * 4);
     return bytes;
   }

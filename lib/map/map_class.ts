@@ -9,10 +9,10 @@ export interface MapClass<M extends BpfMap> {
 
 /** The map as what it is; closed when it is something else. @throws BpfError INVALID_ARGUMENT */
 export function checkClass<M extends BpfMap>(operation: string, map: BpfMap, type: MapClass<M>): M {
-  const constructor: unknown = type;
-  if (typeof constructor === "function" && map instanceof constructor) return map as M;
+  const wanted: unknown = type;
+  if (typeof wanted === "function" && map instanceof wanted) return map as M;
   const what = `${map.constructor.name} (${map.type})`;
   map.close();
-  const wanted = typeof constructor === "function" ? type.name : String(constructor);
-  throw invalid(`${operation}: the map is a ${what}, not a ${wanted}`);
+  const name = typeof wanted === "function" ? type.name : String(wanted);
+  throw invalid(`${operation}: the map is a ${what}, not a ${name}`);
 }

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { fixture } from "../support/fixture.js";
 
 /** Each entry's value is its key's complement, so that a pair out of step is seen. */
-const valueOf = (key: bigint) => ~key & 0xffffffffffffffffn;
+const complement = (key: bigint) => ~key & 0xffffffffffffffffn;
 
 function count(seen: Uint8Array, index: number): void {
   seen[index] = (seen[index] ?? 0) + 1;
@@ -11,7 +11,7 @@ function count(seen: Uint8Array, index: number): void {
 
 function filled(entries: number, maxEntries = entries): HashMap<bigint, bigint> {
   const map = createMap({ type: "hash", key: "u64", value: "u64", maxEntries });
-  map.setMany(Array.from({ length: entries }, (_, i) => [BigInt(i), valueOf(BigInt(i))] as const));
+  map.setMany(Array.from({ length: entries }, (_, i) => [BigInt(i), complement(BigInt(i))] as const));
   return map;
 }
 
@@ -32,7 +32,7 @@ describe("iteration", () => {
     let wrong = 0;
     for (const [key, value] of map) {
       count(seen, Number(key));
-      if (value !== valueOf(key)) wrong++;
+      if (value !== complement(key)) wrong++;
     }
     expect(wrong).toBe(0);
     expect(seen.every((times) => times === 1)).toBe(true);
@@ -74,12 +74,12 @@ describe("iteration", () => {
     const seen = new Uint8Array(stay);
     let visited = 0;
     for (const [key, value] of map) {
-      expect(value).toBe(valueOf(key));
+      expect(value).toBe(complement(key));
       if (key < BigInt(stay)) count(seen, Number(key));
       // Two come and one goes for every other entry visited, while there is room.
       if (visited++ % 2 === 0 && next < BigInt(stay * 3)) {
         for (let i = 0; i < 2; i++) {
-          map.set(next, valueOf(next));
+          map.set(next, complement(next));
           pending.push(next++);
         }
         map.delete(pending.splice(pending.length >> 1, 1)[0] as bigint);
@@ -112,9 +112,9 @@ describe("iteration", () => {
     const inner = map.values();
     for (const [key] of map) {
       const { value } = inner.next() as { value: bigint };
-      expect(map.get(key)).toBe(valueOf(key));
-      map.set(key, valueOf(key));
-      expect(valueOf(value) < 3_000n).toBe(true);
+      expect(map.get(key)).toBe(complement(key));
+      map.set(key, complement(key));
+      expect(complement(value) < 3_000n).toBe(true);
       pairs++;
     }
     expect(pairs).toBe(3_000);
