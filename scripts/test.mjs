@@ -34,7 +34,7 @@ const HEARTBEAT_MS = 10_000;
 /** Stages at a time. */
 const LANES = 2;
 /** Seconds that the kernel tests may take in a machine. */
-const VM_TIMEOUT = 900;
+const VM_TIMEOUT = 1200;
 const MAX_LINE = 2000;
 
 /**
@@ -140,7 +140,10 @@ async function runAll(queue) {
   /** @type {Map<string, number>} */
   const running = new Map();
   const secondsSince = (/** @type {number} */ began) => Math.round((performance.now() - began) / 1000);
+  const parent = process.ppid;
   const heartbeat = setInterval(() => {
+    // npm passes a signal on to its shell, and that dies of it without telling us.
+    if (process.ppid !== parent) interrupted.abort();
     const names = [...running].map(([name, began]) => `${name} (${secondsSince(began)} s)`);
     console.log(`test: running ${names.join(", ")}`);
   }, HEARTBEAT_MS);
