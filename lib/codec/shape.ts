@@ -6,6 +6,7 @@ import { endianness } from "node:os";
 import type { Btf } from "../btf/btf.js";
 import type { BtfMember, BtfType } from "../btf/types.js";
 import { BpfError } from "../errors.js";
+import { isNumberMember } from "./number_tags.js";
 
 /** An integer, enum or pointer. */
 export interface IntegerShape {
@@ -162,7 +163,7 @@ class Builder {
   }
 
   /** `last`: nothing follows in the record, so an array without length is its tail. */
-  build(id: number, path: string, last: boolean, depth: number): Shape {
+  build(id: number, path: string, last: boolean, depth: number, asNumber = this.#allNumbers): Shape {
     if (depth > MAX_DEPTH) throw unsupported(this.#btf, id, "nested too deeply, or contains itself");
     let at = id;
     let swapped = false;
@@ -177,7 +178,7 @@ class Builder {
     switch (type.kind) {
       case "int":
         if (type.bool && type.size <= 8 && isPowerOfTwo(type.size)) return { kind: "boolean", size: type.size };
-        return this.#integer(type.size, type.signed, swapped, path, this.#allNumbers);
+        return this.#integer(type.size, type.signed, swapped, path, asNumber);
       case "enum":
       case "enum64":
         return this.#integer(type.size, type.signed, false, path, false);
@@ -189,7 +190,7 @@ class Builder {
           ? { kind: "float", size: type.size }
           : { kind: "bytes", size: type.size, tail: false };
       case "array":
-        return this.#array(at, type.element, type.length, path, last, depth);
+        return this.#array(at, type.element, type.length, path, last, depth, asNumber);
       case "struct":
       case "union":
         return this.#record(at, type.size, type.members, type.kind === "union", path, last, depth);
@@ -217,14 +218,14 @@ class Builder {
     };
   }
 
-  #array(id: number, element: number, length: number, path: string, last: boolean, depth: number): Shape {
+  #array(id: number, element: number, length: number, path: string, last: boolean, depth: number, asNumber: boolean): Shape {
     const tail = last && length === 0 && depth > 0;
     const inner = this.#btf.type(this.#btf.resolve(element));
     if (inner.kind === "int" && inner.size === 1 && !inner.bool) {
       if (inner.char) return { kind: "chars", size: length, tail };
       if (!inner.signed) return { kind: "bytes", size: length, tail };
     }
-    const shape = this.build(element, path, false, depth + 1);
+    const shape = this.build(element, path, false, depth + 1, asNumber);
     const size = shape.size * length;
     if (!Number.isSafeInteger(size)) throw unsupported(this.#btf, id, "larger than memory");
     return { kind: "array", size, element: shape, length, tail: tail && shape.size > 0 };
@@ -255,7 +256,8 @@ class Builder {
     for (const [index, member] of members.entries()) {
       const inner = member.name === "" ? path : path === "" ? member.name : `${path}.${member.name}`;
       const isLast = last && (union || index === members.length - 1);
-      const shape = this.build(member.type, inner, isLast, depth + 1);
+      const asNumber = this.#allNumbers || isNumberMember(this.#btf, id, index);
+      const shape = this.build(member.type, inner, isLast, depth + 1, asNumber);
       const made = this.#member(id, size, member, shape);
       // The one thing without a name that is read is a struct or union; anything else would be padding.
       if (member.name !== "") names.push(member.name);

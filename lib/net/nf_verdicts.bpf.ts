@@ -155,7 +155,7 @@ export class NfVerdictsBpf extends LoadedObject<NfVerdictsBpfObject> {
       file: "nf_verdicts.bpf.o",
       name: "nf_verdicts",
       url: new URL("../../bpf/nf_verdicts.bpf.o", import.meta.url),
-      fingerprint: "4368b310574f9c9421452c8495a3d84a",
+      fingerprint: "1b753ac472ad58059abda0c0791a20ad",
     });
   }
 

@@ -194,7 +194,7 @@ export class TcpFlowsBpf extends LoadedObject<TcpFlowsBpfObject> {
       file: "tcp_flows.bpf.o",
       name: "tcp_flows",
       url: new URL("../../bpf/tcp_flows.bpf.o", import.meta.url),
-      fingerprint: "8908b05ee1479bb3fe490dd34c3e8df6",
+      fingerprint: "060f976774fe8a1409a4e09c9cf2f915",
     });
   }
 

@@ -1,6 +1,7 @@
 /** The object's global variables: sections .rodata, .data, .bss, .kconfig and custom ones, as records of accessors. */
 import type { Btf } from "../btf/btf.js";
-import { shapeOf } from "../codec/shape.js";
+import { isNumberVariable } from "../codec/number_tags.js";
+import { type Shape, shapeOf } from "../codec/shape.js";
 import { BpfError } from "../errors.js";
 import { attempt } from "../kernel/explain.js";
 import { namedRecord } from "../named.js";
@@ -18,6 +19,8 @@ export interface GlobalVariable {
   readonly size: number;
   /** `static` in C. */
   readonly isStatic: boolean;
+  /** `EBPF_NUMBER` in C. */
+  readonly isNumber: boolean;
 }
 
 /** The section a map stands for: `.rodata` for libbpf's `probes.rodata`. */
@@ -42,9 +45,19 @@ export function variablesOf(btf: Btf, section: string): GlobalVariable[] {
       offset: entry.offset,
       size: entry.size,
       isStatic: variable.linkage === "static",
+      isNumber: isNumberVariable(btf, entry.type),
     });
   }
   return variables;
+}
+
+/** The shape of a variable. The choice of numbers is for integers and arrays of them; a struct's members make their own. */
+export function variableShape(btf: Btf, { type, isNumber }: GlobalVariable): Shape {
+  const shape = shapeOf(btf, type);
+  if (!isNumber) return shape;
+  let element = shape;
+  while (element.kind === "array") element = element.element;
+  return element.kind === "integer" ? shapeOf(btf, type, { u64: "number" }) : shape;
 }
 
 export interface GlobalsAccess {
@@ -81,7 +94,7 @@ export function globalsRecord(access: GlobalsAccess): Globals {
       const label = `${section} ${variable.name}`;
       let made: LiveValue | undefined;
       const value = (): LiveValue => {
-        made ??= liveValue(shapeOf(btf, variable.type), variable.offset, label, memory);
+        made ??= liveValue(variableShape(btf, variable), variable.offset, label, memory);
         return made;
       };
       copies.set(variable.name, () => snapshot(value().get()));

@@ -1,6 +1,7 @@
 /** What tells a skeleton that its object is no longer the one it was made from. */
 import { createHash } from "node:crypto";
 import type { Btf } from "../btf/btf.js";
+import { isNumberMember } from "../codec/number_tags.js";
 import type { ObjectDescription } from "./description.js";
 
 /**
@@ -21,7 +22,7 @@ export function fingerprint(object: ObjectDescription): string {
     ]),
     byName(object.sections).map(({ name, variables }) => [
       name,
-      byName(variables).map((variable) => [variable.name, variable.size, type(variable.type)]),
+      byName(variables).map((variable) => [variable.name, variable.size, type(variable.type), variable.isNumber]),
     ]),
   ];
   hash.update(JSON.stringify(facts));
@@ -69,7 +70,10 @@ class Layouts {
     if (type.kind === "struct" || type.kind === "union") {
       entry.push(
         type.size,
-        type.members.map((member) => [member.name, member.bitOffset, member.bitfieldSize, this.layout(member.type)]),
+        type.members.map((member, i) => [
+          ...[member.name, member.bitOffset, member.bitfieldSize, this.layout(member.type)],
+          isNumberMember(this.#btf, id, i),
+        ]),
       );
     } else if (type.kind === "enum" || type.kind === "enum64") {
       entry.push(

@@ -1,9 +1,8 @@
 /** Writes a skeleton: a TypeScript module that knows an object's programs, maps, variables and types. */
 
 import type { Btf } from "../btf/btf.js";
-import { shapeOf } from "../codec/shape.js";
 import { BpfError } from "../errors.js";
-import type { GlobalVariable } from "../object/globals.js";
+import { type GlobalVariable, variableShape } from "../object/globals.js";
 import type { MapDescription, ObjectDescription, SectionDescription } from "./description.js";
 import { doc, importing, property, unionType } from "./emit.js";
 import { fingerprint } from "./fingerprint.js";
@@ -148,10 +147,15 @@ function variableProperty(
 ): string {
   const { btf } = object;
   if (btf === undefined || catalog === undefined) return "";
-  const note = noteOf(shapeOf(btf, variable.type));
+  const shape = variableShape(btf, variable);
+  const note = noteOf(shape);
   return (
     doc(`\`${describeVariable(btf, variable.type)}\`, ${bytes(variable.size)} at ${variable.offset}${note}.`, "  ") +
-    property(propertyName(variable.name), { name: catalog.typeOf(variable.type, variable.name), parameters: [] }, "  ")
+    property(
+      propertyName(variable.name),
+      { name: catalog.typeOf(variable.type, variable.name, shape), parameters: [] },
+      "  ",
+    )
   );
 }
 

@@ -56,8 +56,8 @@ export class TypeCatalog {
   }
 
   /** The type of a value; what is anonymous in C is named for where it is: `hint`. */
-  typeOf(id: number, hint: string): string {
-    return this.#text(id, shapeOf(this.#btf, id), hint);
+  typeOf(id: number, hint: string, shape: Shape = shapeOf(this.#btf, id)): string {
+    return this.#text(id, shape, hint);
   }
 
   /** The type of a ring's records: one, or the union of several. */

@@ -66,7 +66,7 @@ requires({ mapType: "ringbuf", cgroup2: true, kernel: ">=5.9" }).describe("ebpf 
     );
     const text = await ebpf("map");
     expect(text.stdout).toMatch(/^ID +TYPE +NAME +KEY +VALUE +ENTRIES +MEMORY +FLAGS\n/);
-    expect(text.stdout).toMatch(new RegExp(`^${table.id} +hash +table +16 +56 +16 `, "m"));
+    expect(text.stdout).toMatch(new RegExp(`^${table.id} +hash +table +16 +64 +16 `, "m"));
   });
 
   test("show where a program is attached, and detach it there", async () => {

@@ -47,14 +47,15 @@ requires({ mapType: "ringbuf" }).describe("a skeleton", () => {
     await until("four events", () => events.length === 4);
     expect(events).toEqual([
       { kind: event_kind.EVENT_SMALL, number: 42 },
-      { kind: event_kind.EVENT_LARGE, port: 443, flag: false, numbers: [0n, 0n, 0n, 0n], text: "grüß dich" },
+      { kind: event_kind.EVENT_LARGE, port: 443, flag: false, numbers: [0n, 0n, 0n, 0n], small: 1, text: "grüß dich" },
       { kind: event_kind.EVENT_SMALL, number: 42 },
-      { kind: event_kind.EVENT_LARGE, port: 443, flag: true, numbers: [0n, 0n, 0n, 1n], text: "grüß dich" },
+      { kind: event_kind.EVENT_LARGE, port: 443, flag: true, numbers: [0n, 0n, 0n, 1n], small: 2, text: "grüß dich" },
     ]);
     expect(skeleton.maps.events.totals).toMatchObject({ produced: 4, delivered: 4, lost: 0 });
     expect(skeleton.maps.table.get({ id: 7, name: "entry" })?.numbers[3]).toBe(1n);
     expect([...skeleton.maps.table.keys()]).toEqual([{ id: 7, name: "entry" }]);
     expect(skeleton.bss.stats.below).toBe(1);
+    expect(skeleton.bss.packets).toBe(2);
     expect(snapshot(skeleton.bss.stats.per_mark).map(({ count }) => count)).toEqual([5n, 5n, 0n, 0n]);
   });
 
@@ -127,6 +128,15 @@ requires({ mapType: "ringbuf" }).describe("a skeleton", () => {
     expect(errors.map(({ message }) => message)).toEqual([
       expect.stringContaining("events: a record's kind is 77, which is none of EVENT_SMALL, EVENT_LARGE"),
     ]);
+  });
+
+  test("a number that C chose is an error past 2^53, and not rounded", async () => {
+    using skeleton = await Skeleton.load();
+    skeleton.bss.packets = Number.MAX_SAFE_INTEGER;
+    expect(skeleton.bss.packets).toBe(2 ** 53 - 1);
+    generate(skeleton);
+    expect(() => skeleton.bss.packets).toThrow(/past 2\^53/);
+    expect(() => skeleton.maps.table.get({ id: 7, name: "entry" })).toThrow(/table value \.small: .*past 2\^53/);
   });
 
   test("a part that does not fit is refused by its path", async () => {

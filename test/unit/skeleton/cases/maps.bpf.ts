@@ -95,7 +95,7 @@ export class Maps extends LoadedObject<MapsObject> {
       file: "maps.bpf.o",
       name: "maps",
       url: new URL("./maps.bpf.o", import.meta.url),
-      fingerprint: "a1caf825493b8d1b3590360560d02d02",
+      fingerprint: "3bb2b567c5864ebf5b8cf79b4cc25cd5",
     });
   }
 

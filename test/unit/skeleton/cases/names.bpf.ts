@@ -127,7 +127,7 @@ export class Names extends LoadedObject<NamesObject> {
       file: "names.bpf.o",
       name: "names",
       url: new URL("./names.bpf.o", import.meta.url),
-      fingerprint: "2da64661370d46ed7175187d9114c914",
+      fingerprint: "be9f9505172a311ec8659f8583957574",
     });
   }
 

@@ -83,7 +83,7 @@ export class Rings extends LoadedObject<RingsObject> {
       file: "rings.bpf.o",
       name: "rings",
       url: new URL("./rings.bpf.o", import.meta.url),
-      fingerprint: "b1d8c6140e883eb1ed3c968b3a799eba",
+      fingerprint: "60a99506ef92cb39c45e5c746ea2f663",
     });
   }
 

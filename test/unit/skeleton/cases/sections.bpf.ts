@@ -118,7 +118,7 @@ export class Sections extends LoadedObject<SectionsObject> {
       file: "sections.bpf.o",
       name: "sections",
       url: new URL("./sections.bpf.o", import.meta.url),
-      fingerprint: "eb53cf864867be89a7a3c51613cecf3f",
+      fingerprint: "d710f7875219378704831031b5ae0c55",
     });
   }
 

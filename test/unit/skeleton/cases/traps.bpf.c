@@ -4,6 +4,7 @@
 #include <linux/types.h>
 #include <stdbool.h>
 #include <bpf/bpf_helpers.h>
+#include <ebpf/number.h>
 
 #define MAP_OF(type_name, map_name) \
 	struct { \
@@ -136,6 +137,19 @@ struct numbers {
 	char lines[2][4];
 };
 MAP_OF(struct numbers, numbers);
+
+/* 64 bits as numbers, where C says so. */
+struct chosen {
+	__u64 whole;
+	__u64 small EBPF_NUMBER;
+	__s64 list[2] EBPF_NUMBER;
+	struct {
+		__u64 inner EBPF_NUMBER;
+	};
+};
+MAP_OF(struct chosen, chosen);
+__u64 total EBPF_NUMBER;
+struct chosen largest EBPF_NUMBER;
 
 SEC("xdp")
 int trap(struct xdp_md *ctx)

@@ -224,6 +224,26 @@ export interface numbers {
   lines: string[];
 }
 
+/** `struct chosen`, 40 bytes. */
+export interface chosen {
+  /** `__u64`, 8 bytes at 0. */
+  whole: bigint;
+  /** `__u64`, 8 bytes at 8. */
+  small: number;
+  /** `__s64[2]`, 16 bytes at 16. */
+  list: number[];
+  /** `__u64`, 8 bytes at 32. */
+  inner: number;
+}
+
+/** Variables in .bss, zero at first; live from `load()` on. */
+export interface TrapsBss {
+  /** `__u64`, 8 bytes at 0. */
+  total: number;
+  /** `struct chosen`, 40 bytes at 8. */
+  largest: chosen;
+}
+
 /** What the object has, by its C names. */
 export interface TrapsObject extends ObjectShape {
   readonly programs: {
@@ -250,8 +270,12 @@ export interface TrapsObject extends ObjectShape {
     readonly pointers: HashMap<number, pointers>;
     /** BPF_MAP_TYPE_HASH, 16 entries. */
     readonly numbers: HashMap<number, numbers>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly chosen: HashMap<number, chosen>;
   };
-  readonly sections: Record<never, never>;
+  readonly sections: {
+    readonly ".bss": TrapsBss;
+  };
 }
 
 /** traps.bpf.o, opened: programs are chosen, maps sized and constants set here, then `load()`. */
@@ -265,7 +289,7 @@ export class Traps extends LoadedObject<TrapsObject> {
       file: "traps.bpf.o",
       name: "traps",
       url: new URL("./traps.bpf.o", import.meta.url),
-      fingerprint: "d91cf59180be2a9e4e1464b165090339",
+      fingerprint: "8beeb386a1d8dc1d95a23aa9485201a8",
     });
   }
 
