@@ -218,7 +218,15 @@ class Builder {
     };
   }
 
-  #array(id: number, element: number, length: number, path: string, last: boolean, depth: number, asNumber: boolean): Shape {
+  #array(
+    id: number,
+    element: number,
+    length: number,
+    path: string,
+    last: boolean,
+    depth: number,
+    asNumber: boolean,
+  ): Shape {
     const tail = last && length === 0 && depth > 0;
     const inner = this.#btf.type(this.#btf.resolve(element));
     if (inner.kind === "int" && inner.size === 1 && !inner.bool) {
