@@ -75,7 +75,8 @@ export abstract class BpfMap implements Disposable {
   /**
    * From now on nobody in user space, root included, changes the map; programs still do unless it was declared BPF_F_RDONLY_PROG.
    * There is no way back. Minimum kernel 5.2.
-   * @throws BpfError BUSY while it is mapped writable or being written, PERMISSION_DENIED when it is frozen already
+   * @throws BpfError BUSY while it is mapped writable or being written; when it is frozen already PERMISSION_DENIED, or BUSY on
+   * old kernels
    */
   freeze(): void {
     attempt({ doing: `freeze map ${this.name}`, meanings: FREEZE }, () => this.native.freeze());
@@ -158,7 +159,7 @@ export abstract class BpfMap implements Disposable {
 export class OpaqueMap extends BpfMap {}
 
 const FREEZE: Meanings = {
-  [errno.EBUSY]: { code: "BUSY", text: "it is mapped writable or being written to" },
+  [errno.EBUSY]: { code: "BUSY", text: "it is frozen already, mapped writable or being written to" },
   [errno.EPERM]: {
     code: "PERMISSION_DENIED",
     text: "it is frozen already, read-only for this handle, or not this user's to freeze",

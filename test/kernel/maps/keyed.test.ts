@@ -436,8 +436,12 @@ test("info, freeze: what the kernel says of a map", async () => {
   const frozen = expect.objectContaining({ code: "PERMISSION_DENIED", message: expect.stringContaining("frozen") });
   expect(() => tiny.set(1, 2)).toThrowError(frozen);
   expect(() => tiny.delete(1)).toThrowError(frozen);
+  // EBUSY from old kernels, EPERM from those that look at the handle's rights first.
   expect(() => tiny.freeze()).toThrowError(
-    expect.objectContaining({ code: "PERMISSION_DENIED", message: expect.stringContaining("frozen already") }),
+    expect.objectContaining({
+      code: expect.stringMatching(/^(PERMISSION_DENIED|BUSY)$/),
+      message: expect.stringContaining("frozen already"),
+    }),
   );
   expect(tiny.get(1)).toBe(1);
 });
