@@ -53,6 +53,8 @@ export interface NativeAddon {
   /** pidfd_open(2): a descriptor of a process, which the caller closes. Minimum kernel 5.3. */
   openProcess(pid: number): number;
   linkFromPin(path: string): NativeLink;
+  /** Closes every link and attachment of this environment, as its end does; process.exit() does not come to that. */
+  closeLinks(): void;
   /** Takes the descriptor. */
   linkFromFd(fd: number): NativeLink;
   /** bpf_link_create: `target` is a descriptor (cgroup, map, namespace), or the index of a device of the current network namespace. */
@@ -518,6 +520,11 @@ let addon: NativeAddon | undefined;
 
 /** The addon, loaded on first use so that code which needs no kernel (BTF, codecs, types) runs without it. */
 export function native(): NativeAddon {
-  addon ??= loadAddon();
+  if (addon === undefined) {
+    const loaded = loadAddon();
+    // Most links go with the process; what the kernel has no link for would stay.
+    process.on("exit", () => loaded.closeLinks());
+    addon = loaded;
+  }
   return addon;
 }

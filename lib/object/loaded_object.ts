@@ -20,6 +20,7 @@ import type { AnyObject, AttachAllArguments, LoadedSectionOf, ObjectShape, Secti
 import { PERF_OPTIONS, type PerfOptions, perfReading, perfVariable } from "./perf.js";
 import { type RingOptions, recordSource } from "./rings.js";
 import { sectionRecord } from "./sections.js";
+import { attachStructOps, structOpsNames } from "./struct_ops.js";
 import type { VariantChoice } from "./variants.js";
 
 /** A map of a loaded object: one that is read and written, or one that is streamed. */
@@ -182,8 +183,21 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
   }
 
   /**
-   * Attaches every program that is loaded and not set to `autoattach = false`, each by its section; of a probe with variants, the
-   * first that this kernel attaches. All or nothing: when one fails, those attached by this call are detached.
+   * Registers a `struct_ops`, by its variable's name: an implementation of one of the kernel's tables of functions, such as a congestion
+   * control. In section `.struct_ops.link` (6.4) it is a link like others; in `.struct_ops` (5.6) the kernel keeps it until it is closed, and
+   * beyond a process that is killed.
+   * @throws BpfError NOT_FOUND, EXISTS, INVALID_ARGUMENT
+   */
+  attachStructOps(name: string): Link {
+    const link = attachStructOps(this.#core, name, (closed) => this.#links.delete(closed));
+    this.#links.add(link);
+    return link;
+  }
+
+  /**
+   * Attaches every program that is loaded and not set to `autoattach = false`, each by its section, and every struct_ops; of a probe with
+   * variants, the first that this kernel attaches. Programs of section `syscall` are run and not attached. All or nothing: when one fails, those
+   * attached by this call are detached.
    * @throws BpfError as {@link Program.attach}
    */
   attach(...[options = {}]: AttachAllArguments<S>): readonly Link[] {
@@ -192,8 +206,10 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     try {
       for (const program of Object.values(this.#programs)) {
         if (!program.loaded || !this.#autoattach.has(program.name) || variants.wants(program.name) !== undefined) continue;
+        if (program.type === "struct_ops" || program.type === "syscall") continue;
         made.push(program.attach(options));
       }
+      for (const name of structOpsNames(this.#core)) made.push(this.attachStructOps(name));
       for (const name of variants.names) made.push(...this.#attachVariant(name, options));
     } catch (error) {
       for (const link of made) link.close();

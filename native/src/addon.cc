@@ -49,6 +49,11 @@ void SetLogger(const Napi::CallbackInfo& info) {
   }
 }
 
+/// process.exit() ends a process without ending its environments.
+void CloseLinks(const Napi::CallbackInfo& info) {
+  Environment::Of(info.Env()).links.CloseAll();
+}
+
 Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   LogCapture::Install();
   Environment& environment = Environment::Create(env);
@@ -71,6 +76,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("linkFromPin", Napi::Function::New<Link::FromPin>(env, "linkFromPin"));
   exports.Set("linkFromFd", Napi::Function::New<Link::FromFd>(env, "linkFromFd"));
   exports.Set("linkCreate", Napi::Function::New<Link::Create>(env, "linkCreate"));
+  exports.Set("closeLinks", Napi::Function::New<CloseLinks>(env, "closeLinks"));
   exports.Set("setLogger", Napi::Function::New<SetLogger>(env, "setLogger"));
   exports.Set("testRun", Napi::Function::New<TestRun>(env, "testRun"));
   ExportProbes(env, exports);

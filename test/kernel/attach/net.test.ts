@@ -2,27 +2,68 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { Link, listAttachments, listLinks, type OpenedObject } from "ebpf";
 import { afterEach, beforeEach, describe, expect } from "vitest";
+import { Actor } from "../support/actor.js";
 import { runsOnlyWhileAttached, Watched } from "../support/attach.js";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { NamespacePair, type NetNamespace } from "../support/namespace.js";
 import { requires } from "../support/requires.js";
+import { until } from "../support/until.js";
 
 const PORT = 4242;
 /** Ethernet, IPv4 and UDP headers, and the text. */
 const TEXT = "hello";
 const FRAME = 14 + 20 + 8 + TEXT.length;
 
-const SEND = `
-  import { createSocket } from "node:dgram";
-  const [address, port, text] = process.argv.slice(1);
-  const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
-  socket.send(text, Number(port), address, () => socket.close());
-`;
+/** Two namespaces, and a process in the first that sends. */
+class Pair implements AsyncDisposable {
+  readonly #pair: NamespacePair;
+  readonly #sender: Actor;
 
-/** One datagram from `a` to `b`, where nobody listens. On a veth pair it has been received when the sender ends. */
-async function datagram(pair: NamespacePair, port = PORT): Promise<void> {
-  await pair.a.node(SEND, "10.99.0.2", String(port), TEXT).output();
+  private constructor(pair: NamespacePair, sender: Actor) {
+    this.#pair = pair;
+    this.#sender = sender;
+  }
+
+  static async open(): Promise<Pair> {
+    const pair = new NamespacePair();
+    try {
+      const sender = await Actor.start(pair.a);
+      // The first packet would wait for the neighbour's address; from now on each has been received when it has been sent.
+      await sender.do(`state.socket = dgram.createSocket("udp4"); ${send("10.99.0.2", 9)}`);
+      await until("the neighbour", () => /REACHABLE|STALE|DELAY/.test(pair.a.ip("neigh", "show", "10.99.0.2")));
+      return new Pair(pair, sender);
+    } catch (error) {
+      pair.close();
+      throw error;
+    }
+  }
+
+  get a(): NetNamespace {
+    return this.#pair.a;
+  }
+
+  get b(): NetNamespace {
+    return this.#pair.b;
+  }
+
+  /** One datagram from `a`, where nobody listens. On a veth pair it has been received when it is sent. */
+  async send(address = "10.99.0.2"): Promise<void> {
+    await this.#sender.do(send(address, PORT));
+  }
+
+  async close(): Promise<void> {
+    await this.#sender.close();
+    this.#pair.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function send(address: string, port: number): string {
+  return `await new Promise((resolve) => state.socket.send("${TEXT}", ${port}, "${address}", resolve));`;
 }
 
 const netns = requires({ netns: true });
@@ -50,14 +91,14 @@ function index(namespace: NetNamespace, device: string): number {
 
 describe("attach type", () => {
   netns.test("xdp", async () => {
-    using pair = new NamespacePair();
+    await using pair = await Pair.open();
     using watched = await load("on_xdp");
     const veth = index(pair.b, "veth0");
     const link = await runsOnlyWhileAttached(
       watched,
       {
         attach: () => watched.object.program("on_xdp").attachXdp("veth0", { netns: pair.b.path }),
-        cause: () => datagram(pair),
+        cause: () => pair.send(),
         expected: { what: 1, a: BigInt(veth), b: BigInt(FRAME) },
       },
       (attached) => {
@@ -70,13 +111,13 @@ describe("attach type", () => {
   });
 
   netns.test("xdp, generic, by netlink", async () => {
-    using pair = new NamespacePair();
+    await using pair = await Pair.open();
     using watched = await load("on_xdp", "on_xdp_other");
     const program = watched.object.program("on_xdp");
     const options = { netns: pair.b.path, by: "netlink", mode: "generic" } as const;
     await runsOnlyWhileAttached(
       watched,
-      { attach: () => program.attachXdp("veth0", options), cause: () => datagram(pair), expected: { what: 1 } },
+      { attach: () => program.attachXdp("veth0", options), cause: () => pair.send(), expected: { what: 1 } },
       async (link) => {
         expect(pair.b.ip("link", "show", "veth0")).toContain("xdpgeneric");
         // A device has one program, unless it is told to give it up.
@@ -84,7 +125,7 @@ describe("attach type", () => {
           code: "BUSY",
         });
         link.update(watched.object.program("on_xdp_other"));
-        await datagram(pair);
+        await pair.send();
         await watched.saw({ what: 2 });
         // The kernel has no link for it.
         expect((await errorOf(() => link.pin("/sys/fs/bpf/ebpf-test"))).code).toBe("INVALID_STATE");
@@ -95,7 +136,7 @@ describe("attach type", () => {
   });
 
   netns.test("tc", async () => {
-    using pair = new NamespacePair();
+    await using pair = await Pair.open();
     using watched = await load("on_tc", "on_tc_other");
     const place = { netns: pair.b.path };
     const qdiscs = () => pair.b.run("tc", "qdisc", "show", "dev", "veth0");
@@ -103,7 +144,7 @@ describe("attach type", () => {
       watched,
       {
         attach: () => watched.object.program("on_tc").attachTc("veth0", "ingress", place),
-        cause: () => datagram(pair),
+        cause: () => pair.send(),
         expected: { what: 3, b: BigInt(FRAME) },
       },
       async (attached) => {
@@ -115,7 +156,7 @@ describe("attach type", () => {
           watched.object.program("on_tc").attachTc("veth0", "ingress", { ...place, priority: 7, handle: 1 }),
         );
         expect(taken.code).toBe("EXISTS");
-        await datagram(pair);
+        await pair.send();
         await watched.saw({ what: 4 });
         attached.update(watched.object.program("on_tc_other"));
       },
@@ -127,13 +168,13 @@ describe("attach type", () => {
     using _egress = drop.object.program("on_tc").attachTc("veth0", "egress", { netns: pair.a.path });
     using behind = await load("on_xdp");
     using _xdp = behind.object.program("on_xdp").attachXdp("veth0", place);
-    await datagram(pair);
+    await pair.send();
     await drop.saw({ what: 3 });
     expect(behind.produced, "datagrams that got past TC_ACT_SHOT").toBe(0);
   });
 
   netns.test("clsact of somebody else stays", async () => {
-    using pair = new NamespacePair();
+    await using pair = await Pair.open();
     pair.b.run("tc", "qdisc", "add", "dev", "veth0", "clsact");
     using watched = await load("on_tc");
     watched.object.program("on_tc").attachTc("veth0", "egress", { netns: pair.b.path }).close();
@@ -141,7 +182,7 @@ describe("attach type", () => {
   });
 
   requires({ netns: true, kernel: ">=6.6" }).test("tcx", async () => {
-    using pair = new NamespacePair();
+    await using pair = await Pair.open();
     using watched = await load("on_tcx", "on_tcx_other");
     const place = { netns: pair.b.path };
     const [first, second] = [watched.object.program("on_tcx"), watched.object.program("on_tcx_other")];
@@ -149,7 +190,7 @@ describe("attach type", () => {
       watched,
       {
         attach: () => first.attachTcx("veth0", "ingress", place),
-        cause: () => datagram(pair),
+        cause: () => pair.send(),
         expected: { what: 5, b: BigInt(FRAME) },
       },
       async (link) => {
@@ -162,7 +203,7 @@ describe("attach type", () => {
         });
         const order = async () => {
           const from = watched.produced;
-          await datagram(pair);
+          await pair.send();
           return (await watched.settled()).slice(from).map(({ what }) => what);
         };
         {
@@ -193,7 +234,7 @@ describe("attach type", () => {
   });
 
   requires({ netns: true, attachType: "netkitPrimary" }).test("netkit", async () => {
-    using pair = new NamespacePair();
+    await using pair = await Pair.open();
     pair.a.ip("link", "add", "nk0", "type", "netkit", "mode", "l2", "peer", "name", "nk1", "netns", pair.b.name);
     pair.a.ip("addr", "add", "10.98.0.1/24", "dev", "nk0");
     pair.b.ip("addr", "add", "10.98.0.2/24", "dev", "nk1");
@@ -202,7 +243,7 @@ describe("attach type", () => {
     using watched = await load("on_netkit");
     await runsOnlyWhileAttached(watched, {
       attach: () => watched.object.program("on_netkit").attachNetkit("nk0", "primary", { netns: pair.a.path }),
-      cause: () => pair.a.node(SEND, "10.98.0.2", String(PORT), TEXT).output(),
+      cause: () => pair.send("10.98.0.2"),
       expected: { what: 7, b: BigInt(FRAME) },
     });
     const noNetkit = await errorOf(() =>
@@ -212,7 +253,7 @@ describe("attach type", () => {
   });
 
   requires({ netns: true, programType: "netfilter", kernel: ">=6.4" }).test("netfilter", async () => {
-    using pair = new NamespacePair();
+    await using pair = await Pair.open();
     using watched = await Watched.load("attach_netfilter", ["on_netfilter"]);
     const program = watched.object.program("on_netfilter");
     const hook = { family: "ipv4", hook: "localIn", priority: -10, netns: pair.b.path } as const;
@@ -220,7 +261,7 @@ describe("attach type", () => {
       watched,
       {
         attach: () => program.attachNetfilter(hook),
-        cause: () => datagram(pair),
+        cause: () => pair.send(),
         // NF_INET_LOCAL_IN of NFPROTO_IPV4; without the Ethernet header.
         expected: { what: 1, a: 1n, b: BigInt(FRAME - 14), result: 2n },
       },
@@ -240,12 +281,12 @@ describe("attach type", () => {
   });
 
   netns.test("socket filter, on a packet socket", async () => {
-    using pair = new NamespacePair();
+    await using pair = await Pair.open();
     using watched = await load("on_socket");
     await runsOnlyWhileAttached(watched, {
       attach: () =>
         watched.object.program("on_socket").attachPacketSocket("veth0", { netns: pair.b.path, protocol: 0x0800 }),
-      cause: () => datagram(pair),
+      cause: () => pair.send(),
       expected: { what: 8, a: BigInt(FRAME) },
     });
   });
@@ -287,7 +328,7 @@ describe("attach type", () => {
     ["in", 10, "b"],
   ] as const) {
     netns.test(`lwt_${hook}`, async () => {
-      using pair = new NamespacePair();
+      await using pair = await Pair.open();
       // To an address beyond the pair's own network; on the way in, a route to an address of the host's own.
       const destination = hook === "in" ? "10.97.0.2/32" : "10.97.0.0/24";
       pair.b.ip("addr", "add", "10.97.0.2/32", "dev", "lo");
@@ -298,7 +339,6 @@ describe("attach type", () => {
       }
       using watched = await load(`on_lwt_${hook}`);
       const place = pair[from];
-      const send = (address: string) => pair.a.node(SEND, address, String(PORT), TEXT).output();
       const lwt = () =>
         watched.object
           .program(`on_lwt_${hook}`)
@@ -308,7 +348,7 @@ describe("attach type", () => {
         watched,
         {
           attach: lwt,
-          cause: () => send(hook === "in" ? "10.96.0.9" : "10.97.0.2").catch(() => undefined),
+          cause: () => pair.send(hook === "in" ? "10.96.0.9" : "10.97.0.2"),
           expected: { what },
         },
         () => {
@@ -322,14 +362,14 @@ describe("attach type", () => {
   }
 
   requires({ netns: true, kernel: ">=5.10" }).test("flow_dissector", async () => {
-    using pair = new NamespacePair();
+    await using pair = await Pair.open();
     using watched = await load("on_flow_dissector", "hash_it");
     using _hash = watched.object.program("hash_it").attachTc("veth0", "ingress", { netns: pair.b.path });
     await runsOnlyWhileAttached(
       watched,
       {
         attach: () => watched.object.program("on_flow_dissector").attachNetns(pair.b.path),
-        cause: () => datagram(pair),
+        cause: () => pair.send(),
         expected: { what: 12 },
       },
       async (link) => {
@@ -362,13 +402,13 @@ describe("bad input of devices", () => {
     expect((await errorOf(() => tc.attach())).message).toContain("attachTc");
     expect((await errorOf(() => tc.attachXdp("lo"))).message).toContain("on_tc is a sched_cls program");
     expect(watched.object.links).toEqual([]);
-    const pair = new NamespacePair();
+    const pair = await Pair.open();
     const links = [
       xdp.attachXdp("veth0", { netns: pair.b.path }),
       tc.attachTc("veth0", "ingress", { netns: pair.b.path }),
       xdp.attachXdp("veth0", { netns: pair.a.path, by: "netlink" }),
     ];
-    pair.close();
+    await pair.close();
     // What it was attached to is gone, and with it the attachment: nothing to complain of.
     for (const link of links) link.close();
     expect(listLinks().filter(({ programId }) => programId === xdp.info().id)).toEqual([]);

@@ -1,5 +1,6 @@
 import { createInterface } from "node:readline";
 import type { TestCgroup } from "./cgroup.js";
+import type { NetNamespace } from "./namespace.js";
 import type { Child } from "./run.js";
 
 /** Runs what it is sent, one expression at a time, with the modules that the tests need at hand. */
@@ -23,7 +24,7 @@ const ACTOR = `
 `;
 
 /** A process in a cgroup that does as it is told: starting a node per action would take most of a test's time in a virtual machine. */
-export class Actor {
+export class Actor implements AsyncDisposable {
   readonly #child: Child;
   readonly #lines: AsyncIterator<string>;
 
@@ -34,10 +35,21 @@ export class Actor {
     this.#lines = createInterface({ input: output })[Symbol.asyncIterator]();
   }
 
-  static async start(cgroup: TestCgroup): Promise<Actor> {
-    const actor = new Actor(cgroup.node(ACTOR));
+  /** In a cgroup, or in a network namespace. */
+  static async start(place: TestCgroup | NetNamespace): Promise<Actor> {
+    const actor = new Actor(place.node(ACTOR));
     await actor.#lines.next();
     return actor;
+  }
+
+  /** Ends the process; that of a cgroup ends with the cgroup, too. */
+  async close(): Promise<void> {
+    this.#child.process.kill("SIGKILL");
+    await this.#child.finished;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   get pid(): number {

@@ -50,7 +50,7 @@ export class Watched implements Disposable {
 
   /** Records that the programs have made, whether they have been read or not. */
   get produced(): number {
-    return this.object.ringBuffer("sightings").totals.produced;
+    return this.object.ringBuffer("sightings").totals.produced ?? 0;
   }
 
   /** Waits until everything that was made has been read. */

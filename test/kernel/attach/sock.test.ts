@@ -1,0 +1,296 @@
+import { once } from "node:events";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { fileURLToPath } from "node:url";
+import type { SockHashMap, SockMap, StructOpsMap } from "ebpf";
+import { afterEach, beforeEach, describe, expect } from "vitest";
+import { inNetns } from "../../../lib/kernel/device.js";
+import { childBinary, runsOnlyWhileAttached, Watched } from "../support/attach.js";
+import { TestCgroup } from "../support/cgroup.js";
+import { bpfDescriptors } from "../support/descriptors.js";
+import { errorOf } from "../support/errors.js";
+import { fixture } from "../support/fixture.js";
+import { NetNamespace } from "../support/namespace.js";
+import { requires } from "../support/requires.js";
+import { Child } from "../support/run.js";
+
+let before: string[];
+beforeEach(() => {
+  before = bpfDescriptors();
+});
+afterEach(() => {
+  expect(bpfDescriptors()).toEqual(before);
+});
+
+/** A connection of this process with itself. */
+class Connection implements AsyncDisposable {
+  readonly server: Server;
+  readonly client: Socket;
+  readonly accepted: Socket;
+
+  private constructor(server: Server, client: Socket, accepted: Socket) {
+    this.server = server;
+    this.client = client;
+    this.accepted = accepted;
+  }
+
+  static async open(): Promise<Connection> {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const client = connect((server.address() as { port: number }).port, "127.0.0.1");
+    const [[accepted]] = (await Promise.all([once(server, "connection"), once(client, "connect")])) as [
+      [Socket],
+      unknown,
+    ];
+    return new Connection(server, client, accepted);
+  }
+
+  /** Sends from the client, and returns what has arrived. */
+  async send(text: string): Promise<string> {
+    const data = once(this.accepted, "data");
+    this.client.write(text);
+    return String((await data)[0]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.client.destroy();
+    this.accepted.destroy();
+    this.server.close();
+    await once(this.server, "close");
+  }
+}
+
+describe("attach type", () => {
+  for (const [name, programs, what] of [
+    ["sk_skb_stream_parser", ["on_parser", "on_stream_verdict"], 2],
+    ["sk_skb_stream_verdict", ["on_parser", "on_stream_verdict"], 3],
+    ["sk_skb_verdict", ["on_verdict"], 4],
+  ] as const) {
+    requires(name === "sk_skb_verdict" ? { kernel: ">=5.13" } : {}).test(name, async () => {
+      await using connection = await Connection.open();
+      using watched = await Watched.load("attach_sock", programs);
+      const map = watched.object.map("few") as SockMap;
+      const links = () => programs.map((program) => watched.object.program(program).attachSockmap(map));
+      expect(await connection.send("before")).toBe("before");
+      // A socket takes the programs that the map has when it is put in.
+      const attached = links();
+      map.set(0, connection.accepted);
+      expect(await connection.send("hello")).toBe("hello");
+      await watched.saw({ what, a: 5n });
+      map.delete(0);
+      for (const link of attached) link.close();
+      const { produced } = watched;
+      map.set(0, connection.accepted);
+      expect(await connection.send("again")).toBe("again");
+      expect(watched.produced).toBe(produced);
+      map.delete(0);
+      expect(attached.map(({ kind, target }) => `${kind} ${target}`)).toEqual(programs.map(() => "sk_skb few"));
+    });
+  }
+
+  requires({}).test("sk_msg_verdict", async () => {
+    await using connection = await Connection.open();
+    using watched = await Watched.load("attach_sock", ["on_msg"]);
+    const map = watched.object.map("few") as SockMap;
+    const link = watched.object.program("on_msg").attachSockmap(map);
+    map.set(0, connection.client);
+    expect(await connection.send("hello!")).toBe("hello!");
+    await watched.saw({ what: 1, a: 6n, b: BigInt(connection.client.localPort ?? 0) });
+    if (requires({ kernel: ">=6.10" }).reason === undefined)
+      expect(link.info()).toMatchObject({ type: "sockmap", attachType: "sk_msg_verdict", mapId: map.info().id });
+    map.delete(0);
+    link.close();
+    const { produced } = watched;
+    map.set(0, connection.client);
+    expect(await connection.send("again")).toBe("again");
+    expect(watched.produced).toBe(produced);
+    map.delete(0);
+    const wrong = await errorOf(() => watched.object.program("on_msg").attachSockmap(42 as unknown as SockMap));
+    expect(wrong.code).toMatch(/INVALID_ARGUMENT|CLOSED|SYSTEM/);
+  });
+
+  requires({ netns: true, kernel: ">=5.9" }).test("sk_lookup", async () => {
+    using namespace = new NetNamespace();
+    using watched = await Watched.load("attach_sock", ["on_lookup"]);
+    // Listens on a port of the kernel's choice in the namespace; port 7777 has nobody.
+    const server = createServer((socket) => socket.end("found"));
+    inNetns("test", namespace.path, () => server.listen({ port: 0, exclusive: true }));
+    await once(server, "listening");
+    (watched.object.map("few") as SockMap).set(0, server);
+    const dial = () =>
+      namespace
+        .node(
+          `import { connect } from "node:net";
+           const socket = connect(7777, "127.0.0.1");
+           socket.on("error", (error) => console.log(error.code));
+           socket.on("data", (data) => console.log(String(data)));`,
+        )
+        .output();
+    const heard: string[] = [];
+    try {
+      await runsOnlyWhileAttached(
+        watched,
+        {
+          attach: () => watched.object.program("on_lookup").attach({ netns: namespace.path }),
+          cause: async () => heard.push((await dial()).trim()),
+          expected: { what: 5, a: 7777n, b: 6n },
+        },
+        (link) => {
+          expect(link.info()).toMatchObject({ type: "netns", attachType: "sk_lookup" });
+        },
+      );
+      expect(heard).toEqual(["ECONNREFUSED", "found", "ECONNREFUSED"]);
+    } finally {
+      server.close();
+      await once(server, "close");
+    }
+  });
+
+  requires({}).test("sk_reuseport", async () => {
+    const port = 20_000 + (process.pid % 10_000);
+    const script = fileURLToPath(new URL("../children/reuseport.mjs", import.meta.url));
+    const child = new Child(childBinary(), [
+      String(port),
+      process.execPath,
+      script,
+      fixture("attach_sock"),
+      String(port),
+    ]);
+    const report = JSON.parse(await child.output()) as Record<string, unknown>;
+    expect(report).toEqual({ before: 0, kind: "sk_reuseport", chosen: [1, 0, 1], attached: 3, after: 3 });
+  });
+
+  requires({ programType: "syscall", kernel: ">=5.14" }).test("syscall (run)", async () => {
+    using watched = await Watched.load("attach_sock", ["add"]);
+    const program = watched.object.program("add");
+    interface Request {
+      left: bigint;
+      right: number;
+      sum: number;
+    }
+    const { returnValue, context } = program.testRun<Request>({
+      contextType: "struct request",
+      context: { left: 40n, right: 2, sum: 0 },
+    });
+    expect({ returnValue, context }).toEqual({ returnValue: 42, context: { left: 40n, right: 2, sum: 42 } });
+    await watched.saw({ what: 7, a: 40n, b: 2n, result: 42n });
+    const notAttached = await errorOf(() => program.attach());
+    expect(notAttached.message).toContain("it is run, not attached");
+    // It is not one of those that attach() attaches.
+    expect(watched.object.attach()).toEqual([]);
+  });
+
+  for (const [name, file, map, needs] of [
+    ["struct_ops", "attach_struct_ops", "by_map", {}],
+    ["struct_ops, by a link", "attach_struct_ops_link", "by_link", { kernel: ">=6.4" }],
+  ] as const) {
+    requires({ netns: true, programType: "structOps", ...needs }).test(name, async () => {
+      using namespace = new NetNamespace();
+      const algorithm = map === "by_link" ? "ebpf_test_l" : "ebpf_test";
+      using watched = await Watched.load(file, [
+        "ebpf_test_init",
+        "ebpf_test_ssthresh",
+        "ebpf_test_undo_cwnd",
+        "ebpf_test_cong_avoid",
+      ]);
+      const talk = () =>
+        namespace
+          .node(
+            `import { connect, createServer } from "node:net";
+             import { writeFileSync } from "node:fs";
+             try { writeFileSync("/proc/sys/net/ipv4/tcp_congestion_control", "${algorithm}"); } catch { console.log("unknown"); process.exit(); }
+             const server = createServer((socket) => socket.end("x".repeat(100000)));
+             server.listen(0, "127.0.0.1", () => {
+               let size = 0;
+               connect(server.address().port, "127.0.0.1")
+                 .on("data", (data) => (size += data.length))
+                 .on("close", () => { console.log(size); server.close(); });
+             });`,
+          )
+          .output();
+      const told: string[] = [];
+      const structOps = watched.object.map(map) as StructOpsMap;
+      expect(structOps.state).toBe("init");
+      const link = await runsOnlyWhileAttached(
+        watched,
+        {
+          attach: () => watched.object.attachStructOps(map),
+          cause: async () => {
+            told.push((await talk()).trim());
+            // The namespace must not hold the algorithm when it is to go.
+            namespace.run("sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno");
+          },
+          expected: { what: 1 },
+        },
+        async (attached) => {
+          expect(structOps.state).toBe(map === "by_link" ? "ready" : "inuse");
+          if (map === "by_link")
+            expect(attached.info()).toMatchObject({ type: "struct_ops", mapId: structOps.info().id });
+          expect((await errorOf(() => watched.object.attachStructOps(map))).code).toMatch(/EXISTS|BUSY|INVALID/);
+        },
+      );
+      expect(told).toEqual(["unknown", "100000", "unknown"]);
+      expect(link.kind).toBe("struct_ops");
+    });
+  }
+});
+
+/** Sends SIZE bytes over a connection with itself; prints both hashes, and how many bytes the loopback device carried. */
+const TRANSFER = `
+  import { connect, createServer } from "node:net";
+  import { createHash } from "node:crypto";
+  import { once } from "node:events";
+  import { readFileSync } from "node:fs";
+  const [port, size] = process.argv.slice(1).map(Number);
+  const carried = () => Number(/^ *lo: *(\\d+)/m.exec(readFileSync("/proc/self/net/dev", "utf8"))[1]);
+  const start = carried();
+  const sent = createHash("sha256"), received = createHash("sha256");
+  const server = createServer().listen(port, "127.0.0.1");
+  await once(server, "listening");
+  const client = connect(port, "127.0.0.1");
+  const [[accepted]] = await Promise.all([once(server, "connection"), once(client, "connect")]);
+  let got = 0;
+  accepted.on("data", (data) => { received.update(data); got += data.length; });
+  let seed = 1;
+  for (let at = 0; at < size; at += 65536) {
+    const piece = Buffer.alloc(65536);
+    for (let i = 0; i < piece.length; i += 4) piece.writeInt32LE((seed = (Math.imul(seed, 1103515245) + 12345) | 0), i);
+    sent.update(piece);
+    if (!client.write(piece)) await once(client, "drain");
+  }
+  while (got < size) await new Promise(setImmediate);
+  client.destroy(); accepted.destroy(); server.close();
+  console.log(JSON.stringify({ got, sent: sent.digest("hex"), received: received.digest("hex"), carried: carried() - start }));
+`;
+
+describe("socket redirection", () => {
+  requires({ cgroup2: true, netns: true }).test(
+    "64 MiB between two sockets of a cgroup, past the loopback device",
+    async () => {
+      const size = 64 << 20;
+      await using cgroup = new TestCgroup();
+      using namespace = new NetNamespace();
+      const transfer = async () => {
+        const args = ["netns", "exec", namespace.name, process.execPath, "--input-type=module", "--eval", TRANSFER];
+        const child = cgroup.spawn("ip", [...args, "--", "5151", String(size)]);
+        return JSON.parse(await child.output()) as { got: number; sent: string; received: string; carried: number };
+      };
+      const plain = await transfer();
+      using watched = await Watched.load("attach_sock", ["remember", "redirect"], (opened) => {
+        opened.rodata["only_port"] = 5151;
+      });
+      const { object } = watched;
+      using _redirect = object.program("redirect").attachSockmap(object.map("sockets") as SockHashMap<unknown>);
+      using _remember = object.program("remember").attachCgroup(cgroup.path);
+      const redirected = await transfer();
+      for (const { got, sent, received } of [plain, redirected]) {
+        expect(got).toBe(size);
+        expect(received).toBe(sent);
+      }
+      expect(redirected.sent).toBe(plain.sent);
+      expect(object.bss["redirected_bytes"]).toBe(BigInt(size));
+      expect(plain.carried).toBeGreaterThan(size);
+      expect(redirected.carried).toBeLessThan(size / 1000);
+    },
+    180_000,
+  );
+});
