@@ -29,6 +29,9 @@ class Perf final : public RecordSource {
   /// From the next CPU that has anything; CPUs take turns.
   int Fill() override;
   int PollFd() const override;
+  /// perf_poll() clears what it returns (kernel/events/core.c), so that asking whether to wait makes the answer go
+  /// away.
+  bool StaysReadable() const override { return false; }
   uint64_t Available() const override;
   uint64_t Consumed() const override { return consumed_; }
   size_t Parts() const override { return count_; }

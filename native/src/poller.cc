@@ -33,6 +33,14 @@ int Poller::Watch() {
 
 void Poller::Wait(uint64_t milliseconds) {
   Rest();
+  StartTimer(milliseconds);
+}
+
+void Poller::Soon() {
+  StartTimer(0);
+}
+
+void Poller::StartTimer(uint64_t milliseconds) {
   uv_timer_start(
       &timer_,
       [](uv_timer_t* handle) {

@@ -18,6 +18,9 @@ class Poller {
 
   /// Calls back each time the loop finds the descriptor readable.
   int Watch();
+  bool watching() const { return watching_; }
+  /// Calls back in the next turn of the loop too, whatever the descriptor says.
+  void Soon();
   /// Calls back once after `milliseconds`, and does not watch until told to. 0 may come within the same turn of the
   /// loop: before libuv 1.48, timers that keep starting themselves with 0 let nothing else run.
   void Wait(uint64_t milliseconds);
@@ -31,6 +34,7 @@ class Poller {
   Poller(Environment& environment, Callback callback, void* user)
       : environment_(environment), callback_(callback), user_(user) {}
   ~Poller() = default;
+  void StartTimer(uint64_t milliseconds);
   static void Closed(uv_handle_t* handle);
 
   Environment& environment_;

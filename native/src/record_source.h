@@ -20,8 +20,9 @@ class RecordSource {
   /// Fills one batch from what is there: at most one slab. 0, or a negative errno.
   virtual int Fill() = 0;
 
-  /// Readable while there is anything.
   virtual int PollFd() const = 0;
+  /// Whether that descriptor is readable for as long as there is anything; else it says so once, to whoever asks first.
+  virtual bool StaysReadable() const { return true; }
 
   /// Bytes written and not read, headers included.
   virtual uint64_t Available() const = 0;

@@ -178,7 +178,12 @@ int RingReader::Await() {
     poller_->Wait(0);
     return 0;
   }
-  return poller_->Watch();
+  const bool anew = !poller_->watching();
+  const int error = poller_->Watch();
+  // What is there already is looked for, not waited for. So is, once the loop has begun to watch, what comes before
+  // that.
+  if (error == 0 && !ring_->StaysReadable() && (anew || ring_->Available() > 0)) poller_->Soon();
+  return error;
 }
 
 void RingReader::Rearm(bool progress) {

@@ -1,0 +1,136 @@
+import type { LoadedObject, LostRecords, RecordStream } from "ebpf";
+import { afterEach, describe, expect, test } from "vitest";
+import { until } from "../support/until.js";
+import { expected, loadFixture, PACKET, type Rec, send } from "./streams.js";
+
+describe("perf buffer", () => {
+  let object: LoadedObject;
+  afterEach(() => object?.close());
+
+  /** A perf buffer is there from its first listener on: what is sent before is lost. */
+  async function collect<T>(stream: RecordStream<T>): Promise<T[]> {
+    const got: T[] = [];
+    stream.on("event", (record) => got.push(record));
+    expect(stream.available).toBe(0);
+    return got;
+  }
+
+  test("one program, declared with EBPF_EVENTS, runs with a ring and with a perf event array, and reads alike", async () => {
+    for (const kind of ["ring", "perf"] as const) {
+      object = await loadFixture("events_streams", (opened) => {
+        opened.ring("either").buffer = kind;
+        expect(opened.ring("either").buffer).toBe(kind);
+        opened.rodata["per_run"] = 10;
+      });
+      const stream = object.ringBuffer<Rec>("either");
+      const got = await collect(stream);
+      for (let round = 0; round < 10; round++) {
+        send(object, "send_either", 10);
+        await until("this round", () => got.length === (round + 1) * 100);
+      }
+      got.sort((a, b) => Number(a.seq - b.seq));
+      expect(got).toEqual(Array.from({ length: 1000 }, (_, seq) => expected(seq, "streams")));
+      expect(stream.totals).toEqual({ produced: 1000, delivered: 1000, lost: 0, pending: 0 });
+      object.close();
+    }
+  });
+
+  test("what a perf event array had no room for is counted by the program, and told", async () => {
+    object = await loadFixture("events_streams", (opened) => {
+      opened.ring("either").buffer = "perf";
+      opened.rodata["per_run"] = 64;
+    });
+    const stream = object.ringBuffer<Rec>("either");
+    const lost: LostRecords[] = [];
+    stream.on("lost", (report) => lost.push(report));
+    const got = await collect(stream);
+    for (let round = 0; round < 5; round++) {
+      send(object, "send_either", 200);
+      await until("an empty buffer", () => stream.totals.pending === 0);
+    }
+    const { totals } = stream;
+    expect(totals.produced).toBe(5 * 200 * 64);
+    expect(totals.delivered).toBe(got.length);
+    expect(totals.lost).toBeGreaterThan(0);
+    expect(totals.delivered + (totals.lost as number)).toBe(totals.produced);
+    stream.close();
+    expect(lost.reduce((sum, { count }) => sum + count, 0)).toBe(totals.lost);
+  });
+
+  test("a plain perf event array: typed by name, with the packet's bytes behind the record and the CPU", async () => {
+    object = await loadFixture("events_streams", (opened) => {
+      opened.rodata["packet_bytes"] = 20;
+    });
+    const stream = object.perfBuffer<Rec>("plain", { type: "struct record", pages: 8 });
+    const got: { record: Rec; tail: Uint8Array; cpu: number | undefined; size: number }[] = [];
+    stream.on("event", (record, raw) => got.push({ record, tail: raw.tail, cpu: raw.cpu, size: raw.bytes.length }));
+    expect(stream.available).toBe(0);
+    send(object, "send_plain", 5);
+    await until("five records", () => got.length === 5);
+    expect(got.map(({ record }) => record)).toEqual(Array.from({ length: 5 }, (_, seq) => expected(seq, "streams")));
+    // 32 and 20 bytes, padded so that they and their length of 4 bytes are a multiple of 8.
+    expect(got.map(({ size }) => size)).toEqual(Array(5).fill(52));
+    expect(got[0]?.tail).toEqual(PACKET.subarray(0, 20));
+    expect(got[0]?.cpu).toBeGreaterThanOrEqual(0);
+    expect(stream.totals).toEqual({ produced: undefined, delivered: 5, lost: undefined, pending: undefined });
+  });
+
+  test("the kernel's own count of what was lost: delivered + lost = what the program sent", async () => {
+    object = await loadFixture("events_streams", (opened) => {
+      opened.rodata["per_run"] = 64;
+    });
+    const stream = object.perfBuffer<Rec>("plain", { type: "struct record", pages: 1 });
+    const lost: LostRecords[] = [];
+    stream.on("lost", (report) => lost.push(report));
+    const got = await collect(stream);
+    send(object, "send_plain", 100);
+    await until("an empty buffer", () => got.length > 0 && stream.available === 0);
+    // The kernel tells of a loss with the next record that has room.
+    send(object, "send_plain", 1);
+    await until("an empty buffer again", () => got.length + (stream.totals.lost ?? 0) === 101 * 64);
+    expect(got.length).toBe(Number(object.bss["sent"]));
+    expect(stream.totals.lost).toBe(Number(object.bss["refused"]));
+    expect(lost.every(({ cpu, bytes }) => cpu !== undefined && cpu >= 0 && bytes === undefined)).toBe(true);
+    expect(lost.at(-1)?.total).toBe(stream.totals.lost);
+  });
+
+  test("wakes at a watermark, or on a timer, and nothing stays behind", async () => {
+    for (const wakeup of [
+      { records: 16 },
+      { bytes: 1024, milliseconds: 5 },
+      { milliseconds: 2 },
+      "adaptive",
+    ] as const) {
+      object = await loadFixture("events_streams");
+      const stream = object.perfBuffer<Rec>("plain", { type: "struct record", wakeup });
+      const got = await collect(stream);
+      for (const runs of [1, 15, 16, 100, 3]) send(object, "send_plain", runs);
+      await until(`135 records with ${JSON.stringify(wakeup)}`, () => got.length === 135);
+      object.close();
+    }
+  });
+
+  test("batches are of one CPU each", async () => {
+    object = await loadFixture("events_streams");
+    const stream = object.perfBuffer<Rec>("plain", { type: "struct record" });
+    let sum = 0;
+    const cpus = new Set<number | undefined>();
+    stream.on("batch", (batch) => {
+      cpus.add(batch.cpu);
+      for (const seq of batch.column("seq")) sum += Number(seq);
+    });
+    expect(stream.available).toBe(0);
+    send(object, "send_plain", 100);
+    await until("a hundred", () => sum === (99 * 100) / 2);
+    expect([...cpus].every((cpu) => cpu !== undefined)).toBe(true);
+  });
+
+  test("options are held against what there is", async () => {
+    object = await loadFixture("events_streams");
+    expect(() => object.perfBuffer("plain", { pages: 3 })).toThrow(/a power of two/);
+    expect(() => object.perfBuffer("plain", { page: 4 } as never)).toThrow(/unknown option "page"/);
+    expect(() => object.perfBuffer("plain", { wakeup: "never" as never })).toThrow(/wakeup must be/);
+    expect(() => object.perfBuffer("odd")).toThrow(/is a ringbuf, not a perf event array/);
+    expect(() => object.perfBuffer("plain", { type: "struct recrd" })).toThrow(/record/);
+  });
+});
