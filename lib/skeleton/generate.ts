@@ -4,9 +4,9 @@ import type { Btf } from "../btf/btf.js";
 import { BpfError } from "../errors.js";
 import { type GlobalVariable, variableShape } from "../object/globals.js";
 import type { MapDescription, ObjectDescription, SectionDescription } from "./description.js";
-import { doc, importing, property, unionType } from "./emit.js";
+import { doc, type GenericType, importing, property, unionType } from "./emit.js";
 import { fingerprint } from "./fingerprint.js";
-import { mapClass, mapClassName, mapTypeConstant } from "./map_types.js";
+import { isKeyed, isPerCpu, mapClass, mapClassName, mapTypeConstant } from "./map_types.js";
 import { className, literalKey, ModuleNames, propertyName } from "./names.js";
 import { bytes, type Declaration, noteOf, TypeCatalog } from "./types.js";
 
@@ -63,6 +63,7 @@ export function generateSkeleton(object: ObjectDescription, options: GenerateOpt
     ),
     importing(
       [
+        ...(mapLines.includes(": Accepting<") ? [{ name: "Accepting", type: true }] : []),
         { name: "ObjectShape", type: true },
         { name: "openSkeleton", type: false },
         ...(object.programs.length > 0 ? [{ name: "ProgramOf", type: true }] : []),
@@ -91,7 +92,7 @@ function sectionWord(section: string): string {
 
 function declare(declaration: Declaration): string {
   const { name } = declaration;
-  const head = doc(declaration.doc, "");
+  const head = declaration.kind === "input" ? "" : doc(declaration.doc, "");
   switch (declaration.kind) {
     case "record": {
       // An interface without members would accept anything.
@@ -101,6 +102,17 @@ function declare(declaration: Declaration): string {
           doc(member.doc, "  ") + property(propertyName(member.name), { name: member.type, parameters: [] }, "  "),
       );
       return `${head}export interface ${name} {\n${properties.join("")}}\n`;
+    }
+    case "input": {
+      const text = `{@link ${declaration.of}} to be written: of members that share bytes one is enough.`;
+      const properties = declaration.properties.map((member) =>
+        property(
+          `${propertyName(member.name)}${member.optional ? "?" : ""}`,
+          { name: member.input, parameters: [] },
+          "  ",
+        ),
+      );
+      return `${doc(text, "")}export interface ${name} {\n${properties.join("")}}\n`;
     }
     case "enum": {
       const values = declaration.values.map(
@@ -125,14 +137,27 @@ function mapProperty(map: MapDescription, catalog: TypeCatalog | undefined): str
         ? "Uint8Array"
         : catalog.recordOf(map.recordType, `${map.name}_record`),
   });
+  const written = catalog === undefined ? generic : accepting(map, generic, catalog);
   // A ring has neither keys nor values: its size is in bytes.
   const entries = `${map.maxEntries} ${map.maxEntries === 1 ? "entry" : "entries"}`;
   const size = map.keySize === 0 && map.valueSize === 0 ? bytes(map.maxEntries) : entries;
   const constant = mapTypeConstant(map.type);
   return (
     doc(map.maxEntries === 0 ? `${constant}.` : `${constant}, ${size}.`, "    ") +
-    property(`readonly ${propertyName(map.name)}`, generic, "    ")
+    property(`readonly ${propertyName(map.name)}`, written, "    ")
   );
+}
+
+/** A map with a union in its key or value takes those with one of the union's members. */
+function accepting(map: MapDescription, read: GenericType, catalog: TypeCatalog): GenericType {
+  if (!isKeyed(map.type)) return read;
+  const value = read.parameters[read.parameters.length - 1] as string;
+  const key = read.parameters.length === 2 ? (read.parameters[0] as string) : "number";
+  const inputs = [catalog.inputOf(key), catalog.inputOf(value)] as const;
+  if (inputs[0] === key && inputs[1] === value) return read;
+  // One value for each CPU.
+  const taken = isPerCpu(map.type) ? `${inputs[1]}[]` : inputs[1];
+  return { name: "Accepting", parameters: [`${read.name}<${read.parameters.join(", ")}>`, inputs[0], taken] };
 }
 
 function sectionInterface(section: Section, object: ObjectDescription, catalog: TypeCatalog | undefined): string {
@@ -149,13 +174,14 @@ function variableProperty(
   if (btf === undefined || catalog === undefined) return "";
   const shape = variableShape(btf, variable);
   const note = noteOf(shape);
+  const type = catalog.typeOf(variable.type, variable.name, shape);
+  const input = catalog.inputOf(type);
+  const name = propertyName(variable.name);
   return (
     doc(`\`${describeVariable(btf, variable.type)}\`, ${bytes(variable.size)} at ${variable.offset}${note}.`, "  ") +
-    property(
-      propertyName(variable.name),
-      { name: catalog.typeOf(variable.type, variable.name, shape), parameters: [] },
-      "  ",
-    )
+    (input === type
+      ? property(name, { name: type, parameters: [] }, "  ")
+      : `  get ${name}(): ${type};\n  set ${name}(value: ${input});\n`)
   );
 }
 

@@ -1,4 +1,5 @@
 /** `ebpf/skeleton`: what the modules that `ebpf gen` writes import, and the generator itself. */
+export type { Accepting } from "../object/accepting.js";
 export type {
   AnyObject,
   AttachAllArguments,

@@ -34,6 +34,23 @@ export function mapClass(map: { readonly type: number; readonly keySize: number 
   };
 }
 
+const PER_CPU: ReadonlySet<number> = new Set([
+  ...[MapType.perCpuHash, MapType.perCpuArray, MapType.lruPerCpuHash, MapType.perCpuCgroupStorage],
+]);
+const KEYED: ReadonlySet<number> = new Set([
+  ...[MapType.hash, MapType.array, MapType.lruHash, MapType.lpmTrie, MapType.cgroupStorage, ...PER_CPU],
+]);
+
+/** Whether the class has `get` and `set`, of a key and a value. */
+export function isKeyed(type: number): boolean {
+  return KEYED.has(type);
+}
+
+/** Whether a value is an array, one for each CPU. */
+export function isPerCpu(type: number): boolean {
+  return PER_CPU.has(type);
+}
+
 /** libbpf's declaration of the type, for comments. */
 export function mapTypeConstant(type: number): string {
   const word = Object.entries(MapType).find(([, number]) => number === type)?.[0];

@@ -13,7 +13,7 @@ const RESERVED = new Set(
 /** What the text of a skeleton refers to. */
 const USED = new Set([
   ...["Array", "Buffer", "Promise", "Record", "URL", "Uint8Array", "Disposable", "Symbol", "BigInt", "Object"],
-  ...["LoadedObject", "ObjectShape", "OpenOptions", "OpenedObject", "ProgramOf", "openSkeleton"],
+  ...["Accepting", "LoadedObject", "ObjectShape", "OpenOptions", "OpenedObject", "ProgramOf", "openSkeleton"],
 ]);
 
 /** Hands out the names of one module's declarations, each once. */

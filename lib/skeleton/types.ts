@@ -9,6 +9,9 @@ export interface PropertyDeclaration {
   readonly name: string;
   readonly type: string;
   readonly doc: string;
+  /** The type when it is written, and whether it may be left out then: a member of a union with others. */
+  readonly input: string;
+  readonly optional: boolean;
 }
 
 export type Declaration =
@@ -16,6 +19,12 @@ export type Declaration =
       readonly kind: "record";
       readonly name: string;
       readonly doc: string;
+      readonly properties: readonly PropertyDeclaration[];
+    }
+  | {
+      readonly kind: "input";
+      readonly name: string;
+      readonly of: string;
       readonly properties: readonly PropertyDeclaration[];
     }
   | {
@@ -39,6 +48,8 @@ export class TypeCatalog {
   readonly #names: ModuleNames;
   /** Names of structs, unions and enums by type id. */
   readonly #named = new Map<number, string>();
+  /** Names of records' types when they are written, where those differ, by the names when they are read. */
+  readonly #inputs = new Map<string, string>();
   /** For structs that are one of several records of a ring: what its tag must be. */
   readonly #tags = new Map<number, Tag>();
 
@@ -58,6 +69,12 @@ export class TypeCatalog {
   /** The type of a value; what is anonymous in C is named for where it is: `hint`. */
   typeOf(id: number, hint: string, shape: Shape = shapeOf(this.#btf, id)): string {
     return this.#text(id, shape, hint);
+  }
+
+  /** The type that is taken where `type`, from {@link typeOf}, is given: the same unless there is a union in it. */
+  inputOf(type: string): string {
+    const [, name = type, brackets = ""] = /^(.*?)((?:\[\])*)$/.exec(type) ?? [];
+    return `${this.#inputs.get(name) ?? name}${brackets}`;
   }
 
   /** The type of a ring's records: one, or the union of several. */
@@ -127,6 +144,11 @@ export class TypeCatalog {
     const sharing = shape.union ? " Its members share the same bytes; to set one is enough." : "";
     const doc = `${this.#cType(id)}, ${bytes(shape.size)}.${sharing}`;
     this.declarations.splice(place, 0, { kind: "record", name, doc, properties });
+    if (properties.some(({ type, input, optional }) => optional || input !== type)) {
+      const input = this.#names.take(`${name}_input`);
+      this.#inputs.set(name, input);
+      this.declarations.splice(place + 1, 0, { kind: "input", name: input, of: name, properties });
+    }
     return name;
   }
 
@@ -136,12 +158,21 @@ export class TypeCatalog {
     base: number,
     parent: string,
     tag: Tag | undefined,
+    inUnion = false,
   ): PropertyDeclaration[] {
     const properties: PropertyDeclaration[] = [];
+    const optional = inUnion || (shape.union && shape.members.length > 1);
     for (const [member, inner] of this.#members(id, shape)) {
       if (member.name === "" && inner.shape.kind === "record") {
         properties.push(
-          ...this.#properties(this.#resolve(member.type), inner.shape, base + inner.offset, parent, undefined),
+          ...this.#properties(
+            this.#resolve(member.type),
+            inner.shape,
+            base + inner.offset,
+            parent,
+            undefined,
+            optional,
+          ),
         );
       } else {
         const tagged = tag !== undefined && tag.member === member.name && base === 0;
@@ -149,6 +180,8 @@ export class TypeCatalog {
         properties.push({
           name: member.name,
           type: tagged ? `typeof ${type}.${tag.enumerator}` : type,
+          input: tagged ? `typeof ${type}.${tag.enumerator}` : this.inputOf(type),
+          optional,
           doc: describePlace(this.#btf, member, inner, base, shape.union),
         });
       }

@@ -130,6 +130,24 @@ requires({ mapType: "ringbuf" }).describe("a skeleton", () => {
     ]);
   });
 
+  test("a union is written by one of its members, and read by all", async () => {
+    using skeleton = await Skeleton.load();
+    const { endpoints } = skeleton.maps;
+    const ipv4 = { port: 443, family: 2, v4: 0x7f000001 };
+    const ipv6 = { port: 443, family: 10, v6: Uint8Array.from({ length: 16 }, (_, i) => i + 1) };
+    endpoints.set(ipv4, 4).set(ipv6, 6);
+    expect([endpoints.get(ipv4), endpoints.get(ipv6), endpoints.has({ ...ipv4, port: 80 })]).toEqual([4, 6, false]);
+    const keys = [...endpoints.keys()].sort((a, b) => a.family - b.family);
+    expect(keys).toEqual([
+      { ...ipv4, v6: Uint8Array.of(127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) },
+      { ...ipv6, v4: 0x01020304 },
+    ]);
+    expect(endpoints.delete(ipv4)).toBe(true);
+    skeleton.bss.latest = ipv4;
+    expect(skeleton.bss.latest.v4).toBe(0x7f000001);
+    expect(snapshot(skeleton.bss.latest)).toEqual(keys[0]);
+  });
+
   test("a number that C chose is an error past 2^53, and not rounded", async () => {
     using skeleton = await Skeleton.load();
     skeleton.bss.packets = Number.MAX_SAFE_INTEGER;

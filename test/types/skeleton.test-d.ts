@@ -22,7 +22,14 @@ import { describe, expectTypeOf, test } from "vitest";
 import type { Bare, BareObject } from "../unit/skeleton/cases/bare.bpf.js";
 import { type closed, type event, event_kind, type opened, type Rings } from "../unit/skeleton/cases/rings.bpf.js";
 import { type limits, Sections, type SectionsObject } from "../unit/skeleton/cases/sections.bpf.js";
-import { type enums, large_enum, Traps, unsigned_enum } from "../unit/skeleton/cases/traps.bpf.js";
+import {
+  type connection,
+  type endpoint,
+  type enums,
+  large_enum,
+  Traps,
+  unsigned_enum,
+} from "../unit/skeleton/cases/traps.bpf.js";
 
 // Never called: vitest only compiles this file. The functions are where awaiting and assigning is allowed.
 declare const sections: Sections;
@@ -125,6 +132,26 @@ describe("maps", () => {
     sections.maps.hash.set(1n, 5);
     // @ts-expect-error an array's entries are always there
     sections.maps.array.delete(0);
+  });
+
+  test("a union is read with all its members, and written with one", () => {
+    const traps = {} as Traps;
+    const { connections, endpoints } = traps.maps;
+    const end = { family: 2, port: 443, v4: 0x7f000001 };
+    endpoints.has(end);
+    endpoints.set(end, [{ ends: [end, { family: 10, port: 1, v6: new Uint8Array(16) }] }]);
+    endpoints.delete(end);
+    connections.set(1, { ends: [end, end] }).set(2, { ends: [end, end] });
+    expectTypeOf(connections.get(1)).toEqualTypeOf<connection | undefined>();
+    expectTypeOf(endpoints.get(end)).toEqualTypeOf<connection[] | undefined>();
+    for (const [key] of endpoints) expectTypeOf(key).toEqualTypeOf<endpoint>();
+    traps.bss.latest = end;
+    expectTypeOf(traps.bss.latest).toEqualTypeOf<endpoint>();
+    expectTypeOf(traps.bss.latest.v6).toEqualTypeOf<Uint8Array>();
+    // @ts-expect-error what is in no union must be there
+    endpoints.has({ family: 2, v4: 0 });
+    // @ts-expect-error of its own type
+    endpoints.has({ family: 2, port: 1, v4: "127.0.0.1" });
   });
 
   test("rings stream their record", async () => {

@@ -44,6 +44,20 @@
  * The record type may be a struct, a union or a scalar. A struct may end in a flexible array: in one record it takes what
  * is left behind its offset, so output offsetof(record, tail) + length bytes.
  *
+ * Several types of records on one ring
+ * ------------------------------------
+ * Make the record a union of structs that all begin with a member of one name and one enum type, and name the union's members as the
+ * enumerators are named, without what those have in common and in lower case:
+ *
+ *     enum event_kind { EVENT_OPEN, EVENT_CLOSE };
+ *     struct opened { enum event_kind kind; char path[64]; };
+ *     struct closed { enum event_kind kind; __u64 bytes; };
+ *     union event { struct opened open; struct closed close; };
+ *     EBPF_RINGBUF(events, union event, 256 * 1024);
+ *
+ * Each record then reaches the reader as its own struct, told by its kind. Reserve no more than it takes:
+ *     struct closed *event = (void *)events_reserve_size(sizeof(*event));
+ *
  * Two source files linked into one object (bpftool gen object) share a ring: EBPF_RINGBUF in one of them, and
  * EBPF_RINGBUF_EXTERN(name, record, bytes) with the same arguments in the others.
  *

@@ -52,6 +52,12 @@ export interface either {
   number: bigint;
 }
 
+/** {@link either} to be written: of members that share bytes one is enough. */
+export interface either_input {
+  line?: line;
+  number?: bigint;
+}
+
 /** What the object has, by its C names. */
 export interface RingsObject extends ObjectShape {
   readonly programs: {

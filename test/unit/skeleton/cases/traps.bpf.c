@@ -151,6 +151,27 @@ MAP_OF(struct chosen, chosen);
 __u64 total EBPF_NUMBER;
 struct chosen largest EBPF_NUMBER;
 
+/* A union is read with all its members, and written with one: in a key, a value, each CPU's value, a variable. */
+struct endpoint {
+	__u16 family;
+	__be16 port;
+	union {
+		__be32 v4;
+		__u8 v6[16];
+	};
+};
+struct connection {
+	struct endpoint ends[2];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 16);
+	__type(key, struct endpoint);
+	__type(value, struct connection);
+} endpoints SEC(".maps");
+MAP_OF(struct connection, connections);
+struct endpoint latest;
+
 SEC("xdp")
 int trap(struct xdp_md *ctx)
 {

@@ -2,8 +2,8 @@
  * The types of traps.bpf.o, and what opens and loads it.
  * Made by `ebpf gen`: change the C source and make it again.
  */
-import { type HashMap, LoadedObject, type OpenedObject, type OpenOptions } from "ebpf";
-import { type ObjectShape, openSkeleton, type ProgramOf } from "ebpf/skeleton";
+import { type HashMap, LoadedObject, type OpenedObject, type OpenOptions, type PerCpuHashMap } from "ebpf";
+import { type Accepting, type ObjectShape, openSkeleton, type ProgramOf } from "ebpf/skeleton";
 
 /** `struct bools`, 4 bytes. */
 export interface bools {
@@ -140,6 +140,17 @@ export interface anonymous {
   choice: anonymous_choice[];
 }
 
+/** {@link anonymous} to be written: of members that share bytes one is enough. */
+export interface anonymous_input {
+  first: number;
+  word?: number;
+  low?: number;
+  high?: number;
+  bytes?: Uint8Array;
+  inner: anonymous_inner;
+  choice: anonymous_choice_input[];
+}
+
 /** `struct (anonymous)`, 4 bytes. */
 export interface anonymous_inner {
   /** `int`, 4 bytes at 0. */
@@ -152,6 +163,12 @@ export interface anonymous_choice {
   a: number;
   /** `float`, 4 bytes at 0; shares its bytes. */
   b: number;
+}
+
+/** {@link anonymous_choice} to be written: of members that share bytes one is enough. */
+export interface anonymous_choice_input {
+  a?: number;
+  b?: number;
 }
 
 /** `struct (anonymous)`, 8 bytes. */
@@ -236,12 +253,46 @@ export interface chosen {
   inner: number;
 }
 
+/** `struct endpoint`, 20 bytes. */
+export interface endpoint {
+  /** `__u16`, 2 bytes at 0. */
+  family: number;
+  /** `__be16`, 2 bytes at 2; in the other byte order in C, in the host's here. */
+  port: number;
+  /** `__be32`, 4 bytes at 4; in the other byte order in C, in the host's here; shares its bytes. */
+  v4: number;
+  /** `__u8[16]`, 16 bytes at 4; shares its bytes. */
+  v6: Uint8Array;
+}
+
+/** {@link endpoint} to be written: of members that share bytes one is enough. */
+export interface endpoint_input {
+  family: number;
+  port: number;
+  v4?: number;
+  v6?: Uint8Array;
+}
+
+/** `struct connection`, 40 bytes. */
+export interface connection {
+  /** `struct endpoint[2]`, 40 bytes at 0. */
+  ends: endpoint[];
+}
+
+/** {@link connection} to be written: of members that share bytes one is enough. */
+export interface connection_input {
+  ends: endpoint_input[];
+}
+
 /** Variables in .bss, zero at first; live from `load()` on. */
 export interface TrapsBss {
   /** `__u64`, 8 bytes at 0. */
   total: number;
   /** `struct chosen`, 40 bytes at 8. */
   largest: chosen;
+  /** `struct endpoint`, 20 bytes at 48. */
+  get latest(): endpoint;
+  set latest(value: endpoint_input);
 }
 
 /** What the object has, by its C names. */
@@ -261,7 +312,7 @@ export interface TrapsObject extends ObjectShape {
     /** BPF_MAP_TYPE_HASH, 16 entries. */
     readonly packed: HashMap<number, packed>;
     /** BPF_MAP_TYPE_HASH, 16 entries. */
-    readonly anonymous: HashMap<number, anonymous>;
+    readonly anonymous: Accepting<HashMap<number, anonymous>, number, anonymous_input>;
     /** BPF_MAP_TYPE_HASH, 16 entries. */
     readonly nameless: HashMap<number, nameless_value>;
     /** BPF_MAP_TYPE_HASH, 16 entries. */
@@ -272,6 +323,10 @@ export interface TrapsObject extends ObjectShape {
     readonly numbers: HashMap<number, numbers>;
     /** BPF_MAP_TYPE_HASH, 16 entries. */
     readonly chosen: HashMap<number, chosen>;
+    /** BPF_MAP_TYPE_PERCPU_HASH, 16 entries. */
+    readonly endpoints: Accepting<PerCpuHashMap<endpoint, connection>, endpoint_input, connection_input[]>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly connections: Accepting<HashMap<number, connection>, number, connection_input>;
   };
   readonly sections: {
     readonly ".bss": TrapsBss;
@@ -289,7 +344,7 @@ export class Traps extends LoadedObject<TrapsObject> {
       file: "traps.bpf.o",
       name: "traps",
       url: new URL("./traps.bpf.o", import.meta.url),
-      fingerprint: "8beeb386a1d8dc1d95a23aa9485201a8",
+      fingerprint: "cf796f051be7ec22e4ab16ace4ebc5ba",
     });
   }
 
