@@ -1,4 +1,5 @@
-import { BpfError } from "../errors.js";
+import { errno } from "../kernel/errno.js";
+import { attempt } from "../kernel/explain.js";
 import type { NativeAddon, NativeProgram } from "../native.js";
 import { invalid, shown } from "../options.js";
 
@@ -74,22 +75,26 @@ export class OpenedProgram implements ProgramIdentity {
   }
 
   /**
-   * Sets the kernel function (or, for freplace, the program's function) that a tracing program is verified against,
-   * in place of the one its section names.
+   * Sets the function that a tracing program is verified against, in place of the one its section names: one of the kernel's, or, with a
+   * program of another object, one of that program's (freplace, fentry, fexit; by its name in C, the program's own included).
+   * @throws BpfError NOT_FOUND when there is no such function, INVALID_ARGUMENT when the program takes no target
    */
-  setAttachTarget(functionName: string): void {
+  setAttachTarget(functionName: string, program?: { readonly fd: number; readonly name: string }): void {
     if (typeof functionName !== "string" || functionName === "") {
       throw invalid(`setAttachTarget: function name must be a non-empty string, got ${shown(functionName)}`);
     }
     const native = this.#native();
-    try {
-      native.setAttachTarget(0, functionName);
-    } catch (cause) {
-      throw new BpfError({
-        code: "INVALID_ARGUMENT",
-        message: `${this.name} (${this.type}, section ${this.section}) takes no attach target, or there is no ${functionName} in the kernel's BTF`,
-        cause,
-      });
-    }
+    const place = program === undefined ? "the kernel's BTF" : `program ${program.name}`;
+    attempt(
+      {
+        doing: `set the attach target of ${this.name} (${this.type}, section ${this.section})`,
+        meanings: {
+          [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "programs of this type take none" },
+          [errno.ESRCH]: { code: "NOT_FOUND", text: `there is no ${functionName} in ${place}` },
+          [errno.ENOENT]: { code: "NOT_FOUND", text: `there is no ${functionName} in ${place}` },
+        },
+      },
+      () => native.setAttachTarget(program?.fd ?? 0, functionName),
+    );
   }
 }

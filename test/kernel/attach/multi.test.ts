@@ -1,0 +1,158 @@
+import { closeSync, openSync, readSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect } from "vitest";
+import { ProbedChild, runsOnlyWhileAttached, Watched } from "../support/attach.js";
+import { bpfDescriptors } from "../support/descriptors.js";
+import { errorOf } from "../support/errors.js";
+import { requires } from "../support/requires.js";
+
+let before: string[];
+beforeEach(() => {
+  before = bpfDescriptors();
+});
+afterEach(() => {
+  expect(bpfDescriptors()).toEqual(before);
+});
+
+const load = (program: string, tgid = process.pid) =>
+  Watched.load("attach_multi", [program], (opened) => {
+    opened.rodata["only_tgid"] = tgid;
+  });
+
+/** Calls generic_read_dir, whose third argument is the length. */
+function readDirectory(length: number): void {
+  const fd = openSync("/proc", "r");
+  try {
+    readSync(fd, Buffer.alloc(length), 0, length, null);
+  } catch {
+    // EISDIR, always.
+  } finally {
+    closeSync(fd);
+  }
+}
+
+describe("attach type", () => {
+  requires({ vm: true, attachType: "traceKprobeMulti" }).test("trace_kprobe_multi", async () => {
+    using watched = await load("on_kprobe_multi");
+    const program = watched.object.program("on_kprobe_multi");
+    const link = await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () => program.attachKprobeMulti(["generic_read_dir", "vfs_getattr"], { cookies: [11, 22n] }),
+        cause: () => readDirectory(33),
+        expected: { what: 1, b: 33n, cookie: 11n },
+      },
+      (attached) => expect(attached.info()).toMatchObject({ type: "kprobe_multi", count: 2, return: false }),
+    );
+    expect(link).toMatchObject({ kind: "kprobe.multi", matched: 2, functions: ["generic_read_dir", "vfs_getattr"] });
+    using glob = program.attachKprobeMulti("generic_read_d?r");
+    expect(glob).toMatchObject({ matched: 1, functions: ["generic_read_dir"], skipped: [] });
+    const many = await errorOf(() => program.attachKprobeMulti("vfs_*", { limit: 3 }));
+    expect(many.message).toMatch(/matches \d+ functions, more than the limit of 3/);
+    const none = await errorOf(() => program.attachKprobeMulti("no_such_function_*"));
+    expect(none).toMatchObject({ code: "NOT_FOUND" });
+    const unknown = await errorOf(() => program.attachKprobeMulti(["generic_read_dri"]));
+    expect(unknown.message).toContain('did you mean "generic_read_dir"?');
+    const cookies = await errorOf(() => program.attachKprobeMulti("vfs_*", { cookies: [1, 2] }));
+    expect(cookies.message).toContain("a list of cookies goes with a list of functions");
+  });
+
+  requires({ vm: true, attachType: "traceKprobeMulti" }).test("trace_kprobe_multi, at return", async () => {
+    using watched = await load("on_kretprobe_multi");
+    await runsOnlyWhileAttached(watched, {
+      attach: () =>
+        watched.object.program("on_kretprobe_multi").attachKprobeMulti("generic_read_dir", { at: "return" }),
+      cause: () => readDirectory(34),
+      expected: { what: 2, result: -21n },
+    });
+  });
+
+  requires({ vm: true, attachType: "traceKprobeSession" }).test("trace_kprobe_session", async () => {
+    using watched = await load("on_kprobe_session");
+    const program = watched.object.program("on_kprobe_session");
+    await runsOnlyWhileAttached(watched, {
+      attach: () => program.attachKprobeMulti("generic_read_dir", { at: "session", cookies: 5 }),
+      cause: () => readDirectory(35),
+      expected: { what: 3, a: 1n, result: -21n, cookie: 5n },
+    });
+    expect(watched.seen.map(({ a }) => a)).toEqual([0n, 1n]);
+    const plain = await errorOf(() => program.attachKprobeMulti("generic_read_dir"));
+    expect(plain.message).toContain('at "session" goes with section kprobe.session');
+  });
+
+  requires({ vm: true, kprobes: true }).test("kprobes at many functions, one each", async () => {
+    using watched = await load("on_kprobe");
+    const link = await runsOnlyWhileAttached(watched, {
+      attach: () => watched.object.program("on_kprobe").attachKprobeMulti("generic_read_*"),
+      cause: () => readDirectory(36),
+      expected: { what: 7, b: 36n },
+    });
+    expect(link).toMatchObject({ kind: "kprobe", functions: expect.arrayContaining(["generic_read_dir"]) });
+  });
+
+  requires({ vm: true, kprobes: true }).test("ksyscall", async () => {
+    using watched = await load("on_ksyscall");
+    await runsOnlyWhileAttached(watched, {
+      attach: () => watched.object.program("on_ksyscall").attachKsyscall("kill"),
+      cause: () => process.kill(process.pid, 0),
+      expected: { what: 8, a: BigInt(process.pid), b: 0n },
+    });
+    const unknown = await errorOf(() => watched.object.program("on_ksyscall").attachKsyscall("no_such_call"));
+    expect(unknown.code).toBe("NOT_FOUND");
+  });
+
+  requires({ vm: true, kprobes: true }).test("kretsyscall", async () => {
+    using watched = await load("on_kretsyscall");
+    await runsOnlyWhileAttached(watched, {
+      attach: () => watched.object.program("on_kretsyscall").attachKretsyscall("kill"),
+      cause: () => process.kill(process.pid, 0),
+      expected: { what: 9, result: 0n },
+    });
+  });
+
+  requires({ attachType: "traceUprobeMulti" }).test("trace_uprobe_multi", async () => {
+    await using child = await ProbedChild.start();
+    using watched = await load("on_uprobe_multi", child.pid);
+    const program = watched.object.program("on_uprobe_multi");
+    const link = await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () =>
+          program.attachUprobeMulti(child.binary, ["probe_add", "probe_multiply"], { pid: child.pid, cookies: [1, 2] }),
+        cause: () => child.call(8),
+        expected: { what: 4, a: 8n, b: 3n, cookie: 2n },
+      },
+      (attached) => expect(attached.info()).toMatchObject({ type: "uprobe_multi", path: child.binary, count: 2 }),
+    );
+    expect(link).toMatchObject({ kind: "uprobe.multi", matched: 2 });
+    using glob = program.attachUprobeMulti(child.binary, "probe_*", { pid: child.pid });
+    expect(glob.functions.toSorted()).toEqual(["probe_add", "probe_multiply"]);
+    const unknown = await errorOf(() => program.attachUprobeMulti(child.binary, ["probe_ad"]));
+    expect(unknown.message).toContain('did you mean "probe_add"?');
+  });
+
+  requires({ attachType: "traceUprobeMulti" }).test("trace_uprobe_multi, at return", async () => {
+    await using child = await ProbedChild.start();
+    using watched = await load("on_uretprobe_multi", child.pid);
+    await runsOnlyWhileAttached(watched, {
+      attach: () =>
+        watched.object
+          .program("on_uretprobe_multi")
+          .attachUprobeMulti(child.binary, "probe_multiply", { at: "return" }),
+      cause: () => child.call(9),
+      expected: { what: 5, result: 27n },
+    });
+  });
+
+  requires({ kernel: ">=6.13", attachType: "traceUprobeSession" }).test("trace_uprobe_session", async () => {
+    await using child = await ProbedChild.start();
+    using watched = await load("on_uprobe_session", child.pid);
+    await runsOnlyWhileAttached(watched, {
+      attach: () =>
+        watched.object
+          .program("on_uprobe_session")
+          .attachUprobeMulti(child.binary, "probe_multiply", { at: "session" }),
+      cause: () => child.call(10),
+      expected: { what: 6, a: 1n, result: 30n },
+    });
+  });
+});

@@ -1,0 +1,147 @@
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { BpfObject, type OpenedObject } from "ebpf";
+import { afterEach, beforeEach, describe, expect } from "vitest";
+import { Actor } from "../support/actor.js";
+import { openOnly, runsOnlyWhileAttached, type Seen, Watched } from "../support/attach.js";
+import { TestCgroup } from "../support/cgroup.js";
+import { bpfDescriptors } from "../support/descriptors.js";
+import { errorOf } from "../support/errors.js";
+import { fixture } from "../support/fixture.js";
+import { requires } from "../support/requires.js";
+
+let before: string[];
+beforeEach(() => {
+  before = bpfDescriptors();
+});
+afterEach(() => {
+  expect(bpfDescriptors()).toEqual(before);
+});
+
+/** The active security modules; `lsm` programs run where `bpf` is one of them. */
+function bpfIsAnLsm(): boolean {
+  try {
+    return readFileSync("/sys/kernel/security/lsm", "utf8").split(",").includes("bpf");
+  } catch {
+    return false;
+  }
+}
+
+/** Whether the signal that ends nobody was let through. */
+function wink(): "sent" | string {
+  try {
+    process.kill(process.pid, "SIGWINCH");
+    return "sent";
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? "";
+  }
+}
+
+const refuseUs = (opened: OpenedObject) => {
+  opened.rodata["only_tgid"] = process.pid;
+  opened.rodata["refuse_tgid"] = process.pid;
+};
+
+describe("attach type", () => {
+  requires({ vm: true, tracing: true, kernel: ">=5.7" }).test("modify_return", async () => {
+    using watched = await Watched.load("attach_trace", ["on_fmod_ret"], refuseUs);
+    const outcomes: string[] = [];
+    const link = await runsOnlyWhileAttached(watched, {
+      attach: () => watched.object.program("on_fmod_ret").attach(),
+      cause: () => outcomes.push(wink()),
+      expected: { what: 1, a: 28n, tgid: process.pid },
+    });
+    expect(outcomes).toEqual(["sent", "EPERM", "sent"]);
+    expect(link).toMatchObject({ kind: "fmod_ret", target: "security_task_kill" });
+  });
+
+  requires({ vm: true, programType: "lsm", kernel: ">=5.7" }).test("lsm_mac", async ({ skip }) => {
+    if (!bpfIsAnLsm()) skip("bpf is not among the active security modules (lsm=...,bpf on the kernel's command line)");
+    using watched = await Watched.load("attach_trace", ["on_lsm"], refuseUs);
+    const outcomes: string[] = [];
+    await runsOnlyWhileAttached(watched, {
+      attach: () => watched.object.program("on_lsm").attachLsm(),
+      cause: () => outcomes.push(wink()),
+      expected: { what: 2, a: 28n },
+    });
+    expect(outcomes).toEqual(["sent", "EPERM", "sent"]);
+  });
+
+  requires({ vm: true, programType: "lsm", kernel: ">=6.0", cgroup2: true }).test("lsm_cgroup", async ({ skip }) => {
+    if (!bpfIsAnLsm()) skip("bpf is not among the active security modules (lsm=...,bpf on the kernel's command line)");
+    await using cgroup = new TestCgroup();
+    const actor = await Actor.start(cgroup);
+    using watched = await Watched.load("attach_trace", ["on_lsm_cgroup"]);
+    await runsOnlyWhileAttached(watched, {
+      attach: () => watched.object.program("on_lsm_cgroup").attach({ cgroup: cgroup.path }),
+      cause: () =>
+        actor.do(
+          'const socket = dgram.createSocket("udp4"); socket.bind(0, "127.0.0.1"); await once(socket, "listening"); socket.close();',
+        ),
+      expected: { what: 3, a: 2n, b: 2n },
+    });
+  });
+
+  requires({ tracing: true, kernel: ">=6.0" }).test("fentry with a cookie", async () => {
+    using watched = await Watched.load("attach_trace", ["with_cookie"], refuseUs);
+    const link = await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () => watched.object.program("with_cookie").attachTrace({ cookie: 77n }),
+        cause: () => {
+          const fd = openSync("/proc", "r");
+          try {
+            readSync(fd, Buffer.alloc(5), 0, 5, null);
+          } catch {
+            // EISDIR
+          } finally {
+            closeSync(fd);
+          }
+        },
+        expected: { what: 4, a: 5n, cookie: 77n },
+      },
+      (attached) => expect(attached.info()).toMatchObject({ type: "tracing", attachType: "trace_fentry" }),
+    );
+    expect(link).toMatchObject({ kind: "fentry", target: "generic_read_dir" });
+  });
+
+  const PACKET = new Uint8Array(64);
+
+  requires({ tracing: true, programType: "ext", kernel: ">=5.10" }).test("freplace", async () => {
+    using object = await openOnly("attach_trace", ["target"]).load();
+    const target = object.program("target");
+    using watched = await Watched.load("attach_ext", ["replacement"], (opened) => {
+      opened.program("replacement").setAttachTarget("replaceable", target);
+    });
+    const returned: number[] = [];
+    const link = await runsOnlyWhileAttached(watched, {
+      attach: () => watched.object.program("replacement").attachFreplace(target, "replaceable"),
+      cause: () => returned.push(target.testRun({ data: PACKET }).returnValue),
+      expected: { what: 1, a: BigInt(PACKET.length) },
+    });
+    expect(returned).toEqual([1, 42, 1]);
+    expect(link).toMatchObject({ kind: "freplace", target: "target:replaceable" });
+    const unknown = await errorOf(() => watched.object.program("replacement").attachFreplace(target, "no_such"));
+    expect(unknown).toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  requires({ tracing: true, kernel: ">=5.10" }).test("fentry and fexit on another BPF program", async () => {
+    using object = await openOnly("attach_trace", ["target"]).load();
+    const target = object.program("target");
+    for (const [program, expected] of [
+      ["on_entry", { what: 2 }],
+      ["on_exit", { what: 3, result: 1n }],
+    ] as const satisfies readonly (readonly [string, Partial<Seen>])[]) {
+      using watched = await Watched.load("attach_ext", [program], (opened) => {
+        opened.program(program).setAttachTarget("target", target);
+      });
+      await runsOnlyWhileAttached(watched, {
+        attach: () => watched.object.program(program).attach(),
+        cause: () => target.testRun({ data: PACKET }),
+        expected,
+      });
+    }
+    using opened = BpfObject.open(fixture("attach_ext"));
+    const unknown = await errorOf(() => opened.program("on_entry").setAttachTarget("targte", target));
+    expect(unknown).toMatchObject({ code: "NOT_FOUND" });
+  });
+});
