@@ -221,7 +221,12 @@ export class ObjectCore {
       const name = findFailedProgram(failure.log);
       const program = this.#native.programs.find((candidate) => candidate.name === name);
       const map = this.#native.maps.find((candidate) => candidate.name === findFailedMap(failure.log));
-      const reason = map !== undefined ? explainMapRefusal(map.type) : program !== undefined ? explainRefusal(program, failure.errno) : undefined;
+      const reason =
+        map !== undefined
+          ? explainMapRefusal(map.type)
+          : program !== undefined
+            ? explainRefusal(program, failure.errno)
+            : undefined;
       return reason === undefined ? {} : { [failure.errno]: reason };
     } catch {
       // The object was closed while it loaded.

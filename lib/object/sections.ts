@@ -4,10 +4,16 @@ import type { ObjectCore } from "./core.js";
 import { type Globals, globalsRecord, sectionOf } from "./globals.js";
 
 /** A section's record, made on first use. @internal */
-export function sectionRecord(core: ObjectCore, made: Map<string, Globals>, section: string, readOnly: () => string | undefined): Globals {
+export function sectionRecord(
+  core: ObjectCore,
+  made: Map<string, Globals>,
+  section: string,
+  readOnly: () => string | undefined,
+): Globals {
   const known = made.get(section);
   if (known !== undefined) return known;
-  if (core.sectionMap(section, sectionOf) === undefined) throw unknownName(`data section in ${core.image.label}`, section, core.sections(sectionOf));
+  if (core.sectionMap(section, sectionOf) === undefined)
+    throw unknownName(`data section in ${core.image.label}`, section, core.sections(sectionOf));
   const record = globalsRecord({
     section,
     btf: core.btf,

@@ -24,7 +24,15 @@ export function captureSettings(native: NativeObject): ObjectSettings {
         map.readData(0, data);
       }
       const { type, keySize, valueSize } = map;
-      return { type, keySize, valueSize, maxEntries: map.maxEntries, autocreate: map.autocreate, pinPath: map.pinPath, data };
+      return {
+        type,
+        keySize,
+        valueSize,
+        maxEntries: map.maxEntries,
+        autocreate: map.autocreate,
+        pinPath: map.pinPath,
+        data,
+      };
     }),
   };
 }
