@@ -60,6 +60,8 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
   #closed = false;
   #dispatching = false;
   #flushing = false;
+  /** The kernel's buffer could not be opened, and listeners know. */
+  #failed = false;
   #access: RecordAccess<T> | undefined;
   // Untyped: a stream of T is to be one of unknown too.
   #boundFrom: unknown;
@@ -327,8 +329,13 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
 
   /** Starts or stops the native reader by whether anyone wants another batch. */
   #schedule(): void {
+    const wanted = this.#wanted();
+    // Listeners are told once; `next()` tries each time.
+    if (!wanted) this.#failed = false;
+    else if (this.#failed && !this.#waiters.waiting) return;
     try {
-      this.#reader.read(this.#held.empty && this.#wanted());
+      this.#reader.read(wanted && this.#held.empty);
+      if (wanted) this.#failed = false;
     } catch (error) {
       this.#cannotRead(error as BpfError);
     }
@@ -347,8 +354,10 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
   }
 
   #cannotRead(error: BpfError): void {
-    if (this.#waiters.waiting) this.#waiters.fail(error);
-    if (this.#iterators === 0 && this.#listening()) this.#emitError(error);
+    const told = this.#failed;
+    this.#failed = this.#iterators === 0 && this.#listening();
+    this.#waiters.fail(error);
+    if (!told && this.#failed) this.#emitError(error);
   }
 
   #onBatch(): void {

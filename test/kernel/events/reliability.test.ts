@@ -1,0 +1,246 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { LoadedObject } from "ebpf";
+import { afterEach, describe, expect, test } from "vitest";
+import { bpfDescriptors } from "../support/descriptors.js";
+import { fixture } from "../support/fixture.js";
+import { Child } from "../support/run.js";
+import { until } from "../support/until.js";
+import { type Blob, expected, loadFixture, type Rec, send } from "./streams.js";
+
+const child = (name: string) => fileURLToPath(new URL(`children/${name}.mjs`, import.meta.url));
+
+describe("streams can be trusted", () => {
+  let object: LoadedObject;
+  afterEach(() => object?.close());
+
+  test("a slow handler gives way: timers run between the records of one batch", async () => {
+    object = await loadFixture("ring");
+    const ring = object.ringBuffer<Rec>("records");
+    ring.budget = { milliseconds: 1 };
+    expect(ring.budget).toEqual({ records: 8192, milliseconds: 1 });
+    let handled = 0;
+    const atTick: number[] = [];
+    const tick = setInterval(() => atTick.push(handled), 1);
+    try {
+      ring.on("event", () => {
+        handled++;
+        const end = performance.now() + 0.5;
+        while (performance.now() < end);
+      });
+      send(object, "generate", 200);
+      await until("all records", () => handled === 200);
+    } finally {
+      clearInterval(tick);
+    }
+    expect(atTick.filter((count) => count > 0 && count < 200).length).toBeGreaterThan(3);
+    expect(ring.totals).toEqual({ produced: 200, delivered: 200, lost: 0, pending: 0 });
+  });
+
+  test("no batch is larger than the budget's records", async () => {
+    object = await loadFixture("ring");
+    const ring = object.ringBuffer<Rec>("records");
+    ring.budget = { records: 10 };
+    const lengths: number[] = [];
+    ring.on("batch", (batch) => lengths.push(batch.length));
+    send(object, "generate", 95);
+    await until("all records", () => lengths.reduce((sum, length) => sum + length, 0) === 95);
+    expect(Math.max(...lengths)).toBe(10);
+    for (const wrong of [{ records: 0 }, { milliseconds: 0 }, { records: 1.5 }]) {
+      expect(() => {
+        ring.budget = wrong;
+      }).toThrow(/budget/);
+    }
+  });
+
+  test("a handler that awaits for ever holds nothing up", async () => {
+    object = await loadFixture("ring");
+    const ring = object.ringBuffer<Rec>("records");
+    let seen = 0;
+    ring.on("event", async () => {
+      seen++;
+      await new Promise(() => {});
+    });
+    send(object, "generate", 500);
+    await until("all records", () => seen === 500);
+  });
+
+  test("two readers of one ring: the second is refused, however it reads, until the first is gone", async () => {
+    object = await loadFixture("ring");
+    const ring = object.ringBuffer<Rec>("records");
+    expect(ring.available).toBe(0);
+    const { fd } = ring;
+    const { RingBuffer } = await import("ebpf");
+    const { native } = await import("../../../lib/native.js");
+    const { attempt } = await import("../../../lib/kernel/explain.js");
+    const { bytesCodec } = await import("../../../lib/codec/codec.js");
+    const other = new RingBuffer<Uint8Array>({
+      name: "other",
+      label: "ring other",
+      codec: bytesCodec(0, { tail: true }),
+      access: undefined,
+      counters: undefined,
+      wakeup: undefined,
+      padding: false,
+      fd: () => fd,
+      open: (buffers) =>
+        attempt(
+          { doing: "read ring other" },
+          () => new (native().RingReader)({ mapFd: fd, exclusive: true, ...buffers }),
+        ),
+    });
+    await expect(other.next()).rejects.toMatchObject({ code: "BUSY" });
+    const errors: unknown[] = [];
+    other.on("error", (error) => errors.push(error));
+    other.on("event", () => {});
+    await until("the error", () => errors.length > 0);
+    expect(errors[0]).toMatchObject({ code: "BUSY" });
+    other.removeAllListeners();
+    ring.close();
+    send(object, "generate", 1);
+    expect((await other.next())?.length).toBe(32);
+    other.close();
+  });
+
+  test("a record larger than the slab arrives whole, between small ones", async () => {
+    object = await loadFixture("events_streams", (opened) => {
+      opened.rodata["large_bytes"] = 1 << 20;
+    });
+    const ring = object.ringBuffer<Blob>("large");
+    const got: { seq: bigint; length: number; first: number | undefined; last: number | undefined }[] = [];
+    ring.on("event", ({ seq, data }) => got.push({ seq, length: data.length, first: data[0], last: data.at(-1) }));
+    for (let round = 0; round < 3; round++) {
+      send(object, "send_large", 3);
+      await until("three blobs", () => got.length === (round + 1) * 3);
+    }
+    expect(got).toEqual(
+      Array.from({ length: 9 }, (_, seq) => ({ seq: BigInt(seq), length: 1 << 20, first: 0xa5, last: 0x5a })),
+    );
+    expect(ring.totals).toEqual({ produced: 9, delivered: 9, lost: 0, pending: 0 });
+  });
+
+  test("a record of the wrong size is an error with its bytes, and the next ones come", async () => {
+    object = await loadFixture("events_streams", (opened) => {
+      opened.rodata["odd_every"] = 3;
+    });
+    const ring = object.ringBuffer<Rec>("odd");
+    const errors: Error[] = [];
+    const order: string[] = [];
+    ring.on("error", (error) => {
+      errors.push(error);
+      order.push("error");
+    });
+    ring.on("event", ({ seq }) => order.push(String(seq)));
+    send(object, "send_odd", 7);
+    await until("all of them", () => order.length === 7);
+    expect(order).toEqual(["0", "1", "error", "3", "4", "error", "6"]);
+    expect(errors[0]).toMatchObject({ code: "SIZE_MISMATCH", bytes: expect.objectContaining({ length: 40 }) });
+  });
+
+  test("a listener that is not there any more gets nothing, in the middle of a batch too; removeAllListeners() ends reading", async () => {
+    object = await loadFixture("ring");
+    const ring = object.ringBuffer<Rec>("records");
+    let seen = 0;
+    ring.on("event", () => {
+      if (++seen === 5) ring.removeAllListeners();
+    });
+    send(object, "generate", 20);
+    await until("five", () => seen === 5);
+    let later = 0;
+    ring.on("event", () => later++);
+    await until("the other fifteen", () => later === 15);
+    expect(seen).toBe(5);
+  });
+
+  test("closing the object inside a batch handler, and inside an event handler", async () => {
+    for (const kind of ["event", "batch"] as const) {
+      object = await loadFixture("ring");
+      const ring = object.ringBuffer<Rec>("records");
+      let calls = 0;
+      ring.on(kind, () => {
+        calls++;
+        object.close();
+      });
+      const closed = new Promise<void>((resolve) => ring.once("close", resolve));
+      send(object, "generate", 10);
+      await closed;
+      expect(calls).toBe(1);
+      expect(ring.totals.produced).toBe(10);
+    }
+  });
+
+  test("a Node stream: every record in order, with back-pressure; what is destroyed takes no record with it", async () => {
+    object = await loadFixture("ring");
+    const ring = object.ringBuffer<Rec>("records");
+    send(object, "generate", 3000);
+    const readable = ring.toReadable({ highWaterMark: 16 });
+    const got: Rec[] = [];
+    for await (const record of readable) {
+      got.push(record as Rec);
+      if (got.length === 1000) break;
+    }
+    expect(got).toEqual(Array.from({ length: 1000 }, (_, seq) => expected(seq)));
+    expect(ring.totals.delivered).toBeLessThanOrEqual(1000 + 17);
+    const next = ring.totals.delivered;
+    expect((await ring.next())?.seq).toBe(BigInt(next));
+  });
+
+  test("a destroyed stream that was waiting leaves the next record to others", async () => {
+    object = await loadFixture("ring");
+    const ring = object.ringBuffer<Rec>("records");
+    const readable = ring.toReadable();
+    readable.on("data", () => {});
+    await new Promise(setImmediate);
+    readable.destroy();
+    await new Promise((resolve) => readable.once("close", resolve));
+    send(object, "generate", 1);
+    expect((await ring.next())?.seq).toBe(0n);
+  });
+
+  test("a web stream ends when the ring is closed", async () => {
+    object = await loadFixture("ring");
+    const ring = object.ringBuffer<Rec>("records");
+    send(object, "generate", 50);
+    const reader = ring.toWebStream().getReader();
+    for (let seq = 0; seq < 50; seq++) expect((await reader.read()).value).toEqual(expected(seq));
+    const last = reader.read();
+    ring.close();
+    expect((await last).done).toBe(true);
+  });
+
+  test("a hundred opens and closes leave descriptors and mappings as before", async () => {
+    const once = async () => {
+      object = await loadFixture("ring");
+      const ring = object.ringBuffer<Rec>("records");
+      let seen = 0;
+      ring.on("event", () => seen++);
+      send(object, "generate", 10);
+      await until("ten", () => seen === 10);
+      object.close();
+    };
+    const descriptors = () => readdirSync("/proc/self/fd").length;
+    const mappings = () =>
+      readFileSync("/proc/self/maps", "utf8")
+        .split("\n")
+        .filter((line) => line.includes("bpf")).length;
+    for (let i = 0; i < 5; i++) await once();
+    await new Promise(setImmediate);
+    const before = { bpf: bpfDescriptors(), descriptors: descriptors(), mappings: mappings() };
+    for (let i = 0; i < 100; i++) await once();
+    await until("all handles to be closed", () => descriptors() <= before.descriptors);
+    expect({ bpf: bpfDescriptors(), mappings: mappings() }).toEqual({ bpf: before.bpf, mappings: before.mappings });
+    // Loading is most of it, and slow where other tests load too.
+  }, 300_000);
+
+  test.each([
+    ["exit", 7, /^handled 3\n$/],
+    ["worker", 0, /^terminated after some, main goes on\n$/],
+    ["fork", 0, /^child ended, all 100 here\n$/],
+  ] as const)("process: %s in the middle of a stream", async (name, code, output) => {
+    const run = new Child(process.execPath, [child("stream"), name, fixture("ring")]);
+    const finished = await run.finished;
+    expect(finished.stderr).toBe("");
+    expect(finished.stdout).toMatch(output);
+    expect(finished.code).toBe(code);
+  });
+});

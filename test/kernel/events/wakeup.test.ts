@@ -1,0 +1,128 @@
+import { BpfObject, type LoadedObject, type Wakeup } from "ebpf";
+import { afterEach, describe, expect, test } from "vitest";
+import { fixture } from "../support/fixture.js";
+import { until } from "../support/until.js";
+import { loadFixture, type Rec, send } from "./streams.js";
+
+const NONE = 0xffffffffffffffffn;
+const LIVE = 0xfffffffffffffffen;
+
+describe("wake-ups", () => {
+  let object: LoadedObject;
+  afterEach(() => object?.close());
+
+  /** The word that programs read for each record of a ring loaded as adaptive. */
+  const control = () =>
+    (object.section(".data.ebpf")["ebpf_ring__records"] as { control: { wakeup: bigint } }).control.wakeup;
+
+  const modes: Wakeup[] = [
+    "event",
+    "adaptive",
+    { milliseconds: 1 },
+    { bytes: 4096, milliseconds: 2 },
+    { records: 100, milliseconds: 2 },
+  ];
+  test.each(modes.map((mode) => [JSON.stringify(mode), mode] as const))(
+    "%s: every record arrives, the last ones too, and after a rest",
+    async (_, mode) => {
+      object = await loadFixture("ring", (opened) => {
+        opened.ring("records").wakeup = mode;
+      });
+      const ring = object.ringBuffer<Rec>("records");
+      expect(ring.wakeup).toEqual(mode);
+      let next = 0;
+      let wrong = 0;
+      ring.on("event", (record) => {
+        if (record.seq !== BigInt(next++)) wrong++;
+      });
+      let sent = 0;
+      for (const runs of [1, 1, 5000, 3, 1, 2000, 1]) {
+        send(object, "generate", runs);
+        sent += runs;
+        await until(`${sent} records`, () => next === sent);
+      }
+      expect(wrong).toBe(0);
+      expect(ring.totals).toEqual({ produced: sent, delivered: sent, lost: 0, pending: 0 });
+    },
+  );
+
+  test("adaptive: no wake-ups while records are many, and back to them when it is quiet", async () => {
+    object = await loadFixture("ring", (opened) => {
+      opened.ring("records").wakeup = "adaptive";
+    });
+    const ring = object.ringBuffer<Rec>("records");
+    let got = 0;
+    ring.on("event", () => got++);
+    expect(control()).toBe(0n);
+    // Many small batches at once, as many wake-ups would bring them.
+    ring.budget = { records: 10 };
+    send(object, "generate", 2000);
+    await until("a stream that went over to its timer", () => control() === NONE);
+    await until("these records", () => ring.totals.pending === 0);
+    await until("quiet", () => control() === 0n);
+    // And again from there, the first one by a wake-up.
+    const before = got;
+    send(object, "generate", 1);
+    await until("one more", () => got === before + 1);
+  });
+
+  test("a timed stream that nobody reads keeps no timer, and goes on where it was", async () => {
+    object = await loadFixture("ring", (opened) => {
+      opened.ring("records").wakeup = { milliseconds: 1 };
+    });
+    const ring = object.ringBuffer<Rec>("records");
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+    const before = timers();
+    let got = 0;
+    const listener = () => got++;
+    ring.on("event", listener);
+    send(object, "generate", 10);
+    await until("ten", () => got === 10);
+    expect(timers()).toBeGreaterThan(before);
+    ring.off("event", listener);
+    await until("no timer", () => timers() <= before);
+    send(object, "generate", 10);
+    ring.on("event", listener);
+    await until("ten more", () => got === 20);
+  });
+
+  test("flush() hands out what no wake-up has told of yet", async () => {
+    object = await loadFixture("ring", (opened) => {
+      opened.ring("records").wakeup = { bytes: 100_000, milliseconds: 0x7fffffff };
+    });
+    const ring = object.ringBuffer<Rec>("records");
+    let got = 0;
+    expect(ring.flush()).toBe(0);
+    ring.on("event", () => got++);
+    send(object, "generate", 1000);
+    expect(ring.flush()).toBe(1000);
+    expect(got).toBe(1000);
+    expect(ring.flush()).toBe(0);
+  });
+
+  test("what is chosen is what the program is loaded with", () => {
+    using opened = BpfObject.open(fixture("ring"));
+    const ring = opened.ring("records");
+    const constant = () => opened.rodata["ebpf_ring_wakeup__records"];
+    expect(ring.wakeup).toBe("event");
+    expect(constant()).toBe(0n);
+    ring.wakeup = "adaptive";
+    expect(constant()).toBe(LIVE);
+    ring.wakeup = { milliseconds: 3 };
+    expect(constant()).toBe(NONE);
+    ring.wakeup = { bytes: 4096 };
+    expect(constant()).toBe(4096n);
+    ring.wakeup = { records: 10 };
+    expect(constant()).toBe(400n);
+    expect(ring.wakeup).toEqual({ records: 10, milliseconds: undefined });
+    for (const wrong of ["never", {}, { bytes: 1, records: 1 }, { milliseconds: -1 }, { byte: 1 }, 5]) {
+      expect(() => {
+        ring.wakeup = wrong as never;
+      }, JSON.stringify(wrong)).toThrow(/wakeup/);
+    }
+    expect(() => opened.ring("scratch")).toThrow(/is a percpu_array, not a ring buffer/);
+    expect(() => {
+      ring.buffer = "perf";
+    }).toThrow(/not declared with EBPF_EVENTS/);
+  });
+});
