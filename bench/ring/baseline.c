@@ -120,6 +120,54 @@ static napi_value open_reader(napi_env env, napi_callback_info info)
 	return external;
 }
 
+/* openPerf(mapFd, pages): libbpf's perf_buffer, counting; a buffer per CPU, and no wake-ups. */
+static struct perf_buffer *perf;
+static uint64_t perf_records;
+
+static void count_sample(void *context, int cpu, void *data, __u32 size)
+{
+	perf_records++;
+}
+
+static napi_value open_perf(napi_env env, napi_callback_info info)
+{
+	napi_value argv[2];
+	uint32_t pages = 0;
+	size_t argc = 2;
+	int fd = -1;
+
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	napi_get_value_int32(env, argv[0], &fd);
+	napi_get_value_uint32(env, argv[1], &pages);
+	perf = perf_buffer__new(fd, pages, count_sample, NULL, NULL, NULL);
+	if (!perf)
+		napi_throw_error(env, NULL, "perf_buffer__new failed");
+	return NULL;
+}
+
+static napi_value drain_perf(napi_env env, napi_callback_info info)
+{
+	napi_value result, value;
+	double started = now_ns(), ns;
+
+	perf_records = 0;
+	perf_buffer__consume(perf);
+	ns = now_ns() - started;
+	napi_create_object(env, &result);
+	napi_create_double(env, perf_records, &value);
+	napi_set_named_property(env, result, "records", value);
+	napi_create_double(env, ns, &value);
+	napi_set_named_property(env, result, "ns", value);
+	return result;
+}
+
+static napi_value close_perf(napi_env env, napi_callback_info info)
+{
+	perf_buffer__free(perf);
+	perf = NULL;
+	return NULL;
+}
+
 /* drain(reader, callback?): empties the ring; { records, ns }. */
 static napi_value drain_reader(napi_env env, napi_callback_info info)
 {
@@ -151,6 +199,9 @@ NAPI_MODULE_INIT()
 	napi_property_descriptor properties[] = {
 		{ "openReader", NULL, open_reader, NULL, NULL, NULL, napi_default, NULL },
 		{ "cpuNs", NULL, cpu_ns, NULL, NULL, NULL, napi_default, NULL },
+		{ "openPerf", NULL, open_perf, NULL, NULL, NULL, napi_default, NULL },
+		{ "drainPerf", NULL, drain_perf, NULL, NULL, NULL, napi_default, NULL },
+		{ "closePerf", NULL, close_perf, NULL, NULL, NULL, napi_default, NULL },
 		{ "drain", NULL, drain_reader, NULL, NULL, NULL, napi_default, NULL },
 	};
 

@@ -177,6 +177,79 @@ async function drainRecords(object, { ringBytes, ...how }) {
   return results;
 }
 
+/** Records with a payload as bytes, against libbpf in C that copies each record out. */
+export async function payloads({ ringBytes, payload, ...how }) {
+  const object = await load(ringBytes, { payload });
+  try {
+    const ring = object.ringBuffer("packets");
+    const rig = new Rig(object, ring, "send_packets");
+    const records = Math.floor(ringBytes / (24 + payload)) - 1;
+    const cases = [
+      { name: "libbpf in C, copying each record", drain: rig.inC(C_COPY) },
+      {
+        name: "plain objects, payload as bytes",
+        drain: rig.byListener("event", (done) => (packet) => {
+          sink.mixed ^= packet.data.length;
+          done(1);
+        }),
+      },
+      {
+        name: "batches, one number and no payload",
+        drain: rig.byListener("batch", (done) => (batch) => {
+          let mixed = 0;
+          for (let i = 0; i < batch.length; i++) mixed ^= batch.view(i).length;
+          sink.mixed ^= mixed;
+          done(batch.length);
+        }),
+      },
+    ];
+    return await measure(cases, rig, { ...how, records, perRun: 32 });
+  } finally {
+    object.close();
+  }
+}
+
+/** The same 32-byte records through a perf buffer. libbpf's reader and ours take the buffers from each other: one after the other. */
+export async function perfRecords({ pages, rounds, warmUp }) {
+  const object = await load(1 << 20, {});
+  try {
+    const buffer = object.perfBuffer("samples", { type: "struct record", pages });
+    const rig = new Rig(object, buffer, "send_samples");
+    // A record takes 48 bytes: header, length, data, padding.
+    const plan = { rounds, warmUp, records: Math.floor((pages * 4096) / 48) - 64, perRun: 32 };
+    rig.c.openPerf(buffer.fd, pages);
+    const inC = await measure(
+      [{ name: "libbpf's perf_buffer in C, counting", drain: (expected) => drained(rig.c.drainPerf(), expected) }],
+      rig,
+      plan,
+    );
+    rig.c.closePerf();
+    // A perf buffer is there from its first reader on.
+    buffer.available;
+    const ours = await measure(
+      [
+        {
+          name: "perf buffer, plain objects",
+          drain: rig.byListener("event", (done) => (record) => {
+            sink.mixed ^= record.value;
+            done(1);
+          }),
+        },
+      ],
+      rig,
+      plan,
+    );
+    return [...inC, ...ours];
+  } finally {
+    object.close();
+  }
+}
+
+function drained({ records, ns }, expected) {
+  if (records !== expected) throw new Error(`${records} records drained, ${expected} produced`);
+  return ns;
+}
+
 async function load(ringBytes, constants) {
   const opened = BpfObject.open(bpfObject("ring"));
   opened.map("records").maxEntries = ringBytes;

@@ -1,5 +1,5 @@
 /** The benches of streams, and what they are to reach. */
-import { smallRecords } from "./drain.mjs";
+import { payloads, perfRecords, smallRecords } from "./drain.mjs";
 
 const MIB = 1 << 20;
 
@@ -57,6 +57,37 @@ const SUITES = [
           ),
           atLeast("plain objects, against the naive way", of("plain objects").fasterThanNaive, 20),
         ],
+      };
+    },
+  },
+  ...[240, 2032].map((payload) => ({
+    name: `ring-${payload + 16}`,
+    partOf: ["ring"],
+    title: `Draining a full 16 MiB ring of ${payload + 16}-byte records (u64, 2 x u32, ${payload} bytes of payload)`,
+    async run({ rounds }) {
+      const results = await payloads({ ringBytes: 16 * MIB, payload, rounds, warmUp: 8 });
+      const [copied] = results;
+      const rows = results.map((row) => ({ ...row, timesC: row.fastest / copied.fastest }));
+      return {
+        columns: columns
+          .slice(0, 4)
+          .map((column) => (column.key === "timesC" ? { ...column, heading: "x C copy" } : column)),
+        rows,
+        targets: [atMost(`${payload + 16}-byte records as plain objects, against the C copy`, rows[1].timesC, 3)],
+      };
+    },
+  })),
+  {
+    name: "perf-32",
+    partOf: ["ring"],
+    title: "Draining the same 32-byte records from a perf buffer (4 MiB per CPU)",
+    async run({ rounds }) {
+      const results = await perfRecords({ pages: 1024, rounds, warmUp: 8 });
+      const rows = results.map((row) => ({ ...row, timesC: row.fastest / results[0].fastest }));
+      return {
+        columns: columns.slice(0, 4),
+        rows,
+        targets: [atMost("perf buffer, plain objects, against libbpf's in C", rows[1].timesC, 8)],
       };
     },
   },
