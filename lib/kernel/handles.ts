@@ -2,11 +2,11 @@
 import { readlinkSync } from "node:fs";
 import { InfoBuffer } from "./layout.js";
 
-/** `bpf-map`, `bpf-prog`, `bpf_link`, `btf`, ...: undefined without /proc. */
+/** `map`, `prog`, `link`, `btf`, ...: undefined without /proc. */
 export function descriptorKind(fd: number): string | undefined {
   try {
-    // "anon_inode:bpf-map"; links of some kernels are "anon_inode:bpf_link".
-    return /^anon_inode:\[?([\w-]+)\]?$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+    // "anon_inode:bpf-map"; links are "anon_inode:bpf_link" in some kernels and "anon_inode:bpf-link" in others.
+    return /^anon_inode:\[?(?:bpf[-_])?([\w-]+)\]?$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
   } catch {
     return undefined;
   }

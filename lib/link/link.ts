@@ -328,10 +328,10 @@ function pinnedLink(path: string): LinkInfo {
 
 function pinnedAs(fd: number, path: string): LinkInfo {
   const kind = descriptorKind(fd);
-  if (kind !== undefined && kind !== "bpf_link") {
+  if (kind !== undefined && kind !== "link") {
     throw new BpfError({
       code: "INVALID_ARGUMENT",
-      message: `what is pinned at ${path} is a ${kind.replace("bpf-", "")} and not a link`,
+      message: `what is pinned at ${path} is a ${kind} and not a link`,
     });
   }
   return readLinkInfo(fd, `the link pinned at ${path}`);

@@ -66,10 +66,10 @@ export function openPinnedProgram(path: string): number {
     () => native().openPin(path),
   );
   const kind = descriptorKind(fd);
-  if (kind === undefined || kind === "bpf-prog") return fd;
+  if (kind === undefined || kind === "prog") return fd;
   closeSync(fd);
   throw new BpfError({
     code: "INVALID_ARGUMENT",
-    message: `what is pinned at ${path} is a ${kind.replace(/^bpf[-_]/, "")} and not a program`,
+    message: `what is pinned at ${path} is a ${kind} and not a program`,
   });
 }

@@ -1,0 +1,236 @@
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import {
+  enableStatistics,
+  Link,
+  listAttachments,
+  listBtf,
+  listLinks,
+  listMaps,
+  listPrograms,
+  ProgramHandle,
+} from "ebpf";
+import { afterEach, beforeEach, describe, expect } from "vitest";
+import { Actor } from "./support/actor.js";
+import { Watched } from "./support/attach.js";
+import { BpfFs } from "./support/bpffs.js";
+import { TestCgroup } from "./support/cgroup.js";
+import { bpfDescriptors } from "./support/descriptors.js";
+import { errorOf } from "./support/errors.js";
+import { NamespacePair } from "./support/namespace.js";
+import { requires } from "./support/requires.js";
+import { Child } from "./support/run.js";
+import { until } from "./support/until.js";
+
+let before: string[];
+beforeEach(() => {
+  before = bpfDescriptors();
+});
+afterEach(() => {
+  expect(bpfDescriptors()).toEqual(before);
+});
+
+const CONNECT = `
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const client = net.connect(server.address().port, "127.0.0.1");
+  try { await once(client, "connect"); } finally { client.destroy(); server.close(); }
+`;
+
+const gate = requires({ cgroup2: true, kernel: ">=5.9" });
+
+describe("the life of a link", () => {
+  gate.test(
+    "pinned, it outlives its handle and its object; opened from the pin, it is the same; unpinned and closed, it is gone",
+    async () => {
+      await using cgroup = new TestCgroup();
+      using bpffs = new BpfFs();
+      const actor = await Actor.start(cgroup);
+      const pin = `${bpffs.path}/connect`;
+      const watched = await Watched.load("attach_cgroup", ["on_connect4"], (opened) => {
+        opened.rodata["allow"] = 0;
+      });
+      const link = watched.object.program("on_connect4").attachCgroup(cgroup.path);
+      const { id } = link.info();
+      expect(link.pinPath).toBeUndefined();
+      expect((await errorOf(() => link.unpin())).message).toContain("is not pinned");
+      expect(await errorOf(() => link.pin("/tmp/not-a-bpffs"))).toMatchObject({ code: "INVALID_ARGUMENT" });
+      expect(await errorOf(() => link.pin(`${bpffs.path}/no/such/folder/x`)).then(({ code }) => code)).toMatch(
+        /NOT_FOUND|INVALID_ARGUMENT|SYSTEM|PERMISSION_DENIED/,
+      );
+      link.pin(pin);
+      expect(link.pinPath).toBe(pin);
+      expect(existsSync(pin)).toBe(true);
+      expect(await errorOf(() => link.pin(`${pin}2`))).toMatchObject({ code: "BUSY" });
+      watched.close();
+      expect(link.closed).toBe(true);
+      expect((await actor.do(CONNECT)).error).toBe("EPERM");
+
+      const again = Link.fromPin(pin);
+      expect(again).toMatchObject({ program: "on_connect4", kind: "cgroup", pinPath: pin });
+      expect(again.info()).toMatchObject({ id, type: "cgroup", cgroupId: cgroup.id });
+      again.unpin();
+      expect(existsSync(pin)).toBe(false);
+      expect((await actor.do(CONNECT)).error).toBe("EPERM");
+      again.close();
+      again.close();
+      expect((await actor.do(CONNECT)).error).toBeUndefined();
+      expect(listLinks().some((found) => found.id === id)).toBe(false);
+      expect(await errorOf(() => again.info())).toMatchObject({ code: "CLOSED" });
+    },
+  );
+
+  gate.test("a pin that is another's by now is not removed, and what is no link is not opened", async () => {
+    await using cgroup = new TestCgroup();
+    using bpffs = new BpfFs();
+    using watched = await Watched.load("attach_cgroup", ["on_connect4", "on_bind4"]);
+    const [connect, bind] = [watched.object.program("on_connect4"), watched.object.program("on_bind4")];
+    const pin = `${bpffs.path}/one`;
+    using first = connect.attachCgroup(cgroup.path);
+    using second = bind.attachCgroup(cgroup.path);
+    first.pin(pin);
+    using other = Link.fromPin(pin);
+    other.unpin();
+    second.pin(pin);
+    const error = await errorOf(() => first.unpin());
+    expect(error).toMatchObject({ code: "INVALID_STATE" });
+    expect(error.message).toContain("another link is pinned by now");
+    expect(existsSync(pin)).toBe(true);
+    second.unpin();
+    connect.pin(pin);
+    expect((await errorOf(() => Link.fromPin(pin))).message).toContain("is a prog and not a link");
+    {
+      using handle = ProgramHandle.fromPin(pin);
+      expect(handle).toMatchObject({ name: "on_connect4", type: "cgroup_sock_addr" });
+      expect(handle.info().id).toBe(connect.info().id);
+      expect(await errorOf(() => bind.unpin(pin))).toMatchObject({ code: "INVALID_STATE" });
+      handle.unpin(pin);
+      handle.close();
+      expect(await errorOf(() => handle.fd)).toMatchObject({ code: "CLOSED" });
+    }
+    expect(await errorOf(() => Link.fromPin(pin))).toMatchObject({ code: "NOT_FOUND" });
+    expect(await errorOf(() => Link.fromId(0))).toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(await errorOf(() => Link.fromId(0x7fffffff))).toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  gate.test("its program is exchanged in place, and it is detached by force", async () => {
+    await using cgroup = new TestCgroup();
+    const actor = await Actor.start(cgroup);
+    using lets = await Watched.load("attach_cgroup", ["on_connect4", "on_sockops"]);
+    using refuses = await Watched.load("attach_cgroup", ["on_connect4"], (opened) => {
+      opened.rodata["allow"] = 0;
+    });
+    const link = lets.object.program("on_connect4").attachCgroup(cgroup.path);
+    const { id } = link.info();
+    expect((await actor.do(CONNECT)).error).toBeUndefined();
+    link.update(refuses.object.program("on_connect4"));
+    expect((await actor.do(CONNECT)).error).toBe("EPERM");
+    expect(link.info()).toMatchObject({ id, programId: refuses.object.program("on_connect4").info().id });
+    expect(await errorOf(() => link.update(lets.object.program("on_sockops")))).toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
+    using same = Link.fromId(id);
+    link.detach();
+    link.detach();
+    expect((await actor.do(CONNECT)).error).toBeUndefined();
+    expect(same.info()).toMatchObject({ id, cgroupId: 0n });
+    link.close();
+  });
+
+  requires({}).test("a kind that the kernel does not detach by force says so", async () => {
+    using watched = await Watched.load("attach_net", ["on_socket"]);
+    using link = watched.object.program("on_socket").attachPacketSocket("lo");
+    expect((await errorOf(() => link.info())).code).toBe("INVALID_STATE");
+    expect((await errorOf(() => link.fd)).code).toBe("INVALID_STATE");
+  });
+});
+
+describe("what a process leaves", () => {
+  const script = fileURLToPath(new URL("children/leave_attached.mjs", import.meta.url));
+  const fixtures = fileURLToPath(new URL("../fixtures", import.meta.url));
+  for (const [end, how] of [
+    ["end", "when it ends"],
+    ["exit", "by process.exit()"],
+    ["throw", "by an error that nobody catches"],
+    ["SIGTERM", "by SIGTERM"],
+    ["SIGINT", "by SIGINT"],
+    ["SIGHUP", "by SIGHUP"],
+    ["SIGKILL", "by SIGKILL"],
+  ] as const) {
+    requires({ cgroup2: true, netns: true, kernel: ">=5.10" }).test(how, async () => {
+      using pair = new NamespacePair();
+      await using cgroup = new TestCgroup();
+      const found = () =>
+        listAttachments({ netns: pair.b.path, cgroup: cgroup.path })
+          .map(({ kind }) => kind)
+          .sort();
+      expect(found()).toEqual([]);
+      const child = new Child(process.execPath, [script, fixtures, pair.b.path, cgroup.path, end]);
+      await until(
+        "the child to have attached",
+        () => child.stdout.includes("attached") || child.process.exitCode !== null,
+      );
+      expect(found()).toEqual(["cgroup", "lwt", "tc", "xdp"]);
+      if (end.startsWith("SIG")) child.process.kill(end as NodeJS.Signals);
+      else child.process.stdin?.write("\n");
+      const { signal } = await child.finished;
+      // A signal that was caught to clean up is still what the process ended by.
+      expect(signal).toBe(end.startsWith("SIG") ? end : null);
+      const left = listAttachments({ netns: pair.b.path, cgroup: cgroup.path });
+      if (end !== "SIGKILL") {
+        expect(found()).toEqual([]);
+        expect(pair.b.run("tc", "qdisc", "show", "dev", "veth0")).not.toContain("clsact");
+        return;
+      }
+      // What the kernel has no link for is still there, and can be found and removed. The link is gone.
+      expect(found()).toEqual(["cgroup", "lwt", "tc", "xdp"]);
+      expect(left.map(({ program }) => program).sort()).toEqual(["on_connect4", "on_lwt_out", "on_tc", "on_xdp"]);
+      for (const attachment of left) attachment.remove();
+      expect(found()).toEqual([]);
+    });
+  }
+});
+
+describe("what is in the kernel", () => {
+  gate.test("programs, maps, links and BTF by id", async () => {
+    await using cgroup = new TestCgroup();
+    using watched = await Watched.load("attach_cgroup", ["on_connect4"]);
+    const program = watched.object.program("on_connect4");
+    using link = program.attachCgroup(cgroup.path);
+    const info = program.info();
+    expect(info).toMatchObject({ name: "on_connect4", type: "cgroup_sock_addr", gplCompatible: true, uid: 0 });
+    expect(info.tag).toMatch(/^[0-9a-f]{16}$/);
+    expect(info.translatedSize).toBeGreaterThan(0);
+    expect(info.memory).toBeGreaterThan(0);
+    expect(info.btfId).toBeGreaterThan(0);
+    expect(info.mapIds.length).toBeGreaterThan(0);
+    const { mapIds } = info;
+    expect(listPrograms().find(({ id }) => id === info.id)).toMatchObject({ tag: info.tag, mapIds });
+    const maps = listMaps();
+    for (const id of mapIds) expect(maps.some((map) => map.id === id)).toBe(true);
+    expect(maps.find(({ name }) => name === "sightings")).toMatchObject({ type: "ringbuf" });
+    expect(listLinks()).toContainEqual(link.info());
+    const btf = listBtf();
+    expect(btf.some(({ id }) => id === info.btfId)).toBe(true);
+    if (requires({ kernel: ">=5.11" }).reason === undefined)
+      expect(btf).toContainEqual(expect.objectContaining({ name: "vmlinux", kernel: true }));
+    using handle = ProgramHandle.fromId(info.id);
+    expect(handle.info().tag).toBe(info.tag);
+  });
+
+  gate.test("run time and runs, while statistics are on", async () => {
+    using watched = await Watched.load("attach_net", ["on_xdp"]);
+    const program = watched.object.program("on_xdp");
+    const run = (repeat: number) => program.testRun({ data: new Uint8Array(64), repeat });
+    // Somebody else may have switched them on; only that they count while ours is held is ours to say.
+    const start = program.info().runCount;
+    {
+      using _statistics = enableStatistics();
+      run(100);
+      if (requires({ kernel: ">=5.12" }).reason === undefined) {
+        expect(program.info().runCount - start).toBe(100n);
+        expect(program.info().runTimeNs).toBeGreaterThan(0n);
+      }
+    }
+  });
+});
