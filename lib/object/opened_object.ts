@@ -1,9 +1,9 @@
 import type { Btf } from "../btf/btf.js";
+import { MapType } from "../kernel/abi.js";
+import { OpenedMap } from "../map/opened_map.js";
 import { namedRecord } from "../named.js";
 import { native } from "../native.js";
-import { MapType } from "../kernel/abi.js";
 import { checkOptions, integer, invalid, type OptionCheck } from "../options.js";
-import { OpenedMap } from "../map/opened_map.js";
 import { OpenedProgram } from "../program/opened_program.js";
 import { ObjectCore } from "./core.js";
 import type { Globals } from "./globals.js";
@@ -13,7 +13,7 @@ import { OpenedRing } from "./opened_ring.js";
 import { chooseBuffers } from "./perf.js";
 import { sectionRecord } from "./sections.js";
 import { type ObjectSource, readObject } from "./source.js";
-import { Variants, type VariantSpec } from "./variants.js";
+import { type VariantSpec, Variants } from "./variants.js";
 
 export interface OpenOptions {
   /** What libbpf calls the object; by default its file's name up to the first dot. Prefixes the names of .bss and its kin in the kernel. */
@@ -46,7 +46,9 @@ export type MakeLoaded<Loaded> = (core: ObjectCore, autoattach: ReadonlySet<stri
  * An object file, parsed; nothing of it is in the kernel yet. Here programs are chosen, maps resized and constants set;
  * `load()` hands it to the kernel.
  */
-export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends LoadedObject<S> = LoadedObject<S>> implements Disposable {
+export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends LoadedObject<S> = LoadedObject<S>>
+  implements Disposable
+{
   readonly name: string;
   /** By C name; an unknown name throws and suggests the nearest. */
   readonly programs: OpenedPrograms<S>;
@@ -149,7 +151,11 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
    */
   async load(): Promise<Loaded> {
     const core = this.#core;
-    const autoattach = new Set(core.phase === "opened" ? Object.values(this.#programs).flatMap((program) => (program.autoattach ? [program.name] : [])) : []);
+    const autoattach = new Set(
+      core.phase === "opened"
+        ? Object.values(this.#programs).flatMap((program) => (program.autoattach ? [program.name] : []))
+        : [],
+    );
     if (core.phase === "opened") chooseBuffers(core);
     await core.load();
     return this.#make(core, autoattach);

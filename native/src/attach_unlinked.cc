@@ -36,7 +36,8 @@ std::shared_ptr<UniqueFd> SharedCopy(napi_env env, int fd) {
   return Shared(UniqueFd(Perform(env, "fcntl", [&] { return UniqueFd::Duplicate(fd); })));
 }
 
-/// `call` within a namespace; -errno when it cannot be entered. A namespace whose descriptor is not open is the current one.
+/// `call` within a namespace; -errno when it cannot be entered. A namespace whose descriptor is not open is the current
+/// one.
 template <typename Call>
 int Within(const UniqueFd& netns, Call&& call) {
   const NetworkNamespace inside(netns.Get());
@@ -54,8 +55,8 @@ Napi::Value AttachProgram(const Napi::CallbackInfo& info) {
   // Both are needed to detach, and users close theirs when they please.
   const auto heldTarget = SharedCopy(info.Env(), target);
   const auto heldProgram = SharedCopy(info.Env(), program);
-  return Attachment::Make(info.Env(), {[=] { return bpf_prog_detach2(heldProgram->Get(), heldTarget->Get(), attachType); },
-                                       nullptr});
+  return Attachment::Make(
+      info.Env(), {[=] { return bpf_prog_detach2(heldProgram->Get(), heldTarget->Get(), attachType); }, nullptr});
 }
 
 /// bpf_xdp_attach in the current namespace: (interfaceIndex, programFd, flags).
@@ -136,8 +137,8 @@ struct TcFilter {
   }
 };
 
-/// tc on clsact, in the current namespace: (interfaceIndex, ingress, programFd, { handle, priority, replace }); handle and priority 0
-/// let the kernel choose. Returns { attachment, handle, priority, madeHook }.
+/// tc on clsact, in the current namespace: (interfaceIndex, ingress, programFd, { handle, priority, replace }); handle
+/// and priority 0 let the kernel choose. Returns { attachment, handle, priority, madeHook }.
 Napi::Value AttachTc(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto [index, ingress, program, options] = Arguments<Number<int>, Flag, Number<int>, Options>(info);
@@ -173,10 +174,9 @@ Napi::Value AttachTc(const Napi::CallbackInfo& info) {
   }
   const auto netns = Shared(NetworkNamespace::Current());
   Napi::Object result = Napi::Object::New(env);
-  result.Set("attachment", Attachment::Make(env, {[=] { return Within(*netns, [&] { return filter.Detach(); }); },
-                                                  [=](int next) {
-                                                    return Within(*netns, [&] { return filter.Replace(next); });
-                                                  }}));
+  result.Set("attachment",
+             Attachment::Make(env, {[=] { return Within(*netns, [&] { return filter.Detach(); }); },
+                                    [=](int next) { return Within(*netns, [&] { return filter.Replace(next); }); }}));
   result.Set("handle", Napi::Number::New(env, filter.handle));
   result.Set("priority", Napi::Number::New(env, filter.priority));
   return result;
@@ -188,7 +188,7 @@ struct SocketIdentity {
   ino_t inode;
 
   static int Of(int fd, SocketIdentity& out) {
-    struct stat status {};
+    struct stat status{};
     if (::fstat(fd, &status) != 0) return -errno;
     if (!S_ISSOCK(status.st_mode)) return -ENOTSOCK;
     out = {fd, status.st_ino};
@@ -196,7 +196,7 @@ struct SocketIdentity {
   }
 
   bool IsStillThere() const {
-    struct stat status {};
+    struct stat status{};
     return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode) && status.st_ino == inode;
   }
 };
@@ -205,8 +205,8 @@ int SetSocketOption(int fd, int option, int value) {
   return ::setsockopt(fd, SOL_SOCKET, option, &value, sizeof value) == 0 ? 0 : -errno;
 }
 
-/// (socketFd, reuseport, programFd, own). The socket is not held, unless it is handed over (`own`): a copy of its descriptor would keep a
-/// connection open.
+/// (socketFd, reuseport, programFd, own). The socket is not held, unless it is handed over (`own`): a copy of its
+/// descriptor would keep a connection open.
 Napi::Value AttachSocket(const Napi::CallbackInfo& info) {
   const auto [fd, reuseport, program, own] = Arguments<Number<int>, Flag, Number<int>, Flag>(info);
   const int attach = reuseport ? SO_ATTACH_REUSEPORT_EBPF : SO_ATTACH_BPF;

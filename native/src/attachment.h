@@ -1,5 +1,5 @@
-// NativeAttachment: an attachment for which the kernel has no link. It would outlive the process; so it is undone by close(), at the
-// end of the environment, and on a signal that ends the process.
+// NativeAttachment: an attachment for which the kernel has no link. It would outlive the process; so it is undone by
+// close(), at the end of the environment, and on a signal that ends the process.
 #pragma once
 
 #include <functional>

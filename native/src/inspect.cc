@@ -34,8 +34,8 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), Perform(info.Env(), "bpf_get_fd_by_id", [id = id] { return get(id); }));
 }
 
-/// bpf_obj_get_info_by_fd: (fd, info, [offset, target, offset, target, ...]). The kernel's struct is `info` as lib/ lays it out; the
-/// addresses of targets are written at their offsets first. Returns how many bytes the kernel knew.
+/// bpf_obj_get_info_by_fd: (fd, info, [offset, target, offset, target, ...]). The kernel's struct is `info` as lib/
+/// lays it out; the addresses of targets are written at their offsets first. Returns how many bytes the kernel knew.
 Napi::Value ObjectInfo(const Napi::CallbackInfo& info) {
   const auto arguments = Arguments<Number<int>, Bytes, Options>(info);
   const Span span = std::get<1>(arguments);
@@ -93,15 +93,17 @@ void UpdateLink(const Napi::CallbackInfo& info) {
 /// (fd of an iterator's link) -> a descriptor to read.
 Napi::Value IterCreate(const Napi::CallbackInfo& info) {
   const auto [fd] = Arguments<Number<int>>(info);
-  return Napi::Number::New(info.Env(), Perform(info.Env(), "bpf_iter_create", [fd = fd] { return bpf_iter_create(fd); }));
+  return Napi::Number::New(info.Env(),
+                           Perform(info.Env(), "bpf_iter_create", [fd = fd] { return bpf_iter_create(fd); }));
 }
 
-/// BPF_PROG_QUERY: (target: a descriptor, or a device's index, attachType, flags) -> ids of programs, in the order they run.
+/// BPF_PROG_QUERY: (target: a descriptor, or a device's index, attachType, flags) -> ids of programs, in the order they
+/// run.
 Napi::Value ProgramQuery(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto [target, type, flags] = Arguments<Number<int>, Number<uint32_t>, Number<uint32_t>>(info);
   std::vector<uint32_t> ids(64);
-  struct bpf_prog_query_opts libbpf {};
+  struct bpf_prog_query_opts libbpf{};
   libbpf.sz = sizeof libbpf;
   Perform(env, "bpf_prog_query", [&, target = target, type = type, flags = flags] {
     for (;;) {
@@ -118,7 +120,8 @@ Napi::Value ProgramQuery(const Napi::CallbackInfo& info) {
   return result;
 }
 
-/// BPF_TASK_FD_QUERY: (pid, fd) -> { programId, kind, name, offset, address } of a perf event's or raw tracepoint's program.
+/// BPF_TASK_FD_QUERY: (pid, fd) -> { programId, kind, name, offset, address } of a perf event's or raw tracepoint's
+/// program.
 Napi::Value TaskFdQuery(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto [pid, fd] = Arguments<Number<int>, Number<int>>(info);
@@ -127,8 +130,7 @@ Napi::Value TaskFdQuery(const Napi::CallbackInfo& info) {
   unsigned long long offset = 0, address = 0;
   Perform(env, "bpf_task_fd_query", [&, pid = pid, fd = fd] {
     __u64 probeOffset = 0, probeAddress = 0;
-    const int result =
-        bpf_task_fd_query(pid, fd, 0, name, &length, &program, &kind, &probeOffset, &probeAddress);
+    const int result = bpf_task_fd_query(pid, fd, 0, name, &length, &program, &kind, &probeOffset, &probeAddress);
     offset = probeOffset;
     address = probeAddress;
     return result;

@@ -60,8 +60,7 @@ Napi::Value Link::FromFd(const Napi::CallbackInfo& info) {
 Napi::Value Link::Create(const Napi::CallbackInfo& info) {
   constexpr char kOperation[] = "bpf_link_create";
   const Napi::Env env = info.Env();
-  const auto [program, target, type, options] =
-      Arguments<Number<int>, Number<int>, Number<uint32_t>, Options>(info);
+  const auto [program, target, type, options] = Arguments<Number<int>, Number<int>, Number<uint32_t>, Options>(info);
   bpf_link_create_opts libbpf{};
   libbpf.sz = sizeof libbpf;
   libbpf.flags = Option<Number<uint32_t>>(options, "flags");

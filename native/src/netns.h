@@ -5,12 +5,14 @@
 
 namespace ebpf {
 
-/// This thread is in another network namespace while it lives. setns(2) is a matter of one thread, so others do not notice.
+/// This thread is in another network namespace while it lives. setns(2) is a matter of one thread, so others do not
+/// notice.
 class NetworkNamespace {
  public:
   /// Enters the namespace of the descriptor; -1 stays where the thread is.
   explicit NetworkNamespace(int fd);
-  /// Back to where it was. A thread that could not go back would work on in the wrong namespace: the process ends instead.
+  /// Back to where it was. A thread that could not go back would work on in the wrong namespace: the process ends
+  /// instead.
   ~NetworkNamespace();
   NetworkNamespace(const NetworkNamespace&) = delete;
   NetworkNamespace& operator=(const NetworkNamespace&) = delete;

@@ -1,8 +1,8 @@
 // The ways to attach a program: one method each, no choice between them (lib/ chooses).
+#include "program_attach.h"
 #include "arguments.h"
 #include "libbpf_features.h"
 #include "program.h"
-#include "program_attach.h"
 
 namespace ebpf {
 

@@ -24,7 +24,8 @@ std::vector<T> Numbers(const Napi::Object& options, const char* name) {
   const auto list = Option<Optional<Options>>(options, name);
   if (!list) return numbers;
   const auto count = Option<Number<uint32_t>>(*list, "length");
-  for (uint32_t i = 0; i < count; ++i) numbers.push_back(static_cast<T>(Argument<Unsigned64>(list->Get(i), "a number")));
+  for (uint32_t i = 0; i < count; ++i)
+    numbers.push_back(static_cast<T>(Argument<Unsigned64>(list->Get(i), "a number")));
   return numbers;
 }
 

@@ -15,7 +15,7 @@ constexpr size_t kCount = std::size(kSignals);
 
 /// By the disposition that libuv leaves when its last handle for the signal has stopped.
 bool NobodyHandles(int signal) {
-  struct sigaction action {};
+  struct sigaction action{};
   return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_DFL;
 }
 }  // namespace

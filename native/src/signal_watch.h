@@ -10,9 +10,9 @@ namespace ebpf {
 class Attachment;
 class Environment;
 
-/// Watches SIGINT, SIGTERM and SIGHUP while there is an attachment. Where nobody else in the process handles such a signal, it would
-/// end the process without a word: then the attachments are undone first. Where somebody does, the signal is theirs, and the process
-/// ends (if it does) in a way that the environment's end sees.
+/// Watches SIGINT, SIGTERM and SIGHUP while there is an attachment. Where nobody else in the process handles such a
+/// signal, it would end the process without a word: then the attachments are undone first. Where somebody does, the
+/// signal is theirs, and the process ends (if it does) in a way that the environment's end sees.
 class SignalWatch {
  public:
   void Add(Environment& environment, Attachment* attachment);

@@ -19,7 +19,8 @@
 namespace ebpf {
 namespace {
 
-/// Calls a function within a network namespace: (namespaceFd, function). What it returns comes back, what it throws too.
+/// Calls a function within a network namespace: (namespaceFd, function). What it returns comes back, what it throws
+/// too.
 Napi::Value InNetworkNamespace(const Napi::CallbackInfo& info) {
   const auto arguments = Arguments<Number<int>, Callable>(info);
   const NetworkNamespace inside(std::get<0>(arguments));
@@ -37,9 +38,8 @@ Napi::Value InterfaceIndex(const Napi::CallbackInfo& info) {
 Napi::Value Netlink(const Napi::CallbackInfo& info) {
   const auto [message] = Arguments<Bytes>(info);
   std::vector<uint8_t> answer;
-  Perform(info.Env(), "rtnetlink", [&, message = message] {
-    return RouteRequest({message.data, message.data + message.size}, answer);
-  });
+  Perform(info.Env(), "rtnetlink",
+          [&, message = message] { return RouteRequest({message.data, message.data + message.size}, answer); });
   Napi::Uint8Array result = Napi::Uint8Array::New(info.Env(), answer.size());
   std::copy(answer.begin(), answer.end(), result.Data());
   return result;
