@@ -24,7 +24,7 @@ import { attachStructOps, structOpsNames } from "./struct_ops.js";
 import type { VariantChoice } from "./variants.js";
 
 /** A map of a loaded object: one that is read and written, or one that is streamed. */
-export type ObjectMap = BpfMap | RingBuffer<unknown> | PerfBuffer<unknown>;
+export type ObjectMap = BpfMap | RingBuffer<unknown>;
 
 /**
  * An object in the kernel. Closing it closes all that came from it: links (what is not pinned is detached), streams, maps.
@@ -50,6 +50,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
   readonly #autoattach: ReadonlySet<string>;
   readonly #links = new Set<Link>();
   readonly #made = new Map<string, ObjectMap>();
+  readonly #perfBuffers = new Map<string, PerfBuffer<unknown>>();
   readonly #sections = new Map<string, Globals>();
 
   /** Loaded objects come from `load()`. @internal */
@@ -135,22 +136,32 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
    */
   ringBuffer<T>(name: string, options: RingOptions<T> = {}): RingBuffer<T> {
     checkOptions(`ringBuffer(${name})`, options, { type: "string", convert: "function", exclusive: "boolean" });
-    this.#makeStreamOnce(name, options);
+    if (!this.closed && !this.#made.has(name) && this.#core.mapNames.includes(name)) {
+      const made = this.#makeRing(name, options);
+      if (made !== undefined) this.#made.set(name, made);
+    }
     const ring = this.map(name);
     if (!(ring instanceof RingBuffer)) throw this.#notA(name, "ring buffer");
     return ring as RingBuffer<T>;
   }
 
   /**
-   * A perf event array, as the stream of its records. The same stream each time.
+   * A perf event array, as the stream of its records. The same stream each time; options count for the first. Beside it, `map()` is
+   * the array itself.
    * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND for an unknown record type
    */
   perfBuffer<T>(name: string, options: PerfOptions<T> = {}): PerfBuffer<T> {
     checkOptions(`perfBuffer(${name})`, options, PERF_OPTIONS);
     if (options.wakeup !== undefined) checkWakeup(`perfBuffer(${name})`, options.wakeup);
-    this.#makeStreamOnce(name, options);
-    const buffer = this.map(name);
-    if (!(buffer instanceof PerfBuffer)) throw this.#notA(name, "perf event array");
+    // By way of map(): it checks the name, and that the object is open.
+    const isRing = this.map(name) instanceof RingBuffer;
+    const core = this.#core;
+    if (isRing || core.map(name).type !== MapType.perfEventArray) throw this.#notA(name, "perf event array");
+    let buffer = this.#perfBuffers.get(name);
+    if (buffer === undefined) {
+      buffer = new PerfBuffer<unknown>(recordSource(core, name, options, perfReading(core, name, options)));
+      this.#perfBuffers.set(name, buffer);
+    }
     return buffer as PerfBuffer<T>;
   }
 
@@ -232,6 +243,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
       }
     };
     closeAll([...this.#links]);
+    closeAll(this.#perfBuffers.values());
     closeAll(this.#made.values());
     this.#core.close();
     if (failures.length > 0) throw failures[0];
@@ -262,7 +274,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     this.#core.mustBeOpen();
     const known = this.#made.get(name);
     if (known !== undefined) return known;
-    const made = this.#makeStream(name, {}) ?? this.#makeMap(name);
+    const made = this.#makeRing(name, {}) ?? this.#makeMap(name);
     this.#made.set(name, made);
     return made;
   }
@@ -291,21 +303,13 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     );
   }
 
-  /** Options count for whoever asks first: there is one stream of a map. */
-  #makeStreamOnce<T>(name: string, options: PerfOptions<T>): void {
-    if (this.closed || this.#made.has(name) || !this.#core.mapNames.includes(name)) return;
-    const stream = this.#makeStream(name, options);
-    if (stream !== undefined) this.#made.set(name, stream);
-  }
-
-  #makeStream<T>(name: string, options: PerfOptions<T>): RingBuffer<T> | PerfBuffer<T> | undefined {
+  /** Undefined for what is not a ring: a ring declared with EBPF_EVENTS may be a perf event array. */
+  #makeRing<T>(name: string, options: RingOptions<T>): RingBuffer<T> | undefined {
     const core = this.#core;
     const { type } = core.map(name);
     if (type === MapType.ringbuf) return new RingBuffer<T>(recordSource(core, name, options));
-    if (type !== MapType.perfEventArray) return undefined;
-    const source = recordSource<T>(core, name, options, perfReading(core, name, options));
-    const declaredRing = core.btfOrUndefined !== undefined && perfVariable(core.btf, name) !== undefined;
-    return declaredRing ? new RingBuffer<T>(source) : new PerfBuffer<T>(source);
+    const declaredRing = type === MapType.perfEventArray && core.btfOrUndefined !== undefined && perfVariable(core.btf, name) !== undefined;
+    return declaredRing ? new RingBuffer<T>(recordSource(core, name, options, perfReading(core, name, {}))) : undefined;
   }
 
   #notA(name: string, wanted: string): BpfError {

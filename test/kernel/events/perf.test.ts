@@ -1,4 +1,4 @@
-import type { LoadedObject, LostRecords, RecordStream } from "ebpf";
+import { type LoadedObject, type LostRecords, PerfEventArrayMap, type RecordStream } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
 import { until } from "../support/until.js";
 import { expected, loadFixture, PACKET, type Rec, send } from "./streams.js";
@@ -65,6 +65,9 @@ describe("perf buffer", () => {
     const got: { record: Rec; tail: Uint8Array; cpu: number | undefined; size: number }[] = [];
     stream.on("event", (record, raw) => got.push({ record, tail: raw.tail, cpu: raw.cpu, size: raw.bytes.length }));
     expect(stream.available).toBe(0);
+    // The array itself is a map like others.
+    expect(object.map("plain")).toBeInstanceOf(PerfEventArrayMap);
+    expect(object.perfBuffer<Rec>("plain")).toBe(stream);
     send(object, "send_plain", 5);
     await until("five records", () => got.length === 5);
     expect(got.map(({ record }) => record)).toEqual(Array.from({ length: 5 }, (_, seq) => expected(seq, "streams")));
