@@ -4,13 +4,13 @@ import { PerfBuffer } from "../events/perf_buffer.js";
 import { RingBuffer } from "../events/ring_buffer.js";
 import { checkWakeup } from "../events/wakeup.js";
 import { MapType } from "../kernel/abi.js";
-import { checkOptions } from "../options.js";
 import type { Link } from "../link/link.js";
 import { ArrayMap, PerCpuArrayMap } from "../map/array_map.js";
 import type { BpfMap } from "../map/bpf_map.js";
 import { HashMap } from "../map/hash_map.js";
 import { mapTypeName } from "../map/opened_map.js";
 import { namedRecord } from "../named.js";
+import { checkOptions } from "../options.js";
 import type { AttachOptions } from "../program/attach/by_section.js";
 import { Program } from "../program/program.js";
 import type { ObjectCore } from "./core.js";
@@ -216,7 +216,8 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     const made: Link[] = [];
     try {
       for (const program of Object.values(this.#programs)) {
-        if (!program.loaded || !this.#autoattach.has(program.name) || variants.wants(program.name) !== undefined) continue;
+        if (!program.loaded || !this.#autoattach.has(program.name) || variants.wants(program.name) !== undefined)
+          continue;
         if (program.type === "struct_ops" || program.type === "syscall") continue;
         made.push(program.attach(options));
       }
@@ -282,7 +283,8 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
   #makeMap(name: string): BpfMap {
     const core = this.#core;
     const definition = core.map(name);
-    if (definition.fd() < 0) throw new BpfError({ code: "INVALID_STATE", message: `map ${name} was not made: its autocreate was off` });
+    if (definition.fd() < 0)
+      throw new BpfError({ code: "INVALID_STATE", message: `map ${name} was not made: its autocreate was off` });
     return makeMap(
       definition.open(),
       {
@@ -308,7 +310,10 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     const core = this.#core;
     const { type } = core.map(name);
     if (type === MapType.ringbuf) return new RingBuffer<T>(recordSource(core, name, options));
-    const declaredRing = type === MapType.perfEventArray && core.btfOrUndefined !== undefined && perfVariable(core.btf, name) !== undefined;
+    const declaredRing =
+      type === MapType.perfEventArray &&
+      core.btfOrUndefined !== undefined &&
+      perfVariable(core.btf, name) !== undefined;
     return declaredRing ? new RingBuffer<T>(recordSource(core, name, options, perfReading(core, name, {}))) : undefined;
   }
 
