@@ -7,8 +7,42 @@ import { appendFileSync } from "node:fs";
 /** What `requires` (test/kernel/support/requires.ts) puts into a suite's name, as suites carry no note; so do others. */
 const REASON_IN_NAME = / [[(]skipped: (.+?)[\])]/;
 
+/** After how long a test that is not done is named, so that a run which never ends says where it was. */
+const SLOW_MS = 30_000;
+
 export default class Reporter {
   #filtered = false;
+  /** @type {Map<string, number>} what runs, and since when */
+  #running = new Map();
+  #watch = setInterval(() => this.#nameSlow(), SLOW_MS).unref();
+
+  #nameSlow() {
+    for (const [name, began] of this.#running) {
+      const seconds = Math.round((performance.now() - began) / 1000);
+      if (seconds * 1000 >= SLOW_MS) console.log(`not done after ${seconds} s: ${name}`);
+    }
+  }
+
+  // A test that blocks its process keeps the news of its own start from getting out; that of its file came before.
+  /** @param {import("vitest/node").TestModule} module */
+  onTestModuleQueued(module) {
+    this.#running.set(module.relativeModuleId, performance.now());
+  }
+
+  /** @param {import("vitest/node").TestModule} module */
+  onTestModuleEnd(module) {
+    this.#running.delete(module.relativeModuleId);
+  }
+
+  /** @param {import("vitest/node").TestCase} test */
+  onTestCaseReady(test) {
+    this.#running.set(`${test.module.relativeModuleId} > ${test.fullName}`, performance.now());
+  }
+
+  /** @param {import("vitest/node").TestCase} test */
+  onTestCaseResult(test) {
+    this.#running.delete(`${test.module.relativeModuleId} > ${test.fullName}`);
+  }
 
   /** @param {import("vitest/node").Vitest} vitest */
   onInit(vitest) {
@@ -18,6 +52,7 @@ export default class Reporter {
 
   /** @param {readonly import("vitest/node").TestModule[]} modules */
   onTestRunEnd(modules, errors) {
+    clearInterval(this.#watch);
     const counts = { passed: 0, failed: 0, skipped: 0, unexplained: 0 };
     /** @type {Map<string, string[]>} */
     const skips = new Map();
