@@ -111,6 +111,7 @@ requires({ mapType: ["xskmap", "reuseportSockarray"] }).test(
     const make = `
     use Socket; $^F = 255;
     socket(my $xdp, 44, SOCK_RAW, 0) or die "AF_XDP: $!";
+    setsockopt($xdp, 283, 2, 64) or die "XDP_RX_RING: $!";
     my ($port, @fds) = (0);
     for (1, 2) {
       socket(my $listener, AF_INET, SOCK_STREAM, 0) or die $!;
