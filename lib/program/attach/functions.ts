@@ -14,6 +14,8 @@ export interface Selection {
 export type FunctionSelector = string | readonly string[];
 
 export interface FunctionSource {
+  /** The kernel says of a list's names what is wrong with them, sooner than a look at all of its functions would. */
+  readonly trustsLists?: boolean;
   /** All names that the test accepts, each as often as there are functions of that name. */
   all(accept: (name: string) => boolean): readonly string[];
   /** Why a function cannot be attached to; undefined when it can. */
@@ -44,6 +46,10 @@ export function selectFunctions(
   const [only] = list;
   const glob = typeof selector === "string" && only !== undefined && isGlob(only);
   const wanted = new Set<string>(list);
+  if (!glob && source.trustsLists) {
+    if (list.length > limit) throw tooMany(operation, `a list of ${list.length}`, list.length, limit);
+    return { matched: list.length, names: list, skipped: [] };
+  }
   const count = new Map<string, number>();
   for (const name of source.all(glob ? globMatcher(only) : (candidate) => wanted.has(candidate)))
     count.set(name, (count.get(name) ?? 0) + 1);
@@ -63,15 +69,17 @@ export function selectFunctions(
         message: `${operation}: cannot attach to ${name}: ${reason}`,
       });
   }
-  if (names.length > limit) {
-    throw invalid(
-      `${operation}: ${shown(only)} matches ${names.length} functions, more than the limit of ${limit}: narrow it, or raise the limit`,
-    );
-  }
+  if (names.length > limit) throw tooMany(operation, shown(only), names.length, limit);
   if (names.length === 0)
     throw new BpfError({
       code: "KERNEL_UNSUPPORTED",
       message: `${operation}: ${shown(only)} matches ${skipped.length} functions, none of which can be attached to: ${skipped[0]?.reason}`,
     });
   return { matched: glob ? count.size : list.length, names, skipped };
+}
+
+function tooMany(operation: string, what: string, count: number, limit: number): BpfError {
+  return invalid(
+    `${operation}: ${what} matches ${count} functions, more than the limit of ${limit}: narrow it, or raise the limit`,
+  );
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { BpfError } from "../../errors.js";
 import { AttachType, ProgramType } from "../../kernel/abi.js";
 import { errno } from "../../kernel/errno.js";
+import type { Meaning } from "../../kernel/explain.js";
 import { explainFunction, functionMeanings, kernelFunctions } from "../../kernel/functions.js";
 import { kernelAtLeast } from "../../kernel/version.js";
 import { MultiLink, type SkippedFunction } from "../../link/multi_link.js";
@@ -54,12 +55,18 @@ export function cookiesFor(
   return cookies.map(BigInt);
 }
 
-/** Functions that ftrace can trace; undefined where tracefs does not tell. */
-function traceable(): Set<string> | undefined {
+let known: { readonly modules: string; readonly names: ReadonlySet<string> } | undefined;
+
+/** Functions that ftrace can trace, read again when modules have come or gone; undefined where tracefs does not tell. */
+function traceable(): ReadonlySet<string> | undefined {
   for (const path of ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]) {
     try {
-      const text = readFileSync(`${path}/available_filter_functions`, "latin1");
-      return new Set(text.split("\n").map((line) => line.split(" ", 1)[0] as string));
+      const modules = readModules();
+      if (known?.modules !== modules) {
+        const text = readFileSync(`${path}/available_filter_functions`, "latin1");
+        known = { modules, names: new Set(text.split("\n").map((line) => line.split(" ", 1)[0] as string)) };
+      }
+      return known.names;
     } catch {
       // Not mounted, or without CONFIG_DYNAMIC_FTRACE.
     }
@@ -67,14 +74,25 @@ function traceable(): Set<string> | undefined {
   return undefined;
 }
 
+function readModules(): string {
+  try {
+    return readFileSync("/proc/modules", "latin1").replace(/ \d+ .*$/gm, "");
+  } catch {
+    // A kernel without modules.
+    return "";
+  }
+}
+
 function kernelSource(operation: string): FunctionSource {
-  const known = traceable();
   return {
+    trustsLists: true,
     all: (accept) => kernelFunctions(accept),
-    refusal: (name) =>
-      known === undefined || known.has(name)
+    refusal: (name) => {
+      const names = traceable();
+      return names === undefined || names.has(name)
         ? undefined
-        : "ftrace cannot trace it (notrace, inlined, or removed after start)",
+        : "ftrace cannot trace it (notrace, inlined, or removed after start)";
+    },
     unknown: (name) => {
       const meaning = explainFunction(name);
       return new BpfError({
@@ -83,6 +101,21 @@ function kernelSource(operation: string): FunctionSource {
       });
     },
   };
+}
+
+/** Which of the names that the kernel refused is to blame, as far as it tells. */
+function blame(names: readonly string[]): Meaning | undefined {
+  const wanted = new Set(names);
+  const there = new Set(kernelFunctions((name) => wanted.has(name)));
+  const missing = names.find((name) => !there.has(name));
+  if (missing !== undefined) return explainFunction(missing);
+  const untraceable = names.find((name) => traceable()?.has(name) === false);
+  return untraceable === undefined
+    ? undefined
+    : {
+        code: "KERNEL_UNSUPPORTED",
+        text: `ftrace cannot trace ${untraceable} (notrace, inlined, or removed after start)`,
+      };
 }
 
 export function attachKprobeMulti(attacher: Attacher, functions: FunctionSelector, options: MultiOptions): MultiLink {
@@ -131,10 +164,15 @@ export function attachKprobeMulti(attacher: Attacher, functions: FunctionSelecto
           ? "this kernel has no fprobes (CONFIG_FPROBE): use section kprobe/, and one probe per function is attached"
           : "kprobe.multi needs kernel 5.18: use section kprobe/, and one probe per function is attached",
       } as const;
+      const function_ = kernelAtLeast("5.18") ? blame(selection.names) : undefined;
       return {
         [errno.EOPNOTSUPP]: unsupported,
-        [errno.EINVAL]: unsupported,
-        [errno.ESRCH]: { code: "NOT_FOUND", text: "one of the functions is not there any more, or cannot be traced" },
+        [errno.EINVAL]: function_ ?? unsupported,
+        [errno.ENOENT]: function_ ?? unsupported,
+        [errno.ESRCH]: function_ ?? {
+          code: "NOT_FOUND",
+          text: "one of the functions is not there any more, or cannot be traced",
+        },
       };
     },
   );
