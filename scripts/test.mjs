@@ -1,6 +1,6 @@
 /**
- * What `npm test` runs after the set-up; see HELP. Stages run two at a time, as the virtual machines leave a core idle now
- * and then; what a stage prints appears as a whole when it ends.
+ * What `npm test` runs after the set-up; see HELP. Stages run three at a time on two cores, as the virtual machines wait (for grace
+ * periods, for files) half of their time; what a stage prints appears as a whole when it ends.
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -32,9 +32,9 @@ const kernels = listKernels();
 const kernelNames = kernels.map(({ name }) => name);
 const HEARTBEAT_MS = 10_000;
 /** Stages at a time. */
-const LANES = 2;
+const LANES = 3;
 /** Seconds that the kernel tests may take in a machine. */
-const VM_TIMEOUT = 1200;
+const VM_TIMEOUT = 1800;
 const MAX_LINE = 2000;
 
 /**
