@@ -24,7 +24,11 @@ export default defineConfig({
   cacheDir: inVm ? "/tmp/vite" : "node_modules/.vite",
   resolve: { alias },
   test: {
-    reporters: ["default", fromHere("scripts/test/reporter.mjs")],
+    reporters: [
+      "default",
+      fromHere("scripts/test/reporter.mjs"),
+      ...(process.env["EBPF_MATRIX"] === undefined ? [] : [fromHere("scripts/test/matrix.mjs")]),
+    ],
     projects: [
       {
         resolve: { alias },

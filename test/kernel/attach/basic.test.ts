@@ -83,8 +83,8 @@ async function seesOnlyWhileAttached(
 const SIGWINCH = 28;
 const wink = (): void => void process.kill(process.pid, "SIGWINCH");
 
-describe("attaching to functions and tracepoints", () => {
-  requires({ kprobes: true }).test("kprobe, by its section and by method", async () => {
+describe("attach type", () => {
+  requires({ kprobes: true }).test("kprobe", async () => {
     using object = await load("on_kprobe");
     const expected = (nth: number) => ({ probe: 1, argument: BigInt(1000 + nth), result: 0n });
     const cause = (nth: number) => readDirectory(1000 + nth);
@@ -158,7 +158,7 @@ describe("attaching to functions and tracepoints", () => {
     );
   });
 
-  requires({}).test("tracepoint, by its section and by method", async () => {
+  requires({}).test("tracepoint", async () => {
     using _tracefs = new Tracefs();
     using object = await load("on_tracepoint", "on_syscall_tracepoint");
     const link = await seesOnlyWhileAttached(
@@ -185,7 +185,7 @@ describe("attaching to functions and tracepoints", () => {
     );
   });
 
-  requires({}).test("raw tracepoint, by its section and by method", async () => {
+  requires({}).test("raw tracepoint", async () => {
     using object = await load("on_raw_tp");
     const expected = () => ({ probe: 8, argument: BigInt(SIGWINCH), result: BigInt(process.pid) });
     await seesOnlyWhileAttached(object, (program) => program.attach(), "on_raw_tp", wink, expected);
@@ -198,7 +198,9 @@ describe("attaching to functions and tracepoints", () => {
       expected,
     );
   });
+});
 
+describe("attaching a whole object", () => {
   requires({}).test("object.attach() attaches all that is loaded, and close() closes all links", async () => {
     using _tracefs = new Tracefs();
     const object = await load("on_raw_tp", "on_syscall_tracepoint");
