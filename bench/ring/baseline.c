@@ -100,7 +100,7 @@ static void free_reader(napi_env env, void *data, void *hint)
 
 static napi_value open_reader(napi_env env, napi_callback_info info)
 {
-	static const ring_buffer_sample_fn callbacks[] = { count, copy, call };
+	static const ring_buffer_sample_fn callbacks[] = {count, copy, call};
 	struct reader *reader = calloc(1, sizeof(*reader));
 	napi_value argv[2], external = NULL;
 	uint32_t kind = 0;
@@ -197,12 +197,12 @@ static napi_value drain_reader(napi_env env, napi_callback_info info)
 NAPI_MODULE_INIT()
 {
 	napi_property_descriptor properties[] = {
-		{ "openReader", NULL, open_reader, NULL, NULL, NULL, napi_default, NULL },
-		{ "cpuNs", NULL, cpu_ns, NULL, NULL, NULL, napi_default, NULL },
-		{ "openPerf", NULL, open_perf, NULL, NULL, NULL, napi_default, NULL },
-		{ "drainPerf", NULL, drain_perf, NULL, NULL, NULL, napi_default, NULL },
-		{ "closePerf", NULL, close_perf, NULL, NULL, NULL, napi_default, NULL },
-		{ "drain", NULL, drain_reader, NULL, NULL, NULL, napi_default, NULL },
+		{"openReader", NULL, open_reader, NULL, NULL, NULL, napi_default, NULL},
+		{"cpuNs", NULL, cpu_ns, NULL, NULL, NULL, napi_default, NULL},
+		{"openPerf", NULL, open_perf, NULL, NULL, NULL, napi_default, NULL},
+		{"drainPerf", NULL, drain_perf, NULL, NULL, NULL, napi_default, NULL},
+		{"closePerf", NULL, close_perf, NULL, NULL, NULL, napi_default, NULL},
+		{"drain", NULL, drain_reader, NULL, NULL, NULL, napi_default, NULL},
 	};
 
 	napi_define_properties(env, exports, sizeof(properties) / sizeof(*properties), properties);

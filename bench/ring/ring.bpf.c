@@ -84,7 +84,7 @@ int send_packets(struct xdp_md *ctx)
 SEC("xdp")
 int send_samples(struct xdp_md *ctx)
 {
-	struct record record = { .comm = "worker-0" };
+	struct record record = {.comm = "worker-0"};
 
 	for (__u32 i = 0; i < 64; i++) {
 		if (i >= per_run)
