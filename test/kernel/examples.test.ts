@@ -1,0 +1,57 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { balance } from "../../examples/balancer/main.js";
+import { Actor } from "./support/actor.js";
+import { TestCgroup } from "./support/cgroup.js";
+import { requires } from "./support/requires.js";
+
+describe("a service load balancer with cgroup/connect4", () => {
+  test("its program has 40 lines", () => {
+    const source = readFileSync(
+      fileURLToPath(new URL("../../examples/balancer/balancer.bpf.c", import.meta.url)),
+      "utf8",
+    );
+    const lines = source
+      .replace(/\/\*.*?\*\/|\/\/.*$/gms, "")
+      .split("\n")
+      .filter((line) => line.trim() !== "");
+    expect(lines.length).toBeLessThanOrEqual(40);
+  });
+
+  requires({ cgroup2: true, kernel: ">=5.7" }).test(
+    "spreads connections over the backends, and leaves others alone",
+    async () => {
+      await using cgroup = new TestCgroup();
+      const actor = await Actor.start(cgroup);
+      const { value } = await actor.do(`
+      state.hits = [0, 0];
+      state.servers = await Promise.all([0, 1].map(async (i) => {
+        const server = net.createServer((socket) => { state.hits[i]++; socket.end(); }).listen(0, "127.0.0.1");
+        await once(server, "listening");
+        return server;
+      }));
+      return state.servers.map((server) => server.address().port);
+    `);
+      const ports = value as number[];
+      const dial = (port: number, times: number) => `
+      for (let i = 0; i < ${times}; i++) {
+        const socket = net.connect(${port}, "192.0.2.1");
+        socket.resume();
+        await once(socket, "close");
+      }
+      return state.hits;
+    `;
+      using object = await balance(
+        cgroup.path,
+        "192.0.2.1:80",
+        ports.map((port) => `127.0.0.1:${port}`),
+      );
+      const hits = (await actor.do(dial(80, 40))).value as number[];
+      expect((hits[0] ?? 0) + (hits[1] ?? 0)).toBe(40);
+      // Forty coins that all fall the same way: once in 10^11 runs.
+      expect(Math.min(...hits)).toBeGreaterThan(0);
+      expect(object.bss["balanced"]).toBe(40n);
+    },
+  );
+});
