@@ -225,7 +225,10 @@ export class XskMap extends KeyMap<number> {
     return {
       ...outOfRange(this.maxEntries),
       [errno.EOPNOTSUPP]: { code: "INVALID_ARGUMENT", text: "the socket is not of family AF_XDP" },
-      [errno.ENOBUFS]: { code: "INVALID_ARGUMENT", text: "the socket has no receive ring, which 7.x wants (XDP_RX_RING)" },
+      [errno.ENOBUFS]: {
+        code: "INVALID_ARGUMENT",
+        text: "the socket has no receive ring, which 7.x wants (XDP_RX_RING)",
+      },
       [errno.EBADF]: { code: "INVALID_ARGUMENT", text: "the descriptor is not open" },
       [errno.ENOTSOCK]: { code: "INVALID_ARGUMENT", text: "the descriptor is no socket" },
     };
