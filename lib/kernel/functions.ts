@@ -23,8 +23,10 @@ export function kernelFunctions(accept: (name: string) => boolean): string[] {
     if (end < 0) end = text.length;
     const type = text.charAt(start + 17);
     if (type === "t" || type === "T" || type === "w" || type === "W") {
-      const tab = text.indexOf("\t", start + 19);
-      const name = text.slice(start + 19, tab >= 0 && tab < end ? tab : end);
+      // Within the line: the kernel's own symbols have no tab, and a search for one would run to the modules at the end.
+      const symbol = text.slice(start + 19, end);
+      const tab = symbol.indexOf("\t");
+      const name = tab < 0 ? symbol : symbol.slice(0, tab);
       if (accept(name)) found.push(name);
     }
     start = end + 1;
