@@ -6,10 +6,10 @@ export { Memory } from "./codec/memory.js";
 export { compileReader } from "./codec/reader.js";
 export { BpfError, type BpfErrorCode, VerifierError } from "./errors.js";
 export type { LostRecords, StreamTotals } from "./events/loss.js";
+export { PerfBuffer } from "./events/perf_buffer.js";
 export type { StreamOptions } from "./events/readable.js";
 export type { ColumnName, ColumnOf, RawRecord, RecordBatch } from "./events/record_batch.js";
 export { type NextOptions, RecordStream, type StreamEvents } from "./events/record_stream.js";
-export { PerfBuffer } from "./events/perf_buffer.js";
 export { RingBuffer } from "./events/ring_buffer.js";
 export type { TurnBudget } from "./events/turn.js";
 export type { Wakeup } from "./events/wakeup.js";
@@ -18,7 +18,12 @@ export { cgroup2Mount } from "./kernel/cgroup.js";
 export type { Descriptor, SocketDescriptor } from "./kernel/descriptor.js";
 export type { NetnsOption } from "./kernel/device.js";
 export { type KernelSymbol, KernelSymbols, kernelSymbols } from "./kernel/symbols.js";
-export { type AttachmentInfo, type FoundAttachment, type ListAttachmentsOptions, listAttachments } from "./link/attachments.js";
+export {
+  type AttachmentInfo,
+  type FoundAttachment,
+  type ListAttachmentsOptions,
+  listAttachments,
+} from "./link/attachments.js";
 export { type BtfInfo, listBtf, listLinks, listMaps, listPrograms } from "./link/enumerate.js";
 export { Link, type LinkTarget, type ReplacementProgram } from "./link/link.js";
 export type { LinkInfo } from "./link/link_info.js";
@@ -29,7 +34,13 @@ export { BloomFilterMap } from "./map/bloom_filter_map.js";
 export { BpfMap, OpaqueMap } from "./map/bpf_map.js";
 export { type CType, cType, type TypeSpec, type ValueOf } from "./map/c_type.js";
 export { CgroupStorageMap, PerCpuCgroupStorageMap } from "./map/cgroup_storage_map.js";
-export { type CreatableType, type CreatedMap, type CreatedMaps, type CreateMapOptions, createMap } from "./map/create_map.js";
+export {
+  type CreatableType,
+  type CreatedMap,
+  type CreatedMaps,
+  type CreateMapOptions,
+  createMap,
+} from "./map/create_map.js";
 export { CgroupArrayMap, DescriptorArrayMap, PerfEventArrayMap, ProgArrayMap } from "./map/descriptor_array_map.js";
 export { DeletableMap, HashMap, LruHashMap, LruPerCpuHashMap, PerCpuHashMap } from "./map/hash_map.js";
 export { type GetOptions, KeyedMap, type SetOptions } from "./map/keyed_map.js";
@@ -40,8 +51,16 @@ export { ArrayOfMaps, HashOfMaps, MapOfMaps } from "./map/map_of_maps.js";
 export { mapByFd, mapById, openMap } from "./map/open_map.js";
 export type { OpenedMap } from "./map/opened_map.js";
 export { KeylessMap, type PushOptions, QueueMap, StackMap } from "./map/queue_map.js";
-export { type CpuEntry, CpuMap, type DeviceEntry, DevMap, DevMapHash, type RedirectOptions, XskMap } from "./map/redirect_map.js";
-export { ReuseportSockArrayMap, SockHashMap, SocketMap, SockMap } from "./map/socket_map.js";
+export {
+  type CpuEntry,
+  CpuMap,
+  type DeviceEntry,
+  DevMap,
+  DevMapHash,
+  type RedirectOptions,
+  XskMap,
+} from "./map/redirect_map.js";
+export { ReuseportSockArrayMap, SocketMap, SockHashMap, SockMap } from "./map/socket_map.js";
 export { type BuildIdFrame, StackTraceMap } from "./map/stack_trace_map.js";
 export { CgrpStorageMap, InodeStorageMap, SkStorageMap, StorageMap, TaskStorageMap } from "./map/storage_map.js";
 export { StructOpsMap, type StructOpsState } from "./map/struct_ops_map.js";

@@ -19,7 +19,12 @@ interface Blob {
 const PACKET = new Uint8Array(64);
 
 /** Runs the generator `total` times, giving way to the event loop, and to what `rest` waits for, in between. */
-async function generate(object: LoadedObject, total: number, perCall = 2000, rest: (done: number) => unknown = () => new Promise(setImmediate)): Promise<void> {
+async function generate(
+  object: LoadedObject,
+  total: number,
+  perCall = 2000,
+  rest: (done: number) => unknown = () => new Promise(setImmediate),
+): Promise<void> {
   for (let done = 0; done < total; done += perCall) {
     object.program("generate").testRun({ data: PACKET, repeat: Math.min(perCall, total - done) });
     await rest(Math.min(done + perCall, total));
@@ -145,8 +150,10 @@ describe("ring buffer", () => {
     ring.on("error", (error) => wrong.push(error.message));
     ring.on("event", (blob) => {
       const seq = next++;
-      if (blob.length !== seq % 4097 || blob.data.length !== blob.length || blob.seq !== BigInt(seq)) wrong.push(`blob ${seq}: ${blob.seq}, ${blob.length}, ${blob.data.length}`);
-      for (let i = 0; i < blob.data.length; i += 97) if (blob.data[i] !== ((seq + i) & 255)) wrong.push(`byte ${i} of blob ${seq}`);
+      if (blob.length !== seq % 4097 || blob.data.length !== blob.length || blob.seq !== BigInt(seq))
+        wrong.push(`blob ${seq}: ${blob.seq}, ${blob.length}, ${blob.data.length}`);
+      for (let i = 0; i < blob.data.length; i += 97)
+        if (blob.data[i] !== ((seq + i) & 255)) wrong.push(`byte ${i} of blob ${seq}`);
     });
     for (let i = 0; i < total; i += 20) {
       object.program("generate_blob").testRun({ data: PACKET, repeat: 20 });
@@ -264,7 +271,9 @@ describe("ring buffer", () => {
       await generate(object, 100);
       await until("all records, and the errors", () => first.length === 100 && thrown.length === 10);
       expect(second).toEqual(first);
-      expect(thrown.map((error) => (error as Error).message)).toEqual(Array.from({ length: 10 }, (_, i) => `handler failed at ${i * 10 + 3}`));
+      expect(thrown.map((error) => (error as Error).message)).toEqual(
+        Array.from({ length: 10 }, (_, i) => `handler failed at ${i * 10 + 3}`),
+      );
     });
 
     test("alone too", async () => {
