@@ -14,7 +14,7 @@ afterEach(() => {
 });
 
 const load = (program: string, tgid = process.pid) =>
-  Watched.load("attach_multi", [program], (opened) => {
+  Watched.load(program.endsWith("syscall") ? "attach_ksyscall" : "attach_multi", [program], (opened) => {
     opened.rodata["only_tgid"] = tgid;
   });
 

@@ -1,4 +1,6 @@
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { BpfObject, type OpenedObject } from "ebpf";
 import { afterEach, beforeEach, describe, expect } from "vitest";
 import { Actor } from "../support/actor.js";
@@ -8,6 +10,7 @@ import { bpfDescriptors } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { fixture } from "../support/fixture.js";
 import { requires } from "../support/requires.js";
+import { run } from "../support/run.js";
 
 let before: string[];
 beforeEach(() => {
@@ -17,12 +20,21 @@ afterEach(() => {
   expect(bpfDescriptors()).toEqual(before);
 });
 
-/** The active security modules; `lsm` programs run where `bpf` is one of them. */
+/** The active security modules, which securityfs tells: `lsm` programs run where `bpf` is one of them. */
 function bpfIsAnLsm(): boolean {
+  const folder = mkdtempSync(join(tmpdir(), "ebpf-securityfs-"));
   try {
-    return readFileSync("/sys/kernel/security/lsm", "utf8").split(",").includes("bpf");
+    run("mount", "-t", "securityfs", "securityfs", folder);
+    try {
+      return readFileSync(join(folder, "lsm"), "utf8").split(",").includes("bpf");
+    } finally {
+      run("umount", folder);
+    }
   } catch {
+    // No security modules at all.
     return false;
+  } finally {
+    rmdirSync(folder);
   }
 }
 
