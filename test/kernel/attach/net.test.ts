@@ -2,6 +2,8 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { Link, listAttachments, listLinks, type OpenedObject } from "ebpf";
 import { afterEach, beforeEach, describe, expect } from "vitest";
+import { inNetns } from "../../../lib/kernel/device.js";
+import { attribute, message, NLA_F_NESTED, NlmFlag, Rtm, request, u32 } from "../../../lib/kernel/netlink.js";
 import { Actor } from "../support/actor.js";
 import { runsOnlyWhileAttached, Watched } from "../support/attach.js";
 import { bpfDescriptors } from "../support/descriptors.js";
@@ -87,6 +89,22 @@ function withVerdict(verdict: number, ...programs: string[]): Promise<Watched> {
 
 function index(namespace: NetNamespace, device: string): number {
   return (JSON.parse(namespace.ip("-j", "link", "show", device)) as { ifindex: number }[])[0]?.ifindex ?? 0;
+}
+
+/** nk0 and nk1, of the second layer. ip(8) knows netkit from 6.7 on, and Debian 12 has 6.1. */
+function makeNetkit(namespace: NetNamespace): void {
+  // include/uapi/linux/if_link.h
+  const [IFLA_IFNAME, IFLA_LINKINFO, IFLA_INFO_KIND, IFLA_INFO_DATA] = [3, 18, 1, 2];
+  const [IFLA_NETKIT_PEER_INFO, IFLA_NETKIT_MODE, NETKIT_L2] = [1, 5, 0];
+  const name = (text: string) => attribute(IFLA_IFNAME, Buffer.from(`${text}\0`));
+  const header = Buffer.alloc(16);
+  const peer = attribute(IFLA_NETKIT_PEER_INFO | NLA_F_NESTED, header, name("nk1"));
+  const data = attribute(IFLA_INFO_DATA | NLA_F_NESTED, attribute(IFLA_NETKIT_MODE, u32(NETKIT_L2)), peer);
+  const kind = attribute(IFLA_INFO_KIND, Buffer.from("netkit\0"));
+  const info = attribute(IFLA_LINKINFO | NLA_F_NESTED, kind, data);
+  inNetns("test", namespace.path, () =>
+    request(message(Rtm.newLink, NlmFlag.create | NlmFlag.excl, header, name("nk0"), info)),
+  );
 }
 
 describe("attach type", () => {
@@ -235,7 +253,8 @@ describe("attach type", () => {
 
   requires({ netns: true, attachType: "netkitPrimary" }).test("netkit", async () => {
     await using pair = await Pair.open();
-    pair.a.ip("link", "add", "nk0", "type", "netkit", "mode", "l2", "peer", "name", "nk1", "netns", pair.b.name);
+    makeNetkit(pair.a);
+    pair.a.ip("link", "set", "nk1", "netns", pair.b.name);
     pair.a.ip("addr", "add", "10.98.0.1/24", "dev", "nk0");
     pair.b.ip("addr", "add", "10.98.0.2/24", "dev", "nk1");
     pair.a.ip("link", "set", "nk0", "up");

@@ -90,7 +90,7 @@ describe("attach type", () => {
     link.close();
     const { produced } = watched;
     // By a period of its own, on every CPU, of the cgroup's processes: one link for all CPUs.
-    const all = program.attachPerfEvent("task-clock", { period: 1_000_000, cgroup: cgroup.path });
+    const all = program.attachPerfEvent("cpu-clock", { period: 1_000_000, cgroup: cgroup.path });
     await until("samples of the cgroup", () => watched.produced > produced);
     expect((await watched.settled()).at(-1)).toMatchObject({ a: 1_000_000n });
     all.close();
