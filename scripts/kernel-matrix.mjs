@@ -43,8 +43,6 @@ async function measure(name, folder) {
       stdout: process.stdout,
       stderr: process.stderr,
       writable: [folder],
-      // Security hooks of BPF run only where they are switched on.
-      append: "lsm=lockdown,capability,yama,bpf",
       timeout: TIMEOUT,
     });
   }

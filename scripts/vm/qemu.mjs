@@ -96,6 +96,8 @@ export function qemuCommand({ kernel, accel, cpus, memory, append, initrd, socke
     "mitigations=off nokaslr audit=0 apparmor=0 selinux=0 cryptomgr.notests random.trust_cpu=on",
     // Detaching and closing wait for grace periods; on an idle emulated machine they are long.
     "rcupdate.rcu_expedited=1 nowatchdog tsc=reliable no_timer_check",
+    // Security hooks of BPF, and with them storage by inode, are there only where `bpf` is one of the active modules.
+    "lsm=lockdown,capability,yama,bpf",
     append,
   ].join(" ");
   return dieWithParent(BINARY, [
