@@ -43,6 +43,7 @@ export interface NativeAddon {
   readonly libbpfFeatures: readonly string[];
   readonly Object: new (source: string | Uint8Array, options: NativeOpenOptions) => NativeObject;
   readonly RingReader: new (options: NativeRingReaderOptions) => NativeRingReader;
+  readonly UserRingWriter: new (options: NativeUserRingWriterOptions) => NativeUserRingWriter;
   /** Map handles that do not come from an object. */
   mapFromPin(path: string): NativeMap;
   mapFromId(id: number): NativeMap;
@@ -482,6 +483,30 @@ export interface NativeRingReader {
   available(): number;
   ref(): void;
   unref(): void;
+  close(): void;
+}
+
+export interface NativeUserRingWriterOptions {
+  /** Descriptor of the BPF_MAP_TYPE_USER_RINGBUF; the writer keeps its own. EBUSY (operation "bind") when another writer has it open. */
+  readonly mapFd: number;
+  /** Between `watch()` and `rest()`: a program has drained something. Called once more than needed at first. */
+  readonly onDrained: () => void;
+}
+
+/** Writes a user ring buffer with libbpf's user_ring_buffer. Stays open until `close()`; watching keeps the loop alive. */
+export interface NativeUserRingWriter {
+  /** Writes the first `size` bytes as one record: 0, -ENOSPC (full for now) or -E2BIG (more than the ring holds). */
+  write(bytes: Uint8Array, size: number): number;
+  /** A token for room that was reserved, or a negative errno as of `write`. */
+  reserve(size: number): number;
+  /** `bytes`: as many as were reserved. */
+  submit(token: number, bytes: Uint8Array): void;
+  discard(token: number): void;
+  /** Bytes written and not yet drained, record headers included. */
+  pending(): number;
+  watch(): void;
+  rest(): void;
+  /** Discards what is reserved. Idempotent. */
   close(): void;
 }
 

@@ -2,6 +2,7 @@ import type { Btf } from "../btf/btf.js";
 import { BpfError } from "../errors.js";
 import { PerfBuffer } from "../events/perf_buffer.js";
 import { RingBuffer } from "../events/ring_buffer.js";
+import { UserRingBuffer } from "../events/user_ring_buffer.js";
 import { checkWakeup } from "../events/wakeup.js";
 import { MapType } from "../kernel/abi.js";
 import type { Link } from "../link/link.js";
@@ -21,10 +22,11 @@ import { PERF_OPTIONS, type PerfOptions, perfReading, perfVariable } from "./per
 import { type RingOptions, recordSource } from "./rings.js";
 import { sectionRecord } from "./sections.js";
 import { attachStructOps, structOpsNames } from "./struct_ops.js";
+import { type UserRingOptions, userRingSource } from "./user_rings.js";
 import type { VariantChoice } from "./variants.js";
 
 /** A map of a loaded object: one that is read and written, or one that is streamed. */
-export type ObjectMap = BpfMap | RingBuffer<unknown>;
+export type ObjectMap = BpfMap | RingBuffer<unknown> | UserRingBuffer<never>;
 
 /**
  * An object in the kernel. Closing it closes all that came from it: links (what is not pinned is detached), streams, maps.
@@ -165,6 +167,22 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     return buffer as PerfBuffer<T>;
   }
 
+  /**
+   * A user ring buffer, to write records for programs into. The same one each time; options count for the first.
+   * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND for an unknown record type
+   */
+  userRingBuffer<T>(name: string, options: UserRingOptions = {}): UserRingBuffer<T> {
+    checkOptions(`userRingBuffer(${name})`, options, { type: "string" });
+    const core = this.#core;
+    if (!this.closed && !this.#made.has(name) && core.mapNames.includes(name)) {
+      if (core.map(name).type !== MapType.userRingbuf) throw this.#notA(name, "user ring buffer");
+      this.#made.set(name, new UserRingBuffer<never>(userRingSource(core, name, options)));
+    }
+    const ring = this.map(name);
+    if (!(ring instanceof UserRingBuffer)) throw this.#notA(name, "user ring buffer");
+    return ring as unknown as UserRingBuffer<T>;
+  }
+
   /** The constants, as they were at load. */
   get rodata(): LoadedSectionOf<S, ".rodata"> {
     return this.#section(".rodata") as LoadedSectionOf<S, ".rodata">;
@@ -275,7 +293,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     this.#core.mustBeOpen();
     const known = this.#made.get(name);
     if (known !== undefined) return known;
-    const made = this.#makeRing(name, {}) ?? this.#makeMap(name);
+    const made = this.#makeRing(name, {}) ?? this.#makeUserRing(name) ?? this.#makeMap(name);
     this.#made.set(name, made);
     return made;
   }
@@ -315,6 +333,12 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
       core.btfOrUndefined !== undefined &&
       perfVariable(core.btf, name) !== undefined;
     return declaredRing ? new RingBuffer<T>(recordSource(core, name, options, perfReading(core, name, {}))) : undefined;
+  }
+
+  #makeUserRing(name: string): UserRingBuffer<never> | undefined {
+    const core = this.#core;
+    if (core.map(name).type !== MapType.userRingbuf) return undefined;
+    return new UserRingBuffer<never>(userRingSource(core, name, {}));
   }
 
   #notA(name: string, wanted: string): BpfError {

@@ -18,6 +18,7 @@ import { recordCodec, taggedUnion } from "./records.js";
 
 export const RINGS_SECTION = ".data.ebpf";
 const VARIABLE_PREFIX = "ebpf_ring__";
+const USER_PREFIX = "ebpf_user_ring__";
 const WAKEUP_PREFIX = "ebpf_ring_wakeup__";
 
 export interface RingOptions<T = unknown> {
@@ -49,9 +50,9 @@ interface Slot {
   readonly last_lost_ns: bigint;
 }
 
-/** The declaration of a ring, or undefined when it was not declared with `EBPF_RINGBUF`. */
-export function findRing(btf: Btf, name: string): RingDeclaration | undefined {
-  const variable = variablesOf(btf, RINGS_SECTION).find((candidate) => candidate.name === VARIABLE_PREFIX + name);
+/** A variable of the rings' section: where it is, and its members that are arrays. */
+function ringVariable(btf: Btf, name: string) {
+  const variable = variablesOf(btf, RINGS_SECTION).find((candidate) => candidate.name === name);
   if (variable === undefined) return undefined;
   const struct = btf.type(btf.resolve(variable.type));
   if (struct.kind !== "struct") return undefined;
@@ -60,15 +61,38 @@ export function findRing(btf: Btf, name: string): RingDeclaration | undefined {
     const type = found === undefined ? undefined : btf.type(btf.resolve(found.type));
     return found !== undefined && type?.kind === "array" ? { offset: found.bitOffset / 8, array: type } : undefined;
   };
-  const record = member("record");
-  const cpu = member("cpu");
-  if (record === undefined || cpu === undefined) return undefined;
+  return { offset: variable.offset, member };
+}
+
+/** The declaration of a ring, or undefined when it was not declared with `EBPF_RINGBUF`. */
+export function findRing(btf: Btf, name: string): RingDeclaration | undefined {
+  const variable = ringVariable(btf, VARIABLE_PREFIX + name);
+  const record = variable?.member("record");
+  const cpu = variable?.member("cpu");
+  if (variable === undefined || record === undefined || cpu === undefined) return undefined;
   return {
     recordType: record.array.element,
     // struct ebpf_ring_control comes first, and `wakeup` first in it.
     controlOffset: variable.offset,
     counters: { offset: variable.offset + cpu.offset, slots: cpu.array.length, type: cpu.array.element },
   };
+}
+
+/** A user ring's declaration: its record type, and where the count of drained records is in the section. */
+export function findUserRing(
+  btf: Btf,
+  name: string,
+): { readonly recordType: number; readonly drainedOffset: number } | undefined {
+  const variable = ringVariable(btf, USER_PREFIX + name);
+  const record = variable?.member("record");
+  if (variable === undefined || record === undefined) return undefined;
+  // `drained` comes first.
+  return { recordType: record.array.element, drainedOffset: variable.offset };
+}
+
+/** BTF type id of the records on a ring, of either direction, that `<ebpf/events.h>` declared. */
+export function ringRecordType(btf: Btf, name: string): number | undefined {
+  return (findRing(btf, name) ?? findUserRing(btf, name))?.recordType;
 }
 
 /** A reader of a ring's counters, summed over the CPUs there are. */
@@ -136,20 +160,20 @@ function wakeupControl(
   return { wakeup: chosenWakeup(core, name) ?? wakeupOf(constant), set: constant === WAKEUP_LIVE ? set : undefined };
 }
 
-function ringsSection(core: ObjectCore): NativeMapDefinition {
+export function ringsSection(core: ObjectCore): NativeMapDefinition {
   core.mustBeOpen();
   const map = core.sectionMap(RINGS_SECTION, sectionOf);
   if (map === undefined) throw invalid(`${core.image.label} has no section ${RINGS_SECTION}`);
   return map;
 }
 
-interface RecordType {
+export interface RecordType {
   readonly codec: Codec;
   /** Undefined where no cursor and no columns are to be had of it. */
   readonly typeId: number | undefined;
 }
 
-function recordType(
+export function recordType(
   core: ObjectCore,
   name: string,
   declared: number | undefined,

@@ -1,7 +1,7 @@
 /** What an object file offers, as plain data: what a skeleton is written from, and what its fingerprint is taken of. */
 import type { Btf } from "../btf/btf.js";
 import { type GlobalVariable, sectionOf, variablesOf } from "../object/globals.js";
-import { findRing, RINGS_SECTION } from "../object/rings.js";
+import { RINGS_SECTION, ringRecordType } from "../object/rings.js";
 
 export interface ProgramDescription {
   readonly name: string;
@@ -19,7 +19,7 @@ export interface MapDescription {
   /** BTF type id of the key; 0 when BTF does not know it or contradicts the size: then keys are bytes. */
   readonly keyType: number;
   readonly valueType: number;
-  /** BTF type id of a ring's records, when `EBPF_RINGBUF` declared it. */
+  /** BTF type id of a ring's records, when `EBPF_RINGBUF` or a macro like it declared it. */
   readonly recordType: number | undefined;
 }
 
@@ -73,7 +73,7 @@ export function describeObject(object: DescribedObject, btf: Btf | undefined): O
         maxEntries: map.maxEntries,
         keyType: sized(map.keyTypeId, map.keySize),
         valueType: sized(map.valueTypeId, map.valueSize),
-        recordType: btf === undefined ? undefined : findRing(btf, map.name)?.recordType,
+        recordType: btf === undefined ? undefined : ringRecordType(btf, map.name),
       })),
     sections: object.maps
       .filter((map) => map.isInternal && map.dataSize > 0)

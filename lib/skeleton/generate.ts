@@ -129,13 +129,18 @@ function declare(declaration: Declaration): string {
 function mapProperty(map: MapDescription, catalog: TypeCatalog | undefined): string {
   const type = (id: number, hint: string) =>
     id === 0 || catalog === undefined ? "Uint8Array" : catalog.typeOf(id, `${map.name}_${hint}`);
+  const record = () =>
+    map.recordType === undefined || catalog === undefined
+      ? "Uint8Array"
+      : catalog.recordOf(map.recordType, `${map.name}_record`);
   const generic = mapClass(map, {
     key: () => type(map.keyType, "key"),
     value: () => type(map.valueType, "value"),
-    record: () =>
-      map.recordType === undefined || catalog === undefined
-        ? "Uint8Array"
-        : catalog.recordOf(map.recordType, `${map.name}_record`),
+    record,
+    input: () => {
+      const read = record();
+      return catalog === undefined ? read : catalog.inputOf(read);
+    },
   });
   const written = catalog === undefined ? generic : accepting(map, generic, catalog);
   // A ring has neither keys nor values: its size is in bytes.

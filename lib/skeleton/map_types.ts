@@ -9,12 +9,15 @@ export interface MapPartTypes {
   key(): string;
   value(): string;
   record(): string;
+  /** A record that is written. */
+  input(): string;
 }
 
-/** Maps that are read as a stream of records. */
+/** Maps that are read, or written, as a stream of records. */
 const STREAMS: Readonly<Record<number, string>> = {
   [MapType.ringbuf]: "RingBuffer",
   [MapType.perfEventArray]: "PerfBuffer",
+  [MapType.userRingbuf]: "UserRingBuffer",
 };
 
 export function mapClassName(type: number): string {
@@ -23,6 +26,7 @@ export function mapClassName(type: number): string {
 
 export function mapClass(map: { readonly type: number; readonly keySize: number }, types: MapPartTypes): GenericType {
   const name = mapClassName(map.type);
+  if (map.type === MapType.userRingbuf) return { name, parameters: [types.input()] };
   if (STREAMS[map.type] !== undefined) return { name, parameters: [types.record()] };
   const { parameters } = mapClassOf(map.type);
   return {

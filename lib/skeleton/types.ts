@@ -49,6 +49,8 @@ export class TypeCatalog {
   /** Names of structs, unions and enums by type id. */
   readonly #named = new Map<number, string>();
   /** Names of records' types when they are written, where those differ, by the names when they are read. */
+  /** Unions of records, by their type. */
+  readonly #records = new Map<number, string>();
   readonly #inputs = new Map<string, string>();
   /** For structs that are one of several records of a ring: what its tag must be. */
   readonly #tags = new Map<number, Tag>();
@@ -81,7 +83,10 @@ export class TypeCatalog {
   recordOf(id: number, hint: string): string {
     const union = taggedUnion(this.#btf, id);
     if (union === undefined || !this.#agrees(union)) return this.typeOf(id, hint);
+    const known = this.#records.get(id);
+    if (known !== undefined) return known;
     const name = this.#names.take(this.#cName(id, hint));
+    this.#records.set(id, name);
     const place = this.declarations.length;
     const alternatives = union.alternatives.map(({ type, name: own }) => this.typeOf(type, `${hint}_${own}`));
     const doc = `\`${this.#btf.describe(id)}\`: which record it is, its \`${union.member}\` tells.`;

@@ -21,6 +21,7 @@
 #include "ring_reader.h"
 #include "system.h"
 #include "test_run.h"
+#include "user_ring_writer.h"
 
 namespace ebpf {
 namespace {
@@ -67,6 +68,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("libbpfFeatures", LibbpfFeatures(env));
   exports.Set("Object", Object::Define(env));
   exports.Set("RingReader", RingReader::Define(env));
+  exports.Set("UserRingWriter", UserRingWriter::Define(env));
   exports.Set("mapFromPin", Napi::Function::New<MapFromPin>(env, "mapFromPin"));
   exports.Set("mapFromId", Napi::Function::New<MapFromId>(env, "mapFromId"));
   exports.Set("mapFromFd", Napi::Function::New<MapFromFd>(env, "mapFromFd"));

@@ -16,11 +16,19 @@ import {
   type Program,
   type RingBuffer,
   snapshot,
+  type UserRingBuffer,
 } from "ebpf";
 import type { ObjectShape, ProgramOf } from "ebpf/skeleton";
 import { describe, expectTypeOf, test } from "vitest";
 import type { Bare, BareObject } from "../unit/skeleton/cases/bare.bpf.js";
-import { type closed, type event, event_kind, type opened, type Rings } from "../unit/skeleton/cases/rings.bpf.js";
+import {
+  type closed,
+  type either_input,
+  type event,
+  event_kind,
+  type opened,
+  type Rings,
+} from "../unit/skeleton/cases/rings.bpf.js";
 import { type limits, Sections, type SectionsObject } from "../unit/skeleton/cases/sections.bpf.js";
 import {
   type connection,
@@ -164,6 +172,10 @@ describe("maps", () => {
 
   test("several records on one ring are told apart by their tag", () => {
     expectTypeOf(rings.maps.events).toEqualTypeOf<RingBuffer<event>>();
+    expectTypeOf(rings.maps.commands).toEqualTypeOf<UserRingBuffer<event>>();
+    // @ts-expect-error an event of no kind
+    rings.maps.commands.write({ pid: 1, path: "" });
+    expectTypeOf(rings.maps.choices).toEqualTypeOf<UserRingBuffer<either_input>>();
     rings.maps.events.on("event", (record) => {
       // @ts-expect-error not before it is known which it is
       record.path;

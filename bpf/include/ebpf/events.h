@@ -76,6 +76,18 @@
  * reader has opened its buffers is lost (and counted). The memory of a CPU is one record: a program that may interrupt
  * another on its CPU must not use the same ring.
  *
+ * Records from user space
+ * -----------------------
+ * EBPF_USER_RINGBUF(name, record, bytes) declares a BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1), which user space writes and programs drain:
+ *
+ *   long name_drain(callback, ctx)          calls long callback(struct bpf_dynptr *entry, void *ctx) for each record that is there, the oldest
+ *                                           first, until it returns 1; returns how many, or -EBUSY when another CPU drains
+ *   long name_read(entry, record *)         copies a record out of its entry: 0, or -E2BIG when the entry is smaller
+ *   long name_read_at(entry, to, size, offset)
+ *                                           `size` bytes of it from `offset` on: for what is behind members of fixed size
+ *
+ * A drain wakes the writer that waits for room. What the callback did not look at is drained all the same.
+ *
  * What is counted, exactly
  * ------------------------
  *   produced   records that the program tried to hand over: submitted ones and lost ones (not: discarded ones)
@@ -177,6 +189,34 @@ struct ebpf_ring_control {
 	const volatile __u64 ebpf_ring_wakeup__##ring_name = EBPF_WAKEUP_DEFAULT; \
 	const volatile __u32 ebpf_perf__##ring_name = 0; \
 	EBPF_EVENTS_HELPERS_(ring_name, record_type)
+
+/* A ring that user space writes. Needs the kernel's headers, or a vmlinux.h, of Linux 6.1. */
+#define EBPF_USER_RINGBUF(ring_name, record_type, ring_bytes) \
+	struct { \
+		__uint(type, BPF_MAP_TYPE_USER_RINGBUF); \
+		__uint(max_entries, ring_bytes); \
+	} ring_name SEC(".maps"); \
+	struct { \
+		__u64 drained; \
+		record_type record[0]; \
+	} ebpf_user_ring__##ring_name SEC(".data.ebpf"); \
+	EBPF_INLINE_ long ring_name##_drain(long (*callback)(struct bpf_dynptr * entry, void *ctx), void *ctx) \
+	{ \
+		long drained = bpf_user_ringbuf_drain(&ring_name, (void *)callback, ctx, 0); \
+\
+		if (drained > 0) \
+			__sync_fetch_and_add(&ebpf_user_ring__##ring_name.drained, drained); \
+		return drained; \
+	} \
+	EBPF_INLINE_ long ring_name##_read(struct bpf_dynptr *entry, record_type *to) \
+	{ \
+		return bpf_dynptr_read(to, sizeof(*to), entry, 0, 0); \
+	} \
+	EBPF_INLINE_ long ring_name##_read_at(struct bpf_dynptr *entry, void *to, __u32 size, __u32 offset) \
+	{ \
+		return bpf_dynptr_read(to, size, entry, offset, 0); \
+	} \
+	struct ebpf_ring_semicolon_
 
 /* A ring that another source file of the same object declares. The linker insists on the same definition, size included. */
 #define EBPF_RINGBUF_EXTERN(ring_name, record_type, ring_bytes) \

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Rings: one record, several told apart by the enum they begin with, a tail, a scalar, and a plain ring of bytes. */
+/* Rings: one record, several told apart by the enum they begin with, a tail, a scalar, a plain ring of bytes, and rings that are written. */
 #include <linux/bpf.h>
 #include <linux/types.h>
 #include <bpf/bpf_helpers.h>
@@ -39,11 +39,21 @@ EBPF_RINGBUF(events, union event, 4096);
 EBPF_RINGBUF(lines, struct line, 4096);
 EBPF_RINGBUF(numbers, __u64, 4096);
 EBPF_RINGBUF(eithers, union either, 4096);
+EBPF_USER_RINGBUF(commands, union event, 4096);
+EBPF_USER_RINGBUF(choices, union either, 4096);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
 } plain SEC(".maps");
+
+static long on_command(struct bpf_dynptr *entry, void *ctx)
+{
+	union event command;
+	union either choice;
+
+	return commands_read(entry, &command) || choices_read(entry, &choice);
+}
 
 SEC("raw_tp/sys_enter")
 int on_enter(void *ctx)
@@ -55,6 +65,8 @@ int on_enter(void *ctx)
 		numbers_submit(number);
 	}
 	bpf_ringbuf_output(&plain, &number, sizeof(number), 0);
+	commands_drain(on_command, NULL);
+	choices_drain(on_command, NULL);
 	return events_output(&number, 8) + lines_output(&number, 8) + eithers_output(&number, 8);
 }
 

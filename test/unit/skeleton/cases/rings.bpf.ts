@@ -2,7 +2,7 @@
  * The types of rings.bpf.o, and what opens and loads it.
  * Made by `ebpf gen`: change the C source and make it again.
  */
-import { LoadedObject, type OpenedObject, type OpenOptions, type RingBuffer } from "ebpf";
+import { LoadedObject, type OpenedObject, type OpenOptions, type RingBuffer, type UserRingBuffer } from "ebpf";
 import { type ObjectShape, openSkeleton, type ProgramOf } from "ebpf/skeleton";
 
 /** `union event`: which record it is, its `kind` tells. */
@@ -74,6 +74,10 @@ export interface RingsObject extends ObjectShape {
     readonly numbers: RingBuffer<bigint>;
     /** BPF_MAP_TYPE_RINGBUF, 4096 bytes. */
     readonly eithers: RingBuffer<either>;
+    /** BPF_MAP_TYPE_USER_RINGBUF, 4096 bytes. */
+    readonly commands: UserRingBuffer<event>;
+    /** BPF_MAP_TYPE_USER_RINGBUF, 4096 bytes. */
+    readonly choices: UserRingBuffer<either_input>;
   };
   readonly sections: Record<never, never>;
 }
@@ -89,7 +93,7 @@ export class Rings extends LoadedObject<RingsObject> {
       file: "rings.bpf.o",
       name: "rings",
       url: new URL("./rings.bpf.o", import.meta.url),
-      fingerprint: "60a99506ef92cb39c45e5c746ea2f663",
+      fingerprint: "3a08294cdfc1a5ebcac92c78cab07658",
     });
   }
 
