@@ -112,6 +112,9 @@ export function compilerFlags(): string[] {
     "-mcpu=v3",
     `-D__TARGET_ARCH_${architecture.target}`,
     "-Wall",
+    // A vmlinux.h of Linux 6.19 or newer, which is built so itself, has members that are a named struct without a name of their own.
+    "-fms-extensions",
+    "-Wno-microsoft-anon-tag",
     "-I",
     OUR_HEADERS,
   ];

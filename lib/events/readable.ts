@@ -42,14 +42,19 @@ export function toReadable<T>(stream: RecordStream<T>, options: StreamOptions): 
   const leave = stream.enter();
   // A record that came after destroy() could not be given back.
   const destroyed = new AbortController();
+  // After a push Node may ask again while we wait; what is taken then would overtake the record that the wait is about to bring.
+  let waiting = false;
   const read = (readable: Readable): void => {
+    if (waiting) return;
     for (let record = stream.take(); record !== undefined; record = stream.take()) if (!readable.push(record)) return;
     if (stream.closed) {
       readable.push(null);
       return;
     }
+    waiting = true;
     stream.wait(destroyed.signal).then(
       (record) => {
+        waiting = false;
         if (readable.push(record ?? null) && record !== undefined) read(readable);
       },
       (error: Error) => {

@@ -185,6 +185,26 @@ describe("streams can be trusted", () => {
     expect((await ring.next())?.seq).toBe(BigInt(next));
   });
 
+  test("a Node stream keeps the order of records that come one by one while it is being read", async () => {
+    object = await loadFixture("ring");
+    const ring = object.ringBuffer<Rec>("records");
+    const total = 200;
+    let sent = 0;
+    const more = (count: number) => {
+      send(object, "generate", Math.min(count, total - sent));
+      sent = Math.min(total, sent + count);
+    };
+    const got: Rec[] = [];
+    more(1);
+    for await (const record of ring.toReadable({ highWaterMark: 16 })) {
+      got.push(record as Rec);
+      if (got.length === total) break;
+      if (sent < total) more(1 + (got.length % 3));
+      if (got.length % 7 === 0) await new Promise(setImmediate);
+    }
+    expect(got).toEqual(Array.from({ length: total }, (_, seq) => expected(seq)));
+  });
+
   test("a destroyed stream that was waiting leaves the next record to others", async () => {
     object = await loadFixture("ring");
     const ring = object.ringBuffer<Rec>("records");
