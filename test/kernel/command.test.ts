@@ -28,7 +28,7 @@ interface Listed {
 }
 
 describe("ebpf features", () => {
-  test("says what this kernel can do, to people and to programs", { timeout: 60_000 }, async () => {
+  test("says what this kernel can do, to people and to programs", async () => {
     const { kernel, mapTypes } = await listed<{
       kernel: string;
       mapTypes: Record<string, { support: string; since: string }>;

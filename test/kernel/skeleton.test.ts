@@ -202,7 +202,7 @@ describe("a skeleton and its object belong together", () => {
     ).Skeleton;
   }
 
-  test("the object is found beside the module, or in it", { timeout: 60_000 }, async () => {
+  test("the object is found beside the module, or in it", async () => {
     (await build()).open().close();
     const embedding = await build("--embed");
     rmSync(join(folder, "skeleton.bpf.o"));
@@ -212,7 +212,7 @@ describe("a skeleton and its object belong together", () => {
     opened.close();
   });
 
-  test("an object that is gone is an error that says where it should be", { timeout: 60_000 }, async () => {
+  test("an object that is gone is an error that says where it should be", async () => {
     const skeleton = await build();
     rmSync(join(folder, "skeleton.bpf.o"));
     expect(() => skeleton.open()).toThrow(
@@ -223,7 +223,7 @@ describe("a skeleton and its object belong together", () => {
     );
   });
 
-  test("an object that has changed since is refused when it is opened", { timeout: 60_000 }, async () => {
+  test("an object that has changed since is refused when it is opened", async () => {
     const skeleton = await build();
     skeleton.open().close();
     const source = join(folder, "skeleton.bpf.c");
@@ -250,7 +250,7 @@ describe("a skeleton and its object belong together", () => {
     skeleton.open().close();
   });
 
-  test("another object in its place is refused", { timeout: 60_000 }, async () => {
+  test("another object in its place is refused", async () => {
     const skeleton = await build();
     copyFileSync(fixture("ring"), join(folder, "skeleton.bpf.o"));
     expect(() => skeleton.open()).toThrow(BpfError);

@@ -250,7 +250,7 @@ describe("streams can be trusted", () => {
     await until("all handles to be closed", () => descriptors() <= before.descriptors);
     expect({ bpf: bpfDescriptors(), mappings: mappings() }).toEqual({ bpf: before.bpf, mappings: before.mappings });
     // Loading is most of it, and slow where other tests load too.
-  }, 300_000);
+  });
 
   test.each([
     ["exit", 7, /^handled 3\n$/],
