@@ -11,7 +11,17 @@
  * goes with it (else the one of the same version; without any, objects keep their DWARF and are larger, no more).
  */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { availableParallelism } from "node:os";
 import { delimiter, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -109,6 +119,8 @@ function planOne(source, tools) {
     object,
     depfile: `${stem}.d`,
     stampfile: `${stem}.cmd`,
+    // Examples are compiled into build/, and their skeletons look beside themselves.
+    copies: object.startsWith("examples/") ? [join("build", object)] : [],
     flags,
     stamp: [tools.clang.text, tools.strip ?? "no strip", ...flags].join("\n"),
   };
@@ -116,7 +128,7 @@ function planOne(source, tools) {
 
 function isCurrent(plan) {
   const at = (path) => resolve(root, path);
-  if (![plan.object, plan.depfile, plan.stampfile].every((path) => existsSync(at(path)))) return false;
+  if (![plan.object, plan.depfile, plan.stampfile, ...plan.copies].every((path) => existsSync(at(path)))) return false;
   if (readFileSync(at(plan.stampfile), "utf8") !== plan.stamp) return false;
   const built = statSync(at(plan.object)).mtimeMs;
   return prerequisites(at(plan.depfile)).every((path) => existsSync(at(path)) && statSync(at(path)).mtimeMs <= built);
@@ -147,6 +159,10 @@ async function compile(plan, tools) {
     output += result.output;
   }
   if (result.ok) {
+    for (const copy of plan.copies) {
+      mkdirSync(dirname(at(copy)), { recursive: true });
+      copyFileSync(at(unfinished), at(copy));
+    }
     renameSync(at(unfinished), at(plan.object));
     writeFileSync(at(plan.stampfile), plan.stamp);
   } else {

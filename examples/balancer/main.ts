@@ -1,22 +1,12 @@
 /**
  * A service load balancer: processes of a cgroup that connect to the service's address are connected to one of its backends.
  *
- *   node examples/balancer/main.js /sys/fs/cgroup/web 10.96.0.1:80 10.0.0.7:8080 10.0.0.8:8080
+ *   node build/examples/balancer/main.js /sys/fs/cgroup/web 10.96.0.1:80 10.0.0.7:8080 10.0.0.8:8080
+ *
+ * `npx ebpf build balancer.bpf.c` made balancer.bpf.ts, which knows the program's map, its types and its counter.
  */
 import { fileURLToPath } from "node:url";
-import { BpfObject, type HashMap } from "ebpf";
-
-interface Service {
-  address: number;
-  port: number;
-  slot: number;
-}
-
-interface Backend {
-  address: number;
-  port: number;
-  count: number;
-}
+import { Balancer } from "./balancer.bpf.js";
 
 /** `10.96.0.1:80` as C has it, in host order. */
 function endpoint(text: string): { address: number; port: number } {
@@ -25,19 +15,19 @@ function endpoint(text: string): { address: number; port: number } {
 }
 
 /** Balances until the object that it returns is closed. */
-export async function balance(cgroup: string, service: string, backends: readonly string[]) {
-  const object = await BpfObject.load(fileURLToPath(new URL("balancer.bpf.o", import.meta.url)));
-  const map = object.map("backends") as HashMap<Service, Backend>;
+export async function balance(cgroup: string, service: string, backends: readonly string[]): Promise<Balancer> {
+  const balancer = await Balancer.load();
+  const map = balancer.maps.backends;
   for (const [i, backend] of backends.entries())
     map.set({ ...endpoint(service), slot: i + 1 }, { ...endpoint(backend), count: 0 });
   map.set({ ...endpoint(service), slot: 0 }, { address: 0, port: 0, count: backends.length });
-  object.attach({ cgroup });
-  return object;
+  balancer.attach({ cgroup });
+  return balancer;
 }
 
 const [, script, cgroup, service, ...backends] = process.argv;
 if (script === fileURLToPath(import.meta.url) && cgroup !== undefined && service !== undefined) {
-  using object = await balance(cgroup, service, backends);
+  using balancer = await balance(cgroup, service, backends);
   await new Promise((resolve) => process.once("SIGINT", resolve));
-  console.log(`${object.bss["balanced"]} connections`);
+  console.log(`${balancer.bss.balanced} connections`);
 }

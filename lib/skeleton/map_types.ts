@@ -55,6 +55,10 @@ export function isPerCpu(type: number): boolean {
   return PER_CPU.has(type);
 }
 
+export function isArena(type: number): boolean {
+  return type === MapType.arena;
+}
+
 /** libbpf's declaration of the type, for comments. */
 export function mapTypeConstant(type: number): string {
   const word = Object.entries(MapType).find(([, number]) => number === type)?.[0];

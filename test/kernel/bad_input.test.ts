@@ -2,6 +2,9 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { BpfError, BpfObject, VerifierError } from "ebpf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Reject } from "../fixtures/reject.bpf.js";
+import { Ring } from "../fixtures/ring.bpf.js";
+import { Sockops } from "../fixtures/sockops.bpf.js";
 import { bpfDescriptors } from "./support/descriptors.js";
 import { fixture } from "./support/fixture.js";
 import { Child } from "./support/run.js";
@@ -63,7 +66,7 @@ describe("bad input gets a clear error and leaves nothing behind", () => {
   });
 
   test("a program the verifier rejects: the reason and the C line come first, the whole log is attached", async () => {
-    const error = await errorOf(() => BpfObject.load(fixture("reject")));
+    const error = await errorOf(() => Reject.load());
     expect(error).toBeInstanceOf(VerifierError);
     const rejected = error as VerifierError;
     expect(rejected.message.split("\n")[0]).toBe(rejected.reason);
@@ -102,17 +105,17 @@ describe("bad input gets a clear error and leaves nothing behind", () => {
   });
 
   test("use after close, of everything", async () => {
-    const object = await BpfObject.load(fixture("ring"));
-    const ring = object.ringBuffer("records");
+    const object = await Ring.load();
+    const ring = object.maps.records;
     const { bss } = object;
-    const program = object.program("generate");
+    const program = object.programs.generate;
     object.close();
     object.close();
     for (const use of [
-      () => object.map("records"),
-      () => bss["attempted"],
+      () => object.maps.records,
+      () => bss.attempted,
       () => program.fd,
-      () => program.attach(),
+      () => program.attach({ device: "lo" }),
       () => ring.available,
       () => object.section(".bss"),
     ]) {
@@ -121,22 +124,22 @@ describe("bad input gets a clear error and leaves nothing behind", () => {
   });
 
   test("an opened object is not usable while or after it loads", async () => {
-    const opened = BpfObject.open(fixture("ring"));
+    const opened = Ring.open();
     const loading = opened.load();
-    expect((await errorOf(() => (opened.rodata["per_run"] = 1))).code).toBe("INVALID_STATE");
+    expect((await errorOf(() => (opened.rodata.per_run = 1))).code).toBe("INVALID_STATE");
     expect((await errorOf(() => opened.load())).code).toBe("INVALID_STATE");
     (await loading).close();
-    expect((await errorOf(() => opened.map("records").maxEntries)).code).toBe("CLOSED");
+    expect((await errorOf(() => opened.maps.records.maxEntries)).code).toBe("CLOSED");
   });
 
   test("a cgroup path that is not one", async () => {
-    using object = await BpfObject.load(fixture("sockops"));
-    const program = Object.values(object.programs)[0];
-    expect((await errorOf(() => program?.attach({ cgroup: "/nowhere" }))).code).toBe("NOT_FOUND");
-    const wrong = await errorOf(() => program?.attach({ cgroup: "/tmp" }));
+    using object = await Sockops.load();
+    const program = object.programs.on_sockops;
+    expect((await errorOf(() => program.attach({ cgroup: "/nowhere" }))).code).toBe("NOT_FOUND");
+    const wrong = await errorOf(() => program.attach({ cgroup: "/tmp" }));
     expect(wrong.code).toBe("INVALID_ARGUMENT");
     expect(wrong.message).toContain("/tmp is not a cgroup v2 directory");
-    expect((await errorOf(() => program?.attach())).message).toContain(
+    expect((await errorOf(() => object.program("on_sockops").attach())).message).toContain(
       'say which, attach({ cgroup: "/sys/fs/cgroup/..." })',
     );
   });

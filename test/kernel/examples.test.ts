@@ -51,7 +51,7 @@ describe("a service load balancer with cgroup/connect4", () => {
       expect((hits[0] ?? 0) + (hits[1] ?? 0)).toBe(40);
       // Forty coins that all fall the same way: once in 10^11 runs.
       expect(Math.min(...hits)).toBeGreaterThan(0);
-      expect(object.bss["balanced"]).toBe(40n);
+      expect(object.bss.balanced).toBe(40n);
     },
   );
 });

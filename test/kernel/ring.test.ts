@@ -1,32 +1,19 @@
-import { type BpfError, BpfObject, type LoadedObject, type LostRecords } from "ebpf";
+import type { BpfError, LostRecords } from "ebpf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { fixture } from "./support/fixture.js";
+import { type OpenedRing, Ring, type record } from "../fixtures/ring.bpf.js";
 import { until } from "./support/until.js";
-
-interface Rec {
-  seq: bigint;
-  pid: number;
-  value: number;
-  comm: string;
-}
-
-interface Blob {
-  seq: bigint;
-  length: number;
-  data: Uint8Array;
-}
 
 const PACKET = new Uint8Array(64);
 
 /** Runs the generator `total` times, giving way to the event loop, and to what `rest` waits for, in between. */
 async function generate(
-  object: LoadedObject,
+  object: Ring,
   total: number,
   perCall = 2000,
   rest: (done: number) => unknown = () => new Promise(setImmediate),
 ): Promise<void> {
   for (let done = 0; done < total; done += perCall) {
-    object.program("generate").testRun({ data: PACKET, repeat: Math.min(perCall, total - done) });
+    object.programs.generate.testRun({ data: PACKET, repeat: Math.min(perCall, total - done) });
     await rest(Math.min(done + perCall, total));
   }
 }
@@ -34,9 +21,9 @@ async function generate(
 /** Checks records as they come: a plain comparison per record, for there are a million; the first difference is kept for the end. */
 class Sequence {
   next = 0;
-  #wrong: { readonly got: Rec; readonly expected: Rec } | undefined;
+  #wrong: { readonly got: record; readonly expected: record } | undefined;
 
-  readonly take = (record: Rec): void => {
+  readonly take = (record: record): void => {
     const seq = this.next++;
     const pid = (seq * 7) >>> 0;
     const value = (seq ^ 0x5a5a5a5a) >>> 0;
@@ -54,9 +41,9 @@ class Sequence {
 }
 
 describe("ring buffer", () => {
-  let object: LoadedObject;
-  const load = async (configure: (opened: ReturnType<typeof BpfObject.open>) => void = () => {}) => {
-    const opened = BpfObject.open(fixture("ring"));
+  let object: Ring;
+  const load = async (configure: (opened: OpenedRing) => void = () => {}) => {
+    const opened = Ring.open();
     configure(opened);
     object = await opened.load();
     return object;
@@ -65,25 +52,25 @@ describe("ring buffer", () => {
 
   test("a million records arrive, in order, each with its content, and none is unaccounted for", async () => {
     await load((opened) => {
-      opened.map("records").maxEntries = 1 << 20;
+      opened.maps.records.maxEntries = 1 << 20;
     });
     const total = 1_000_000;
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.maps.records;
     const sequence = new Sequence();
     ring.on("event", sequence.take);
     // Each round fits the ring; the next begins while this one is still being read.
     await generate(object, total, 10_000, (done) => until("room in the ring", () => sequence.next >= done - 10_000));
     await sequence.complete(total);
     expect(ring.totals).toEqual({ produced: total, delivered: total, lost: 0, pending: 0 });
-    expect(object.bss["submitted"]).toBe(BigInt(total));
+    expect(object.bss.submitted).toBe(BigInt(total));
   });
 
   test("a ring far too small loses records, and every loss is counted and told", async () => {
     await load((opened) => {
-      opened.map("records").maxEntries = 4096;
+      opened.maps.records.maxEntries = 4096;
     });
     const total = 1_000_000;
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.maps.records;
     const lost: LostRecords[] = [];
     let delivered = 0;
     let last = -1n;
@@ -103,7 +90,7 @@ describe("ring buffer", () => {
     expect(totals.lost).toBeGreaterThan(total / 2);
     expect(delivered + (totals.lost as number)).toBe(total);
     // The programs' own count, which owes nothing to the header's.
-    expect(object.bss["refused"]).toBe(BigInt(totals.lost as number));
+    expect(object.bss.refused).toBe(BigInt(totals.lost as number));
     ring.close();
     expect(lost.reduce((sum, report) => sum + report.count, 0)).toBe(totals.lost);
     expect(lost.at(-1)?.total).toBe(totals.lost);
@@ -112,10 +99,10 @@ describe("ring buffer", () => {
 
   test("what is discarded is neither produced nor lost", async () => {
     await load((opened) => {
-      opened.rodata["per_run"] = 10;
-      opened.rodata["discard_every"] = 5;
+      opened.rodata.per_run = 10;
+      opened.rodata.discard_every = 5;
     });
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.maps.records;
     let count = 0;
     ring.on("event", () => count++);
     await generate(object, 100);
@@ -125,25 +112,25 @@ describe("ring buffer", () => {
 
   test("constants set before load reach the program", async () => {
     await load((opened) => {
-      opened.rodata["first_seq"] = 1_000_000n;
-      opened.rodata["comm"] = "ünïcode";
+      opened.rodata.first_seq = 1_000_000n;
+      opened.rodata.comm = "ünïcode";
     });
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.maps.records;
     const pending = ring.next();
     await generate(object, 1);
     expect(await pending).toEqual({ seq: 1_000_000n, pid: 7_000_000, value: 1_000_000 ^ 0x5a5a5a5a, comm: "ünïcode" });
-    expect(object.rodata["first_seq"]).toBe(1_000_000n);
+    expect(object.rodata.first_seq).toBe(1_000_000n);
     expect(() => {
-      object.rodata["first_seq"] = 1n;
+      (object.rodata as { first_seq: bigint }).first_seq = 1n; // past the compiler
     }).toThrow(/constant from load\(\) on/);
   });
 
   test("records of many lengths arrive whole, up to the largest", async () => {
     await load((opened) => {
-      opened.rodata["blob_length"] = 0;
-      opened.rodata["blob_spread"] = 4097;
+      opened.rodata.blob_length = 0;
+      opened.rodata.blob_spread = 4097;
     });
-    const ring = object.ringBuffer<Blob>("blobs");
+    const ring = object.maps.blobs;
     const total = 5000;
     let next = 0;
     const wrong: string[] = [];
@@ -156,7 +143,7 @@ describe("ring buffer", () => {
         if (blob.data[i] !== ((seq + i) & 255)) wrong.push(`byte ${i} of blob ${seq}`);
     });
     for (let i = 0; i < total; i += 20) {
-      object.program("generate_blob").testRun({ data: PACKET, repeat: 20 });
+      object.programs.generate_blob.testRun({ data: PACKET, repeat: 20 });
       await until("the blobs of this round", () => next === i + 20);
     }
     expect(wrong).toEqual([]);
@@ -165,7 +152,7 @@ describe("ring buffer", () => {
 
   test("an async iterator sets the pace, and what it leaves is there for the next", async () => {
     await load();
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.maps.records;
     await generate(object, 100);
     const sequence = new Sequence();
     for await (const record of ring) {
@@ -182,7 +169,7 @@ describe("ring buffer", () => {
 
   test("nobody reading leaves records in the ring; next() with a time limit gives up", async () => {
     await load();
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.maps.records;
     expect(await ring.next({ timeout: 1 })).toBeUndefined();
     await generate(object, 10);
     expect(ring.totals).toEqual({ produced: 10, delivered: 0, lost: 0, pending: 10 });
@@ -201,7 +188,7 @@ describe("ring buffer", () => {
 
   test("pause() holds back the rest of a batch too, and resume() goes on where it was", async () => {
     await load();
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.maps.records;
     const sequence = new Sequence();
     ring.on("event", (record) => {
       sequence.take(record);
@@ -217,7 +204,7 @@ describe("ring buffer", () => {
 
   test("closing inside a handler, in the middle of a batch, ends the stream there", async () => {
     await load();
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.maps.records;
     let seen = 0;
     const closed = new Promise<void>((resolve) => ring.once("close", resolve));
     ring.on("event", () => {
@@ -231,7 +218,7 @@ describe("ring buffer", () => {
 
   test("closing the object ends iterators and waiting readers", async () => {
     await load();
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.maps.records;
     const waiting = ring.next();
     const loop = (async () => {
       for await (const record of ring) expect.fail(`unexpected ${record.seq}`);
@@ -239,7 +226,7 @@ describe("ring buffer", () => {
     object.close();
     expect(await waiting).toBeUndefined();
     await loop;
-    expect(() => object.map("records")).toThrow(expect.objectContaining<Partial<BpfError>>({ code: "CLOSED" }));
+    expect(() => object.maps.records).toThrow(expect.objectContaining<Partial<BpfError>>({ code: "CLOSED" }));
   });
 
   describe("handlers that throw", () => {
@@ -260,7 +247,7 @@ describe("ring buffer", () => {
 
     test("lose no other record, and keep none from other listeners", async () => {
       await load();
-      const ring = object.ringBuffer<Rec>("records");
+      const ring = object.maps.records;
       const first: bigint[] = [];
       const second: bigint[] = [];
       ring.on("event", (record) => {
@@ -278,7 +265,7 @@ describe("ring buffer", () => {
 
     test("alone too", async () => {
       await load();
-      const ring = object.ringBuffer<Rec>("records");
+      const ring = object.maps.records;
       let seen = 0;
       ring.on("event", () => {
         seen++;

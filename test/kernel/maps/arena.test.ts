@@ -1,6 +1,6 @@
-import { ArenaMap, BpfObject, createMap, cType } from "ebpf";
+import { ArenaMap, createMap, cType } from "ebpf";
 import { expect } from "vitest";
-import { fixture } from "../support/fixture.js";
+import { MapsArena } from "../../fixtures/maps_arena.bpf.js";
 import { requires } from "../support/requires.js";
 
 interface Node {
@@ -11,33 +11,32 @@ interface Node {
 const gate = requires({ mapType: "arena", programType: "syscall" });
 
 gate.test("arena: a list that a program made is walked, changed and made longer by us", async () => {
-  using object = await BpfObject.load(fixture("maps_arena"));
-  const arena = object.map("arena") as ArenaMap;
+  using object = await MapsArena.load();
+  const arena = object.maps.arena;
   expect(arena).toBeInstanceOf(ArenaMap);
   expect(arena.byteLength).toBe(16 * 4096);
-  expect(object.program("make").testRun().returnValue).toBe(0);
+  expect(object.programs.make.testRun().returnValue).toBe(0);
   const node = cType<Node>("struct node", object.btf);
   const walk = (): Node[] => {
     const nodes: Node[] = [];
-    for (let at = object.bss["head"] as bigint; at !== 0n; at = nodes.at(-1)?.next ?? 0n)
-      nodes.push(arena.get(at, node));
+    for (let at = object.bss.head; at !== 0n; at = nodes.at(-1)?.next ?? 0n) nodes.push(arena.get(at, node));
     return nodes;
   };
   expect(walk().map(({ value }) => value)).toEqual(Array.from({ length: 10 }, (_, i) => BigInt(i * 100)));
-  const head = object.bss["head"] as bigint;
+  const head = object.bss.head;
   expect(head).toBeGreaterThanOrEqual(arena.address);
   expect(arena.read(head, 16)).toEqual(arena.read(Number(head - arena.address), 16));
 
   // A node of our own before the first, in a page that no program has allocated.
   const ours = arena.address + BigInt(8 * 4096);
   arena.set(ours, node, { next: head, value: 7n });
-  object.bss["head"] = ours;
-  object.program("add_up").testRun();
-  expect(object.bss["sum"]).toBe(4507n);
+  object.bss.head = ours;
+  object.programs.add_up.testRun();
+  expect(object.bss.sum).toBe(4507n);
   expect(walk()).toHaveLength(11);
   arena.write(ours + 8n, Uint8Array.of(8, 0, 0, 0, 0, 0, 0, 0));
-  object.program("add_up").testRun();
-  expect(object.bss["sum"]).toBe(4508n);
+  object.programs.add_up.testRun();
+  expect(object.bss.sum).toBe(4508n);
 
   expect(() => arena.read(arena.byteLength - 8, 16)).toThrowError(
     expect.objectContaining({

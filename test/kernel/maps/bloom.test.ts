@@ -1,19 +1,19 @@
-import { BloomFilterMap, BpfObject } from "ebpf";
+import { BloomFilterMap } from "ebpf";
 import { expect } from "vitest";
-import { fixture } from "../support/fixture.js";
+import { MapsBloom } from "../../fixtures/maps_bloom.bpf.js";
 import { requires } from "../support/requires.js";
 
 requires({ mapType: "bloomFilter" }).test(
   "bloom filter: what we add a program finds, and the other way round",
   async () => {
-    using object = await BpfObject.load(fixture("maps_bloom"));
-    const seen = object.map("seen") as BloomFilterMap<{ ip: number; port: number; zone: number }>;
+    using object = await MapsBloom.load();
+    const seen = object.maps.seen;
     expect(seen).toBeInstanceOf(BloomFilterMap);
     const visit = (add: boolean, subject: { ip: number; port: number; zone: number }) => {
-      object.bss["subject"] = subject;
-      object.bss["add"] = add ? 1 : 0;
-      object.program("visit").testRun({ data: new Uint8Array(64) });
-      return object.bss["result"];
+      object.bss.subject = subject;
+      object.bss.add = add ? 1 : 0;
+      object.programs.visit.testRun({ data: new Uint8Array(64) });
+      return object.bss.result;
     };
     const address = (ip: number) => ({ ip, port: 443, zone: 1 });
     expect(visit(false, address(1))).toBe(-2); // -ENOENT

@@ -2,7 +2,6 @@ import { closeSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import {
   ArrayMap,
-  BpfObject,
   type CreateMapOptions,
   createMap,
   cType,
@@ -17,8 +16,9 @@ import {
 } from "ebpf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../../lib/native.js";
+import { type flow_key, type flow_value, Maps } from "../../fixtures/maps.bpf.js";
+import { MapsSpecial } from "../../fixtures/maps_special.bpf.js";
 import { bpfDescriptors } from "../support/descriptors.js";
-import { fixture } from "../support/fixture.js";
 import { requires } from "../support/requires.js";
 
 /** A folder of the test's own in the bpf file system. */
@@ -56,21 +56,13 @@ describe("maps without an object", () => {
 
   // BTF has had double since 5.13; an older kernel gets none, and only that.
   requires({ kernel: ">=5.13" }).test("C types, from any BTF", () => {
-    using object = openFixture();
-    interface Key {
-      saddr: number;
-      daddr: number;
-      sport: number;
-      zone: number;
-      protocol: number;
-      device: string;
-    }
-    const key: Key = { saddr: 1, daddr: 2, sport: 3, zone: 4, protocol: 5, device: "lo" };
+    using object = Maps.open();
+    const key: flow_key = { saddr: 1, daddr: 2, sport: 3, zone: 4, protocol: 5, device: "lo" };
     using map = createMap({
       type: "hash",
       name: "flows2",
-      key: cType<Key>("struct flow_key", object.btf),
-      value: cType<object>("struct flow_value", object.btf),
+      key: cType<flow_key>("struct flow_key", object.btf),
+      value: cType<flow_value>("struct flow_value", object.btf),
       maxEntries: 8,
     });
     expect(map.keySize).toBe(24);
@@ -90,12 +82,12 @@ describe("maps without an object", () => {
   requires({ kernel: ">=5.13" }).test(
     "the kernel keeps the types: another handle sees them, bit-fields, unions and enums included",
     () => {
-      using object = openFixture();
+      using object = Maps.open();
       using map = createMap({
         type: "hash",
         name: "typed",
         key: cType<{ device: string }>("struct flow_key", object.btf),
-        value: cType<object>("struct flow_value", object.btf),
+        value: cType<flow_value>("struct flow_value", object.btf),
         maxEntries: 8,
       });
       using other = mapById(map.info().id, HashMap<Record<string, unknown>, Record<string, unknown>>);
@@ -184,9 +176,9 @@ describe("pins", () => {
 
   test("a map outlives its handles; opened again it has its types", async () => {
     {
-      using object = await BpfObject.load(fixture("maps"));
-      const flows = object.hash("flows");
-      object.program("fill").testRun({ data: new Uint8Array(64) });
+      using object = await Maps.load();
+      const flows = object.maps.flows;
+      object.programs.fill.testRun({ data: new Uint8Array(64) });
       flows.pin(pinned);
       expect(() => flows.pin(pinned)).toThrowError(expect.objectContaining({ code: "EXISTS" }));
       expect(() => flows.pin("/tmp/map")).toThrowError(
@@ -206,33 +198,33 @@ describe("pins", () => {
 
   test("a pin is reused across runs: by path, or by hand", async () => {
     for (const run of [1, 2]) {
-      const opened = BpfObject.open(fixture("maps"));
-      opened.map("squares").pinPath = pinned;
+      const opened = Maps.open();
+      opened.maps.squares.pinPath = pinned;
       using object = await opened.load();
-      const squares = object.array<bigint>("squares");
+      const squares = object.maps.squares;
       expect(squares.get(15)).toBe(run === 1 ? 0n : 7n);
       squares.set(15, 7n);
     }
-    const opened = BpfObject.open(fixture("maps"));
+    const opened = Maps.open();
     {
       using squares = openMap(pinned);
-      opened.map("squares").reuse(squares);
+      opened.maps.squares.reuse(squares);
     }
-    opened.rodata["entries"] = 3;
+    opened.rodata.entries = 3;
     using object = await opened.load();
-    object.program("fill").testRun({ data: new Uint8Array(64) });
+    object.programs.fill.testRun({ data: new Uint8Array(64) });
     using squares = openMap(pinned, ArrayMap<bigint>);
     expect([...squares.values()].slice(0, 4)).toEqual([0n, 1n, 4n, 0n]);
     expect(squares.get(15)).toBe(7n);
   });
 
   test("what does not fit is not reused", () => {
-    const opened = BpfObject.open(fixture("maps"));
+    const opened = Maps.open();
     using other = createMap({ type: "hash", name: "other", key: "u32", value: "u32", maxEntries: 16 });
-    expect(() => opened.map("squares").reuse(other)).toThrowError(
+    expect(() => opened.maps.squares.reuse(other)).toThrowError(
       "squares.reuse: map other cannot take its place: its type is hash, not array, its values are of 4 bytes, not 8",
     );
-    expect(() => opened.map("squares").reuse(5 as never)).toThrowError("squares.reuse: expected a map, got 5");
+    expect(() => opened.maps.squares.reuse(5 as never)).toThrowError("squares.reuse: expected a map, got 5");
     opened.close();
   });
 
@@ -254,11 +246,11 @@ test("perf event array: a program reads the event that we put on its CPU", async
   // The object's own map is a stream of records; what is an array of counters is given to it.
   using counters = createMap({ type: "perf_event_array", maxEntries: native().possibleCpus() });
   expect(counters).toBeInstanceOf(PerfEventArrayMap);
-  const opened = BpfObject.open(fixture("maps_special"));
-  opened.map("counters").reuse(counters);
+  const opened = MapsSpecial.open();
+  opened.maps.counters.reuse(counters);
   using object = await opened.load();
-  object.program("read_counter").testRun();
-  expect(object.bss["counter_error"]).toBeLessThan(0n);
+  object.programs.read_counter.testRun();
+  expect(object.bss.counter_error).toBeLessThan(0n);
   const events: number[] = [];
   try {
     for (let cpu = 0; cpu < counters.length; cpu++) {
@@ -276,22 +268,18 @@ test("perf event array: a program reads the event that we put on its CPU", async
       events.push(event);
       counters.set(cpu, event);
     }
-    object.program("read_counter").testRun();
-    expect(object.bss["counter_error"]).toBe(0n);
+    object.programs.read_counter.testRun();
+    expect(object.bss.counter_error).toBe(0n);
     expect(() => counters.set(0, counters.fd)).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
     expect(counters.delete(0)).toBe(true);
     expect(counters.delete(0)).toBe(false);
     counters.clear();
-    object.program("read_counter").testRun();
-    expect(object.bss["counter_error"]).toBeLessThan(0n);
+    object.programs.read_counter.testRun();
+    expect(object.bss.counter_error).toBeLessThan(0n);
   } finally {
     for (const event of events) closeSync(event);
   }
 });
-
-function openFixture() {
-  return BpfObject.open(fixture("maps"));
-}
 
 function sample() {
   return {

@@ -1,6 +1,6 @@
-import { BpfObject, createMap, HashMap as Hash, type HashMap } from "ebpf";
+import { createMap, HashMap as Hash, type HashMap } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
-import { fixture } from "../support/fixture.js";
+import { Maps } from "../../fixtures/maps.bpf.js";
 
 /** Each entry's value is its key's complement, so that a pair out of step is seen. */
 const complement = (key: bigint) => ~key & 0xffffffffffffffffn;
@@ -122,10 +122,10 @@ describe("iteration", () => {
   });
 
   test("a map that a program fills", async () => {
-    using object = await BpfObject.load(fixture("maps"));
-    const large = object.map("large");
+    using object = await Maps.load();
+    const large = object.maps.large;
     expect(large).toBeInstanceOf(Hash);
-    expect([...object.hash("large")]).toEqual([]);
+    expect([...object.maps.large]).toEqual([]);
   });
 });
 

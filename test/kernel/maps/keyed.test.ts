@@ -1,49 +1,13 @@
-import {
-  ArrayMap,
-  BpfError,
-  BpfObject,
-  HashMap,
-  type LoadedObject,
-  LruHashMap,
-  PerCpuArrayMap,
-  PerCpuHashMap,
-} from "ebpf";
+import { ArrayMap, BpfError, HashMap, LruHashMap, PerCpuArrayMap, PerCpuHashMap } from "ebpf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../../lib/native.js";
-import { fixture } from "../support/fixture.js";
+import { type flow_key, type flow_value, Maps, type OpenedMaps } from "../../fixtures/maps.bpf.js";
 import { requires } from "../support/requires.js";
-
-interface FlowKey {
-  saddr: number;
-  daddr: number;
-  sport: number;
-  zone: number;
-  protocol: number;
-  device: string;
-}
-
-interface FlowValue {
-  packets: bigint;
-  delta: bigint;
-  cookie: bigint;
-  ratio: number;
-  color: number;
-  numbers: number[];
-  inner: { number: number; bytes: Uint8Array; flag: boolean; pair: { small: number; medium: number }[] };
-  low: number;
-  wide: number;
-  negative: number;
-  high: number;
-  tail_bits: bigint;
-  as_number: number;
-  as_bytes: Uint8Array;
-  name: string;
-}
 
 const PACKET = new Uint8Array(64);
 
 /** What `make_key` of the fixture makes. */
-function flowKey(i: number): FlowKey {
+function flowKey(i: number): flow_key {
   return {
     saddr: 0x0a000000 + i,
     daddr: 0xc0a80001,
@@ -55,7 +19,7 @@ function flowKey(i: number): FlowKey {
 }
 
 /** What `make_value` of the fixture makes. */
-function flowValue(i: number): FlowValue {
+function flowValue(i: number): flow_value {
   return {
     packets: 0x100000000n * BigInt(i) + 1n,
     delta: BigInt(-i),
@@ -83,28 +47,25 @@ function flowValue(i: number): FlowValue {
   };
 }
 
-let object: LoadedObject;
+let object: Maps;
 
-async function load(
-  entries = 8,
-  configure: (opened: ReturnType<typeof BpfObject.open>) => void = () => {},
-): Promise<LoadedObject> {
-  const opened = BpfObject.open(fixture("maps"));
-  opened.rodata["entries"] = entries;
+async function load(entries = 8, configure: (opened: OpenedMaps) => void = () => {}): Promise<Maps> {
+  const opened = Maps.open();
+  opened.rodata.entries = entries;
   configure(opened);
   object = await opened.load();
   return object;
 }
 
-const run = (program: string) => object.program(program).testRun({ data: PACKET });
+const run = (program: "fill" | "fill_this_cpu") => object.programs[program].testRun({ data: PACKET });
 
 afterEach(() => object?.close());
 
 describe("hash map", () => {
-  let flows: HashMap<FlowKey, FlowValue>;
+  let flows: Maps["maps"]["flows"];
   beforeEach(async () => {
     await load(100);
-    flows = object.hash<FlowKey, FlowValue>("flows");
+    flows = object.maps.flows;
   });
 
   test("what a program wrote is read, every member of it", () => {
@@ -168,7 +129,7 @@ describe("hash map", () => {
     expect(flows.getInto(flowKey(9), target)).toBe(true);
     expect(target).toEqual(flowValue(9));
     expect(target.inner).toBe(inner);
-    const empty = {} as FlowValue;
+    const empty = {} as flow_value;
     expect(flows.getInto(flowKey(8), empty)).toBe(true);
     expect(empty).toEqual(flowValue(8));
     expect(flows.getInto(flowKey(9), target)).toBe(true);
@@ -228,7 +189,7 @@ describe("hash map", () => {
   });
 
   test("a full map says so", () => {
-    const tiny = object.hash<number, number>("tiny");
+    const tiny = object.maps.tiny;
     for (let i = 0; i < 4; i++) tiny.set(i, i);
     expect(() => tiny.set(4, 4)).toThrowError(
       expect.objectContaining({ code: "FULL", message: expect.stringContaining("all the 4 entries it was made for") }),
@@ -311,7 +272,7 @@ describe("array", () => {
   });
 
   test("every index is there; what a program wrote is read", () => {
-    const squares = object.array<bigint>("squares");
+    const squares = object.maps.squares;
     expect(squares).toBeInstanceOf(ArrayMap);
     expect([...squares.values()]).toEqual(new Array(16).fill(0n));
     run("fill");
@@ -320,12 +281,12 @@ describe("array", () => {
     expect(squares.get(16)).toBeUndefined();
     expect(squares.has(15)).toBe(true);
     expect(squares.has(16)).toBe(false);
-    const slots = object.array<FlowValue>("slots");
+    const slots = object.maps.slots;
     expect([...slots.values()]).toEqual([0, 1, 2, 3].map(flowValue));
   });
 
   test("set, setMany and fill; an index out of range is an error that says so", () => {
-    const squares = object.array<bigint>("squares");
+    const squares = object.maps.squares;
     squares.set(3, 1n << 63n).setMany([
       [0, 5n],
       [15, 6],
@@ -347,7 +308,7 @@ describe("array", () => {
 test("an LRU hash map lets old entries go", async () => {
   await load(1024);
   run("fill");
-  const recent = object.hash<bigint, number>("recent");
+  const recent = object.maps.recent;
   expect(recent).toBeInstanceOf(LruHashMap);
   const entries = [...recent];
   expect(entries.length).toBeLessThanOrEqual(256);
@@ -364,7 +325,7 @@ describe("per-CPU maps", () => {
 
   test("a value is an array with one element per possible CPU", () => {
     run("fill_this_cpu");
-    const hash = object.hash<number, { count: bigint; cpu: number; name: string }[]>("cpu_hash");
+    const hash = object.maps.cpu_hash;
     expect(hash).toBeInstanceOf(PerCpuHashMap);
     for (let i = 0; i < 8; i++) {
       const values = hash.get(8000 + i);
@@ -375,18 +336,18 @@ describe("per-CPU maps", () => {
       const [ran] = values?.filter(({ count }) => count !== 0n) ?? [];
       expect(values?.[ran?.cpu ?? -1]).toBe(ran);
     }
-    const array = object.perCpuArray<number>("cpu_array");
+    const array = object.maps.cpu_array;
     expect(array).toBeInstanceOf(PerCpuArrayMap);
     const ran = hash.get(8000)?.findIndex(({ count }) => count !== 0n) ?? -1;
     expect([...array.values()]).toEqual(
       Array.from({ length: 8 }, (_, i) => Array.from({ length: cpus }, (_, cpu) => (cpu === ran ? i * 100 + cpu : 0))),
     );
-    const lru = object.hash<number, { count: bigint }[]>("cpu_lru");
+    const lru = object.maps.cpu_lru;
     expect([...lru.keys()].sort((a, b) => a - b)).toEqual([-3, 0, 1, 2]);
   });
 
   test("each CPU's value is written, by set and setMany", () => {
-    const array = object.perCpuArray<number>("cpu_array");
+    const array = object.maps.cpu_array;
     const values = (base: number) => Array.from({ length: cpus }, (_, cpu) => base + cpu);
     array.set(2, values(100));
     array.setMany([
@@ -405,7 +366,7 @@ describe("per-CPU maps", () => {
 
   test("drain takes every CPU's share", () => {
     run("fill_this_cpu");
-    const hash = object.hash<number, { count: bigint }[]>("cpu_hash");
+    const hash = object.maps.cpu_hash;
     const drained = hash.drain();
     expect(drained.map(([port]) => port).sort()).toEqual(Array.from({ length: 8 }, (_, i) => 8000 + i));
     expect(drained.reduce((sum, [, values]) => values.reduce((all, { count }) => all + count, sum), 0n)).toBe(36n);
@@ -415,7 +376,7 @@ describe("per-CPU maps", () => {
 
 test("info, freeze: what the kernel says of a map", async () => {
   await load();
-  const tiny = object.hash<number, number>("tiny");
+  const tiny = object.maps.tiny;
   const info = tiny.info();
   expect(info).toMatchObject({
     type: "hash",
@@ -429,7 +390,7 @@ test("info, freeze: what the kernel says of a map", async () => {
   });
   expect(info.id).toBeGreaterThan(0);
   expect(info.memory).toBeGreaterThan(0);
-  expect(object.hash("large").info().flags).toEqual(["no_prealloc"]);
+  expect(object.maps.large.info().flags).toEqual(["no_prealloc"]);
   tiny.set(1, 1).freeze();
   expect(tiny.info().frozen).toBe(true);
   expect(tiny.get(1)).toBe(1);
@@ -448,9 +409,9 @@ test("info, freeze: what the kernel says of a map", async () => {
 
 test("maps are resized before load", async () => {
   await load(8, (opened) => {
-    opened.map("tiny").maxEntries = 5;
+    opened.maps.tiny.maxEntries = 5;
   });
-  const tiny = object.hash<number, number>("tiny");
+  const tiny = object.maps.tiny;
   for (let i = 0; i < 5; i++) tiny.set(i, i);
   expect(() => tiny.set(5, 5)).toThrowError(BpfError);
   expect(tiny.maxEntries).toBe(5);

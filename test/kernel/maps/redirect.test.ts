@@ -1,26 +1,26 @@
-import { BpfObject, CpuMap, DevMap, DevMapHash, type LoadedObject } from "ebpf";
+import { CpuMap, DevMap, DevMapHash } from "ebpf";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { fixture } from "../support/fixture.js";
+import { MapsRedirect } from "../../fixtures/maps_redirect.bpf.js";
 
 const XDP_DROP = 1;
 const XDP_REDIRECT = 4;
 /** The loopback device, which every network namespace has. */
 const LOOPBACK = 1;
 
-let object: LoadedObject;
+let object: MapsRedirect;
 beforeEach(async () => {
-  object = await BpfObject.load(fixture("maps_redirect"));
+  object = await MapsRedirect.load();
 });
 afterEach(() => object?.close());
 
 /** What the program says of a slot: XDP_REDIRECT when the kernel found something there. */
-function goes(program: string, slot: number): number {
-  object.bss["slot"] = slot;
-  return object.program(program).testRun({ data: new Uint8Array(64) }).returnValue;
+function goes(program: "to_device" | "to_device_by_id" | "to_cpu", slot: number): number {
+  object.bss.slot = slot;
+  return object.programs[program].testRun({ data: new Uint8Array(64) }).returnValue;
 }
 
 test("devmap: a program redirects to the device that we put there", () => {
-  const devices = object.map("devices") as DevMap;
+  const devices = object.maps.devices;
   expect(devices).toBeInstanceOf(DevMap);
   expect(goes("to_device", 2)).toBe(XDP_DROP);
   devices.set(2, "lo");
@@ -42,15 +42,13 @@ test("devmap: a program redirects to the device that we put there", () => {
   );
   expect(() => devices.set(0, "../lo")).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
   expect(() => devices.set(4, "lo")).toThrowError(/there are 4, from 0 to 3/);
-  expect(() => devices.set(0, "lo", { program: object.program("on_device") })).toThrowError(
-    /have no room for a program/,
-  );
+  expect(() => devices.set(0, "lo", { program: object.programs.on_device })).toThrowError(/have no room for a program/);
 });
 
 test("devmap_hash: by any number, with a program of its own", () => {
-  const devices = object.map("devices_by_id") as DevMapHash;
+  const devices = object.maps.devices_by_id;
   expect(devices).toBeInstanceOf(DevMapHash);
-  devices.set(0xfffffff0, LOOPBACK, { program: object.program("on_device") }).set(7, "lo");
+  devices.set(0xfffffff0, LOOPBACK, { program: object.programs.on_device }).set(7, "lo");
   expect(goes("to_device_by_id", 0xfffffff0)).toBe(XDP_REDIRECT);
   expect(goes("to_device_by_id", 7)).toBe(XDP_REDIRECT);
   expect(goes("to_device_by_id", 8)).toBe(XDP_DROP);
@@ -60,7 +58,7 @@ test("devmap_hash: by any number, with a program of its own", () => {
   for (let id = 100; id < 102; id++) devices.set(id, "lo");
   expect(() => devices.set(200, "lo")).toThrowError(expect.objectContaining({ code: "FULL" }));
   // A program for another kind of map is refused.
-  expect(() => devices.set(7, "lo", { program: object.program("on_cpu") })).toThrowError(
+  expect(() => devices.set(7, "lo", { program: object.programs.on_cpu })).toThrowError(
     expect.objectContaining({ code: "INVALID_ARGUMENT" }),
   );
   devices.clear();
@@ -69,10 +67,10 @@ test("devmap_hash: by any number, with a program of its own", () => {
 });
 
 test("cpumap: a program redirects to the CPU that we gave a queue", () => {
-  const cpus = object.map("cpus") as CpuMap;
+  const cpus = object.maps.cpus;
   expect(cpus).toBeInstanceOf(CpuMap);
   expect(goes("to_cpu", 0)).toBe(XDP_DROP);
-  cpus.set(0, 192, { program: object.program("on_cpu") });
+  cpus.set(0, 192, { program: object.programs.on_cpu });
   expect(goes("to_cpu", 0)).toBe(XDP_REDIRECT);
   expect(cpus.get(0)).toEqual({ queueSize: 192, programId: expect.any(Number) });
   cpus.set(0, 64);

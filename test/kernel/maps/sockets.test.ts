@@ -2,8 +2,9 @@ import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, Socket } from "node:net";
 import { fileURLToPath } from "node:url";
-import { BpfObject, type LoadedObject, SockHashMap, SockMap } from "ebpf";
+import { SockHashMap, SockMap, snapshot } from "ebpf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { MapsSockets } from "../../fixtures/maps_sockets.bpf.js";
 import { fixture } from "../support/fixture.js";
 import { requires } from "../support/requires.js";
 import { until } from "../support/until.js";
@@ -11,13 +12,13 @@ import { until } from "../support/until.js";
 const AF_INET = 2;
 
 describe("maps of sockets", () => {
-  let object: LoadedObject;
+  let object: MapsSockets;
   let server: Server;
   let client: Socket;
   let accepted: Socket;
 
   beforeEach(async () => {
-    object = await BpfObject.load(fixture("maps_sockets"));
+    object = await MapsSockets.load();
     server = createServer();
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -34,16 +35,15 @@ describe("maps of sockets", () => {
   });
 
   const find = (slot: number, name: string) => {
-    object.bss["slot"] = slot;
-    object.bss["name"] = { text: name };
-    object.program("find").testRun({ data: new Uint8Array(64) });
-    const { found_by_index, found_by_name } = object.bss as Record<string, Record<string, number>>;
-    return [{ ...found_by_index }, { ...found_by_name }];
+    object.bss.slot = slot;
+    object.bss.name = { text: name };
+    object.programs.find.testRun({ data: new Uint8Array(64) });
+    return [snapshot(object.bss.found_by_index), snapshot(object.bss.found_by_name)];
   };
 
   test("a program finds the very socket that we put, by index and by name", () => {
-    const byIndex = object.map("by_index") as SockMap;
-    const byName = object.map("by_name") as SockHashMap<{ text: string }>;
+    const byIndex = object.maps.by_index;
+    const byName = object.maps.by_name;
     expect(byIndex).toBeInstanceOf(SockMap);
     expect(byName).toBeInstanceOf(SockHashMap);
     byIndex.set(1, client);
@@ -68,7 +68,7 @@ describe("maps of sockets", () => {
   });
 
   test("a socket that closes is taken out", async () => {
-    const byIndex = object.map("by_index") as SockMap;
+    const byIndex = object.maps.by_index;
     byIndex.set(0, client).set(1, accepted);
     client.destroy();
     await until("the socket to be gone", () => !byIndex.has(0));
@@ -76,7 +76,7 @@ describe("maps of sockets", () => {
   });
 
   test("flags, and what cannot be there", () => {
-    const byIndex = object.map("by_index") as SockMap;
+    const byIndex = object.maps.by_index;
     byIndex.set(0, client, { only: "create" });
     expect(() => byIndex.set(0, client, { only: "create" })).toThrowError(expect.objectContaining({ code: "EXISTS" }));
     expect(() => byIndex.set(1, client, { only: "replace" })).toThrowError(
@@ -91,11 +91,11 @@ describe("maps of sockets", () => {
     expect(() => byIndex.set(0, "client" as never)).toThrowError(
       'by_index.set: socket must be a descriptor, or something that has one (fd), got "client"',
     );
-    expect(() => byIndex.set(0, object.map("by_name") as never)).toThrowError(
+    expect(() => byIndex.set(0, object.maps.by_name as never)).toThrowError(
       expect.objectContaining({ code: "INVALID_ARGUMENT" }),
     );
     expect(() => byIndex.set(4, client)).toThrowError(/there are 4, from 0 to 3/);
-    const narrow = object.map("narrow") as SockMap;
+    const narrow = object.maps.narrow;
     narrow.set(0, client);
     expect(() => narrow.getCookie(0)).toThrowError(
       "narrow.getCookie: its values are of 4 bytes; declare the map with __type(value, __u64) to read socket cookies",

@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import {
   ArrayOfMaps,
-  BpfObject,
   CgroupArrayMap,
   cgroup2Mount,
   createMap,
@@ -9,7 +8,6 @@ import {
   HashOfMaps,
   KernelSymbols,
   kernelSymbols,
-  type LoadedObject,
   LpmTrieMap,
   mapById,
   ProgArrayMap,
@@ -18,9 +16,9 @@ import {
   StackTraceMap,
 } from "ebpf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { MapsSpecial, type zone_prefix } from "../../fixtures/maps_special.bpf.js";
 import { TestCgroup } from "../support/cgroup.js";
 import { bpfDescriptors } from "../support/descriptors.js";
-import { fixture } from "../support/fixture.js";
 import { requires } from "../support/requires.js";
 
 const PACKET = new Uint8Array(64);
@@ -28,24 +26,33 @@ const XDP_ABORTED = 0;
 const XDP_DROP = 1;
 const XDP_PASS = 2;
 
-let object: LoadedObject;
+let object: MapsSpecial;
 beforeEach(async () => {
-  object = await BpfObject.load(fixture("maps_special"));
+  object = await MapsSpecial.load();
 });
 afterEach(() => object?.close());
 
-const run = (program: string) => object.program(program).testRun({ data: PACKET }).returnValue;
+const run = (program: "find_route4" | "find_route6" | "work" | "count_port" | "first") =>
+  object.programs[program].testRun({ data: PACKET }).returnValue;
 
-/** A map as an instance of its class. */
-function map<M>(name: string, type: abstract new (...args: never[]) => M): M {
-  const found = object.map(name);
-  expect(found).toBeInstanceOf(type);
-  return found as M;
-}
+test("each map is of its class", () => {
+  const { maps } = object;
+  for (const [map, type] of [
+    [maps.routes4, LpmTrieMap],
+    [maps.jobs, QueueMap],
+    [maps.done, StackMap],
+    [maps.tenants, HashOfMaps],
+    [maps.generations, ArrayOfMaps],
+    [maps.calls, ProgArrayMap],
+    [maps.stacks, StackTraceMap],
+    [maps.cgroups, CgroupArrayMap],
+  ] as const)
+    expect(map).toBeInstanceOf(type);
+});
 
 describe("LPM trie", () => {
   test("IPv4: a program finds the longest prefix that we set, and so do we", () => {
-    const routes = map("routes4", LpmTrieMap<string, number>);
+    const routes = object.maps.routes4;
     routes.set("0.0.0.0/0", 1).set("10.0.0.0/8", 8).set("10.1.0.0/16", 16).set("10.1.2.3", 32);
     const cases: [string, number, number][] = [
       ["192.168.0.1", 0xc0a80001, 1],
@@ -54,18 +61,18 @@ describe("LPM trie", () => {
       ["10.1.2.3", 0x0a010203, 32],
     ];
     for (const [address, number, route] of cases) {
-      object.bss["wanted4"] = number;
+      object.bss.wanted4 = number;
       run("find_route4");
-      expect([address, object.bss["route"]]).toEqual([address, route]);
+      expect([address, object.bss.route]).toEqual([address, route]);
       expect(routes.get(address)).toBe(route);
     }
     expect(routes.get("10.1.0.0/12")).toBe(8); // nothing longer than what is asked for
     expect([...routes.keys()].sort()).toEqual(["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32"]);
     expect(routes.delete("10.1.0.0/16")).toBe(true);
     expect(routes.delete("10.1.0.0/16")).toBe(false);
-    object.bss["wanted4"] = 0x0a010909;
+    object.bss.wanted4 = 0x0a010909;
     run("find_route4");
-    expect(object.bss["route"]).toBe(8);
+    expect(object.bss.route).toBe(8);
     expect(routes.drain().sort()).toEqual([
       ["0.0.0.0/0", 1],
       ["10.0.0.0/8", 8],
@@ -75,12 +82,12 @@ describe("LPM trie", () => {
   });
 
   test("IPv6", () => {
-    const routes = map("routes6", LpmTrieMap<string, number>);
+    const routes = object.maps.routes6;
     routes.set("::/0", 1).set("2001:db8::/32", 32).set("2001:db8:1::/48", 48).set("::ffff:10.0.0.0/104", 104);
     const wanted = (bytes: number[]) => {
-      object.bss["wanted6"] = Uint8Array.from(bytes);
+      object.bss.wanted6 = Uint8Array.from(bytes);
       run("find_route6");
-      return object.bss["route"];
+      return object.bss.route;
     };
     expect(wanted([0x20, 1, 0xd, 0xb8, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])).toBe(32);
     expect(wanted([0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])).toBe(48);
@@ -91,7 +98,7 @@ describe("LPM trie", () => {
   });
 
   test("bits past the prefix do not count; the kernel's own struct is taken", () => {
-    const routes = map("routes4", LpmTrieMap<string, number>);
+    const routes = object.maps.routes4;
     routes.set("10.1.2.3/8", 8);
     expect([...routes]).toEqual([["10.0.0.0/8", 8]]);
     routes.set({ length: 16, address: 0x0a010000 } as never, 16);
@@ -101,7 +108,7 @@ describe("LPM trie", () => {
   });
 
   test("a prefix that is none is an error that says why", () => {
-    const routes = map("routes4", LpmTrieMap<string, number>);
+    const routes = object.maps.routes4;
     const cases: [unknown, string][] = [
       ["fe80::/10", 'routes4 key: expected an IPv4 prefix such as "10.0.0.0/8", got "fe80::/10", which is IPv6'],
       ["10.0.0.0/33", 'got "10.0.0.0/33", whose length is not a number from 0 to 32'],
@@ -117,20 +124,14 @@ describe("LPM trie", () => {
         expect.objectContaining({ code: "VALUE_INVALID", message: expect.stringContaining(message) }),
       );
     }
-    expect(() => map("routes6", LpmTrieMap<string, number>).get("1.2.3.4")).toThrowError(
+    expect(() => object.maps.routes6.get("1.2.3.4")).toThrowError(
       'routes6 key: expected an IPv6 prefix such as "2001:db8::/32", got "1.2.3.4", which is IPv4',
     );
   });
 
   test("a key that is more than an address is its struct", () => {
-    interface Zone {
-      prefixlen: number;
-      zone: number;
-      address: Uint8Array;
-      rest: Uint8Array;
-    }
-    const zones = map("zones", LpmTrieMap<Zone, number>);
-    const zone = (prefixlen: number, ...address: number[]): Zone => ({
+    const zones = object.maps.zones;
+    const zone = (prefixlen: number, ...address: number[]): zone_prefix => ({
       prefixlen,
       zone: 7,
       address: Uint8Array.from(address),
@@ -148,8 +149,8 @@ describe("queue and stack", () => {
   const job = (id: number) => ({ id, name: `job ${id}` });
 
   test("a program takes from the queue, first in first out, and puts on the stack, last in first out", () => {
-    const jobs = map("jobs", QueueMap<{ id: number; name: string }>);
-    const done = map("done", StackMap<{ id: number; name: string }>);
+    const jobs = object.maps.jobs;
+    const done = object.maps.done;
     jobs.push(job(1)).push(job(2)).push(job(3));
     expect(jobs.peek()).toEqual(job(1));
     run("work");
@@ -162,7 +163,7 @@ describe("queue and stack", () => {
   });
 
   test("full is an error, unless the oldest is to give way", () => {
-    const jobs = map("jobs", QueueMap<{ id: number; name: string }>);
+    const jobs = object.maps.jobs;
     for (let id = 0; id < 4; id++) jobs.push(job(id));
     expect(() => jobs.push(job(4))).toThrowError(expect.objectContaining({ code: "FULL" }));
     jobs.push(job(4), { replaceOldest: true });
@@ -180,13 +181,13 @@ describe("queue and stack", () => {
 describe("maps of maps", () => {
   const counters = () => createMap({ type: "hash", key: "u16", value: "u64", maxEntries: 16 });
   const count = (tenant: number, port: number) => {
-    object.bss["tenant"] = tenant;
-    object.bss["port"] = port;
+    object.bss.tenant = tenant;
+    object.bss.port = port;
     run("count_port");
   };
 
   test("a program counts in the map we put there; a handle reads it", () => {
-    const tenants = map("tenants", HashOfMaps<number>);
+    const tenants = object.maps.tenants;
     expect(tenants.get(7)).toBeUndefined();
     {
       using inner = counters();
@@ -196,7 +197,7 @@ describe("maps of maps", () => {
     count(7, 80);
     count(7, 443);
     count(8, 80);
-    expect(object.bss["misses"]).toBe(1);
+    expect(object.bss.misses).toBe(1);
     using inner = tenants.get(7, HashMap<number, bigint>);
     expect([...(inner ?? [])].sort()).toEqual([
       [443, 1n],
@@ -208,12 +209,12 @@ describe("maps of maps", () => {
     expect(tenants.delete(7)).toBe(true);
     expect(tenants.delete(7)).toBe(false);
     count(7, 80);
-    expect(object.bss["misses"]).toBe(2);
+    expect(object.bss.misses).toBe(2);
     expect(inner?.get(80)).toBe(2n); // the handle keeps what nobody else does
   });
 
   test("a map is swapped live, and the old one read at leisure", () => {
-    const generations = map("generations", ArrayOfMaps);
+    const generations = object.maps.generations;
     expect(generations.length).toBe(2);
     using first = counters();
     using second = counters();
@@ -242,7 +243,7 @@ describe("maps of maps", () => {
   });
 
   test("a map of another kind is refused, and so is what is no map", () => {
-    const tenants = map("tenants", HashOfMaps<number>);
+    const tenants = object.maps.tenants;
     using other = createMap({ type: "hash", key: "u32", value: "u64", maxEntries: 16 });
     expect(() => tenants.set(1, other)).toThrowError(
       expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining("not like the inner map") }),
@@ -257,13 +258,13 @@ describe("maps of maps", () => {
 });
 
 test("prog array: a tail call goes where we put a program", () => {
-  const calls = map("calls", ProgArrayMap);
+  const calls = object.maps.calls;
   expect(run("first")).toBe(XDP_ABORTED);
-  calls.set(0, object.program("call_pass")).set(1, object.program("call_drop"));
+  calls.set(0, object.programs.call_pass).set(1, object.programs.call_drop);
   expect(run("first")).toBe(XDP_PASS);
-  object.bss["called"] = 1;
+  object.bss.called = 1;
   expect(run("first")).toBe(XDP_DROP);
-  calls.set(1, object.program("call_pass").fd);
+  calls.set(1, object.programs.call_pass.fd);
   expect(run("first")).toBe(XDP_PASS);
   const entries = [...calls];
   expect(entries.map(([index]) => index)).toEqual([0, 1]);
@@ -273,29 +274,29 @@ test("prog array: a tail call goes where we put a program", () => {
   expect(calls.delete(1)).toBe(true);
   expect(calls.delete(1)).toBe(false);
   expect(run("first")).toBe(XDP_ABORTED);
-  expect(() => calls.set(0, object.program("ask_cgroups"))).toThrowError(
+  expect(() => calls.set(0, object.programs.ask_cgroups)).toThrowError(
     expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining("another type") }),
   );
-  expect(() => calls.set(0, object.map("routes4") as never)).toThrowError(
+  expect(() => calls.set(0, object.maps.routes4 as never)).toThrowError(
     expect.objectContaining({ code: "INVALID_ARGUMENT" }),
   );
-  expect(() => calls.set(4, object.program("call_pass"))).toThrowError(/there are 4, from 0 to 3/);
+  expect(() => calls.set(4, object.programs.call_pass)).toThrowError(/there are 4, from 0 to 3/);
   expect(() => calls.set(0, "call_pass" as never)).toThrowError(
     'calls.set: program must be a descriptor, or something that has one (fd), got "call_pass"',
   );
   calls.clear();
-  object.bss["called"] = 0;
+  object.bss.called = 0;
   expect(run("first")).toBe(XDP_ABORTED);
 });
 
 describe("stack traces", () => {
   beforeEach(() => {
-    object.program("take_stacks").testRun();
+    object.programs.take_stacks.testRun();
   });
 
   test("the kernel's stack leads to what ran the program, and has names", () => {
-    const stacks = map("stacks", StackTraceMap);
-    const id = Number(object.bss["kernel_stack_id"]);
+    const stacks = object.maps.stacks;
+    const id = Number(object.bss.kernel_stack_id);
     expect(id).toBeGreaterThanOrEqual(0);
     const frames = stacks.get(id);
     expect(stacks.maxDepth).toBe(32);
@@ -308,8 +309,8 @@ describe("stack traces", () => {
   });
 
   test("every id with its stack; deleted and cleared", () => {
-    const stacks = map("stacks", StackTraceMap);
-    const ids = [Number(object.bss["kernel_stack_id"]), Number(object.bss["user_stack_id"])];
+    const stacks = object.maps.stacks;
+    const ids = [Number(object.bss.kernel_stack_id), Number(object.bss.user_stack_id)];
     expect([...stacks.keys()].sort()).toEqual(ids.sort());
     expect(new Map(stacks).get(ids[0] as number)).toEqual(stacks.get(ids[0] as number));
     const mapped = readFileSync("/proc/self/maps", "latin1");
@@ -322,16 +323,16 @@ describe("stack traces", () => {
   });
 
   test("a stack of build ids names files, not addresses", () => {
-    const stacks = map("build_ids", StackTraceMap);
+    const stacks = object.maps.build_ids;
     expect(stacks.hasBuildIds).toBe(true);
-    const frames = stacks.getBuildIds(Number(object.bss["build_id_stack_id"]));
+    const frames = stacks.getBuildIds(Number(object.bss.build_id_stack_id));
     expect(frames?.length).toBeGreaterThan(0);
     for (const frame of frames ?? []) {
       if (frame.buildId === undefined) expect(frame.address).toBeGreaterThan(0n);
       else expect(frame.buildId).toMatch(/^[0-9a-f]{40}$/);
     }
     expect(() => stacks.get(0)).toThrowError("build_ids.get: this map keeps build ids; use getBuildIds");
-    expect(() => map("stacks", StackTraceMap).getBuildIds(0)).toThrowError(
+    expect(() => object.maps.stacks.getBuildIds(0)).toThrowError(
       "stacks.getBuildIds: this map keeps addresses; use get",
     );
   });
@@ -350,14 +351,14 @@ describe("stack traces", () => {
 requires({ cgroup2: true }).test(
   "cgroup array: a program asks whether this process is under what we put there",
   async () => {
-    const cgroups = map("cgroups", CgroupArrayMap);
+    const cgroups = object.maps.cgroups;
     await using empty = new TestCgroup();
     cgroups.set(0, empty.path).set(1, cgroup2Mount() as string);
-    object.program("ask_cgroups").testRun();
-    expect(object.bss["under"]).toEqual([0n, 1n]);
+    object.programs.ask_cgroups.testRun();
+    expect(object.bss.under).toEqual([0n, 1n]);
     expect(cgroups.delete(1)).toBe(true);
-    object.program("ask_cgroups").testRun();
-    expect((object.bss["under"] as bigint[])[1]).toBeLessThan(0n);
+    object.programs.ask_cgroups.testRun();
+    expect((object.bss.under as bigint[])[1]).toBeLessThan(0n);
     expect(() => cgroups.set(0, "/nowhere")).toThrowError(expect.objectContaining({ code: "NOT_FOUND" }));
     expect(() => cgroups.set(0, "/tmp")).toThrowError(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
     expect("get" in cgroups).toBe(false);

@@ -4,7 +4,6 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
-  BpfObject,
   CgroupStorageMap,
   CgrpStorageMap,
   cgroup2Mount,
@@ -16,16 +15,12 @@ import {
 import { expect } from "vitest";
 import { activeSecurityModules } from "../../../lib/kernel/lsm.js";
 import { native } from "../../../lib/native.js";
+import { MapsCgroup } from "../../fixtures/maps_cgroup.bpf.js";
+import { MapsCgrp } from "../../fixtures/maps_cgrp.bpf.js";
+import { MapsStorage } from "../../fixtures/maps_storage.bpf.js";
 import { TestCgroup } from "../support/cgroup.js";
-import { fixture } from "../support/fixture.js";
 import { requires } from "../support/requires.js";
 import { Child } from "../support/run.js";
-
-interface Usage {
-  calls: bigint;
-  limit: number;
-  note: string;
-}
 
 /** Runs `inside` with this process in the cgroup. */
 async function within<T>(cgroup: TestCgroup, inside: () => Promise<T>): Promise<T> {
@@ -56,19 +51,19 @@ async function connected<T>(use: (socket: Socket) => T | Promise<T>): Promise<T>
 }
 
 requires({ mapType: "taskStorage" }).test("task storage: a program and we share a value per process", async () => {
-  using object = await BpfObject.load(fixture("maps_storage"));
-  const usage = object.map("task_usage") as TaskStorageMap<Usage>;
+  using object = await MapsStorage.load();
+  const usage = object.maps.task_usage;
   expect(usage).toBeInstanceOf(TaskStorageMap);
   expect(usage.get(process.pid)).toBeUndefined();
   usage.set(process.pid, { calls: 10n, limit: 42, note: "ours" });
-  object.program("count_call").testRun();
-  object.program("count_call").testRun();
+  object.programs.count_call.testRun();
+  object.programs.count_call.testRun();
   expect(usage.get(process.pid)).toEqual({ calls: 12n, limit: 42, note: "ours" });
-  expect(object.bss["seen_limit"]).toBe(42);
+  expect(object.bss.seen_limit).toBe(42);
   expect(usage.has(process.pid)).toBe(true);
   expect(usage.delete(process.pid)).toBe(true);
   expect(usage.delete(process.pid)).toBe(false);
-  object.program("count_call").testRun();
+  object.programs.count_call.testRun();
   expect(usage.get(process.pid)).toEqual({ calls: 1n, limit: 0, note: "" });
 
   const child = new Child("sleep", ["600"]);
@@ -96,15 +91,15 @@ requires({ mapType: "taskStorage" }).test("task storage: a program and we share 
 requires({ mapType: "skStorage", cgroup2: true }).test(
   "socket storage: what a sockops program stores of a socket is read by the socket",
   async () => {
-    const opened = BpfObject.open(fixture("maps_storage"));
+    const opened = MapsStorage.open();
     // Sockets have had storage for longer than tasks.
-    opened.program("count_call").autoload = false;
-    opened.map("task_usage").autocreate = false;
+    opened.programs.count_call.autoload = false;
+    opened.maps.task_usage.autocreate = false;
     using object = await opened.load();
-    const usage = object.map("socket_usage") as SkStorageMap<Usage>;
+    const usage = object.maps.socket_usage;
     expect(usage).toBeInstanceOf(SkStorageMap);
     await using cgroup = new TestCgroup();
-    using link = object.program("count_socket").attachCgroup(cgroup.path);
+    using link = object.programs.count_socket.attachCgroup(cgroup.path);
     await within(cgroup, () =>
       connected((socket) => {
         const stored = usage.get(socket);
@@ -173,16 +168,16 @@ requires({ mapType: "inodeStorage" }).test("inode storage: by path and by open f
 requires({ mapType: "cgrpStorage", kernel: ">=6.4", cgroup2: true }).test(
   "cgroup storage by cgroup: a program and we share a value",
   async () => {
-    using object = await BpfObject.load(fixture("maps_cgrp"));
-    const usage = object.map("cgroup_usage") as CgrpStorageMap<{ calls: bigint; limit: number }>;
+    using object = await MapsCgrp.load();
+    const usage = object.maps.cgroup_usage;
     expect(usage).toBeInstanceOf(CgrpStorageMap);
     await using cgroup = new TestCgroup();
     usage.set(cgroup.path, { calls: 5n, limit: 7 });
     await within(cgroup, async () => {
-      object.program("count_call").testRun();
+      object.programs.count_call.testRun();
     });
     expect(usage.get(cgroup.path)).toEqual({ calls: 6n, limit: 7 });
-    expect(object.bss["seen_limit"]).toBe(7);
+    expect(object.bss.seen_limit).toBe(7);
     expect(usage.delete(cgroup.path)).toBe(true);
     expect(usage.get(cgroup.path)).toBeUndefined();
     expect(() => usage.get("/tmp")).toThrowError(
@@ -197,12 +192,9 @@ requires({ mapType: "cgrpStorage", kernel: ">=6.4", cgroup2: true }).test(
 requires({ kernel: ">=5.9", cgroup2: true }).test(
   "the older cgroup storage: per cgroup that a program is attached to",
   async () => {
-    using object = await BpfObject.load(fixture("maps_cgroup"));
-    const sent = object.map("sent") as CgroupStorageMap<bigint, { packets: bigint; bytes: bigint }>;
-    const perCpu = object.map("sent_per_cpu") as PerCpuCgroupStorageMap<
-      { cgroup_inode_id: bigint; attach_type: number },
-      bigint
-    >;
+    using object = await MapsCgroup.load();
+    const sent = object.maps.sent;
+    const perCpu = object.maps.sent_per_cpu;
     expect(sent).toBeInstanceOf(CgroupStorageMap);
     expect(perCpu).toBeInstanceOf(PerCpuCgroupStorageMap);
     await using cgroup = new TestCgroup();
@@ -213,7 +205,7 @@ requires({ kernel: ">=5.9", cgroup2: true }).test(
         message: expect.stringContaining("no program that uses the map is attached to this cgroup"),
       }),
     );
-    using link = object.program("count_sent").attachCgroup(cgroup.path);
+    using link = object.programs.count_sent.attachCgroup(cgroup.path);
     expect([...sent.keys()]).toEqual([id]);
     sent.set(id, { packets: 1000n, bytes: 0n });
     await within(cgroup, () =>

@@ -5,9 +5,8 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import ts from "typescript";
 import { describe, expect, test } from "vitest";
-import { casePath, skeletonOfCase } from "./support/generate.js";
+import { casePath, diagnosticsOf, skeletonOfCase } from "./support/generate.js";
 
 const CASES = ["traps", "names", "sections", "maps", "rings", "bare"] as const;
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
@@ -33,49 +32,6 @@ describe("the skeletons beside the C files", () => {
   });
 
   test("compile under the strictest options there are", { timeout: 120_000 }, () => {
-    const program = ts.createProgram(
-      CASES.map((name) => casePath(`${name}.bpf.ts`)),
-      {
-        target: ts.ScriptTarget.ES2023,
-        lib: ["lib.es2023.d.ts", "lib.esnext.disposable.d.ts"],
-        module: ts.ModuleKind.NodeNext,
-        types: ["node"],
-        noEmit: true,
-        declaration: true,
-        skipLibCheck: true,
-        strict: true,
-        allowUnreachableCode: false,
-        allowUnusedLabels: false,
-        erasableSyntaxOnly: true,
-        exactOptionalPropertyTypes: true,
-        isolatedDeclarations: true,
-        isolatedModules: true,
-        noFallthroughCasesInSwitch: true,
-        noImplicitOverride: true,
-        noImplicitReturns: true,
-        noPropertyAccessFromIndexSignature: true,
-        noUncheckedIndexedAccess: true,
-        noUnusedLocals: true,
-        noUnusedParameters: true,
-        verbatimModuleSyntax: true,
-        paths: { ebpf: [`${ROOT}/lib/index.ts`], "ebpf/skeleton": [`${ROOT}/lib/skeleton/index.ts`] },
-      },
-    );
-    // The library is compiled by its own options, which are less: its declarations need not be isolated.
-    const diagnostics = CASES.flatMap((name) => {
-      const file = program.getSourceFile(casePath(`${name}.bpf.ts`));
-      return [
-        ...program.getSyntacticDiagnostics(file),
-        ...program.getSemanticDiagnostics(file),
-        ...program.getDeclarationDiagnostics(file),
-      ];
-    });
-    expect(
-      diagnostics.map(
-        ({ file, start, messageText }) =>
-          `${file?.fileName}:${start}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`,
-      ),
-    ).toEqual([]);
-    expect(program.getGlobalDiagnostics()).toEqual([]);
+    expect(diagnosticsOf(CASES.map((name) => casePath(`${name}.bpf.ts`)))).toEqual([]);
   });
 });
