@@ -6,7 +6,7 @@ import { type GlobalVariable, variableShape } from "../object/globals.js";
 import type { MapDescription, ObjectDescription, SectionDescription } from "./description.js";
 import { doc, type GenericType, importing, property, unionType } from "./emit.js";
 import { fingerprint } from "./fingerprint.js";
-import { isArena, isKeyed, isPerCpu, mapClass, mapClassName, mapTypeConstant } from "./map_types.js";
+import { isArena, isKeyed, isPerCpu, mapClass, mapClassName, mapParts, mapTypeConstant } from "./map_types.js";
 import { className, literalKey, ModuleNames, propertyName } from "./names.js";
 import { bytes, type Declaration, noteOf, TypeCatalog } from "./types.js";
 
@@ -63,7 +63,9 @@ export function generateSkeleton(object: ObjectDescription, options: GenerateOpt
     ),
     importing(
       [
-        ...(mapLines.includes(": Accepting<") ? [{ name: "Accepting", type: true }] : []),
+        ...["Accepting", "AcceptingKey", "AcceptingValue"]
+          .filter((name) => mapLines.includes(`: ${name}<`))
+          .map((name) => ({ name, type: true })),
         { name: "ObjectShape", type: true },
         { name: "openSkeleton", type: false },
         ...(object.programs.length > 0 ? [{ name: "ProgramOf", type: true }] : []),
@@ -92,7 +94,7 @@ function sectionWord(section: string): string {
 
 function declare(declaration: Declaration): string {
   const { name } = declaration;
-  const head = declaration.kind === "input" ? "" : doc(declaration.doc, "");
+  const head = declaration.kind === "input" || declaration.kind === "live" ? "" : doc(declaration.doc, "");
   switch (declaration.kind) {
     case "record": {
       // An interface without members would accept anything.
@@ -113,6 +115,13 @@ function declare(declaration: Declaration): string {
         ),
       );
       return `${doc(text, "")}export interface ${name} {\n${properties.join("")}}\n`;
+    }
+    case "live": {
+      const text = `{@link ${declaration.of}} in a variable: of members that share bytes one is enough to set.`;
+      const properties = declaration.properties.map((member) =>
+        liveProperty(member.name, member.type, member.live, member.input),
+      );
+      return `${doc(text, "")}export interface ${name} extends ${declaration.of} {\n${properties.join("")}}\n`;
     }
     case "enum": {
       const values = declaration.values.map(
@@ -156,7 +165,13 @@ function mapProperty(map: MapDescription, catalog: TypeCatalog | undefined): str
 
 /** A map with a union in its key or value takes those with one of the union's members. */
 function accepting(map: MapDescription, read: GenericType, catalog: TypeCatalog): GenericType {
-  if (!isKeyed(map.type)) return read;
+  if (!isKeyed(map.type)) {
+    const [part] = mapParts(map.type);
+    const [type = ""] = read.parameters;
+    if (part === undefined || catalog.inputOf(type) === type) return read;
+    const name = part === "value" ? "AcceptingValue" : "AcceptingKey";
+    return { name, parameters: [`${read.name}<${type}>`, catalog.inputOf(type)] };
+  }
   const value = read.parameters[read.parameters.length - 1] as string;
   const key = read.parameters.length === 2 ? (read.parameters[0] as string) : "number";
   const inputs = [catalog.inputOf(key), catalog.inputOf(value)] as const;
@@ -181,14 +196,18 @@ function variableProperty(
   const shape = variableShape(btf, variable);
   const note = noteOf(shape);
   const type = catalog.typeOf(variable.type, variable.name, shape);
-  const input = catalog.inputOf(type);
-  const name = propertyName(variable.name);
   return (
     doc(`\`${describeVariable(btf, variable.type)}\`, ${bytes(variable.size)} at ${variable.offset}${note}.`, "  ") +
-    (input === type
-      ? property(name, { name: type, parameters: [] }, "  ")
-      : `  get ${name}(): ${type};\n  set ${name}(value: ${input});\n`)
+    liveProperty(variable.name, type, catalog.liveOf(type), catalog.inputOf(type))
   );
+}
+
+/** A variable, or a member of one: where a union is in it, it takes less than it gives. */
+function liveProperty(name: string, type: string, live: string, input: string): string {
+  const key = propertyName(name);
+  return input === type
+    ? property(key, { name: live, parameters: [] }, "  ")
+    : `  get ${key}(): ${live};\n  set ${key}(value: ${input});\n`;
 }
 
 /** Without the `const volatile` in front, which says what the section says already; of a pointer it says what it points to. */

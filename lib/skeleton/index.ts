@@ -1,5 +1,5 @@
 /** `ebpf/skeleton`: what the modules that `ebpf gen` writes import, and the generator itself. */
-export type { Accepting } from "../object/accepting.js";
+export type { Accepting, AcceptingKey, AcceptingValue } from "../object/accepting.js";
 export type {
   AnyObject,
   AttachAllArguments,

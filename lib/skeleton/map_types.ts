@@ -38,6 +38,11 @@ export function mapClass(map: { readonly type: number; readonly keySize: number 
   };
 }
 
+/** What the class is generic over, for maps of data, sockets and maps; nothing for streams. */
+export function mapParts(type: number): readonly ("key" | "prefix" | "value")[] {
+  return STREAMS[type] === undefined ? mapClassOf(type).parameters : [];
+}
+
 const PER_CPU: ReadonlySet<number> = new Set([
   ...[MapType.perCpuHash, MapType.perCpuArray, MapType.lruPerCpuHash, MapType.perCpuCgroupStorage],
 ]);

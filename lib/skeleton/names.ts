@@ -13,7 +13,17 @@ const RESERVED = new Set(
 /** What the text of a skeleton refers to. */
 const USED = new Set([
   ...["Array", "Buffer", "Promise", "Record", "URL", "Uint8Array", "Disposable", "Symbol", "BigInt", "Object"],
-  ...["Accepting", "LoadedObject", "ObjectShape", "OpenOptions", "OpenedObject", "ProgramOf", "openSkeleton"],
+  ...[
+    "Accepting",
+    "AcceptingKey",
+    "AcceptingValue",
+    "LoadedObject",
+    "ObjectShape",
+    "OpenOptions",
+    "OpenedObject",
+    "ProgramOf",
+    "openSkeleton",
+  ],
 ]);
 
 /** Hands out the names of one module's declarations, each once. */

@@ -28,6 +28,12 @@ export type Declaration =
       readonly properties: readonly PropertyDeclaration[];
     }
   | {
+      readonly kind: "live";
+      readonly name: string;
+      readonly of: string;
+      readonly properties: readonly (PropertyDeclaration & { readonly live: string })[];
+    }
+  | {
       readonly kind: "enum";
       readonly name: string;
       readonly doc: string;
@@ -52,6 +58,8 @@ export class TypeCatalog {
   /** Unions of records, by their type. */
   readonly #records = new Map<number, string>();
   readonly #inputs = new Map<string, string>();
+  /** Names of records' types where they are variables, where those differ, likewise. */
+  readonly #lives = new Map<string, string>();
   /** For structs that are one of several records of a ring: what its tag must be. */
   readonly #tags = new Map<number, Tag>();
 
@@ -77,6 +85,29 @@ export class TypeCatalog {
   inputOf(type: string): string {
     const [, name = type, brackets = ""] = /^(.*?)((?:\[\])*)$/.exec(type) ?? [];
     return `${this.#inputs.get(name) ?? name}${brackets}`;
+  }
+
+  /**
+   * The type that a variable has where `type`, from {@link typeOf}, is a copy of it: the same unless a member has a union in it, and is set
+   * as such. An element of an array cannot differ in TypeScript.
+   */
+  liveOf(type: string): string {
+    if (type.endsWith("[]")) return `${this.liveOf(type.slice(0, -2))}[]`;
+    const known = this.#lives.get(type);
+    if (known !== undefined) return known;
+    const place = this.declarations.findIndex(({ kind, name }) => kind === "record" && name === type);
+    const record = this.declarations[place];
+    if (record?.kind !== "record" || !this.#inputs.has(type)) return type;
+    const properties = record.properties
+      .filter((member) => member.input !== member.type)
+      .map((member) => ({ ...member, live: this.liveOf(member.type) }));
+    if (properties.length === 0) return type;
+    const name = this.#names.take(`${type}_live`);
+    this.#lives.set(type, name);
+    // After what is written of it.
+    const after = this.declarations.findIndex(({ name: other }) => other === this.#inputs.get(type));
+    this.declarations.splice(after + 1, 0, { kind: "live", name, of: type, properties });
+    return name;
   }
 
   /** The type of a ring's records: one, or the union of several. */

@@ -1,15 +1,9 @@
-/** A skeleton at work: built from C by the command, imported, loaded, run. */
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { BpfError, snapshot } from "ebpf";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { runCommand } from "../../lib/cli/command.js";
+/** A skeleton at work: loaded, run, read. test/unit/skeleton has how it is made and opened. */
+import { type BpfError, snapshot } from "ebpf";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { type event, event_kind, Skeleton } from "../fixtures/skeleton.bpf.js";
 import { TestCgroup } from "./support/cgroup.js";
 import { bpfDescriptors } from "./support/descriptors.js";
-import { fixture } from "./support/fixture.js";
 import { requires } from "./support/requires.js";
 import { until } from "./support/until.js";
 
@@ -146,6 +140,19 @@ requires({ mapType: "ringbuf" }).describe("a skeleton", () => {
     skeleton.bss.latest = ipv4;
     expect(skeleton.bss.latest.v4).toBe(0x7f000001);
     expect(snapshot(skeleton.bss.latest)).toEqual(keys[0]);
+    // A variable's member, and an array of them.
+    const { route } = skeleton.bss;
+    route.from = ipv6;
+    route.to = [ipv4, ipv6];
+    route.from.port = 80;
+    expect(snapshot(route)).toEqual({ from: { ...keys[1], port: 80 }, to: keys, hops: 0 });
+    skeleton.bss.route = { from: ipv4, to: [ipv6, ipv6], hops: 3 };
+    expect(snapshot(skeleton.bss.route)).toEqual({ from: keys[0], to: [keys[1], keys[1]], hops: 3 });
+    // Maps without keys.
+    const { waiting, visited } = skeleton.maps;
+    waiting.push(ipv4).push(ipv6);
+    visited.push(ipv4).push(ipv6);
+    expect([waiting.pop(), waiting.pop(), visited.pop(), visited.pop()]).toEqual([...keys, keys[1], keys[0]]);
   });
 
   test("a number that C chose is an error past 2^53, and not rounded", async () => {
@@ -172,87 +179,5 @@ requires({ mapType: "ringbuf", cgroup2: true }).describe("a skeleton's programs"
     using skeleton = await Skeleton.load();
     using link = skeleton.programs.on_socket.attach({ cgroup: cgroup.path });
     expect(link).toMatchObject({ kind: "cgroup", target: cgroup.path, program: "on_socket" });
-  });
-});
-
-describe("a skeleton and its object belong together", () => {
-  let folder: string;
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), "ebpf-skeleton-"));
-    for (const file of ["skeleton.bpf.c"])
-      copyFileSync(fileURLToPath(new URL(`../fixtures/${file}`, import.meta.url)), join(folder, file));
-  });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-  const quiet = { stdout: { write: () => {} }, stderr: { write: () => {} } };
-  let imported = 0;
-
-  /** Builds and imports, as its user would. */
-  async function build(...args: string[]): Promise<typeof Skeleton> {
-    expect(
-      await runCommand(
-        ["build", join(folder, "skeleton.bpf.c"), "--skeleton", join(folder, `s${++imported}.ts`), ...args],
-        quiet,
-      ),
-    ).toBe(0);
-    return (
-      (await import(/* @vite-ignore */ pathToFileURL(join(folder, `s${imported}.ts`)).href)) as {
-        Skeleton: typeof Skeleton;
-      }
-    ).Skeleton;
-  }
-
-  test("the object is found beside the module, or in it", async () => {
-    (await build()).open().close();
-    const embedding = await build("--embed");
-    rmSync(join(folder, "skeleton.bpf.o"));
-    const opened = embedding.open();
-    expect(opened.name).toBe("skeleton");
-    expect(opened.rodata.greeting).toBe("hello");
-    opened.close();
-  });
-
-  test("an object that is gone is an error that says where it should be", async () => {
-    const skeleton = await build();
-    rmSync(join(folder, "skeleton.bpf.o"));
-    expect(() => skeleton.open()).toThrow(
-      expect.objectContaining({
-        code: "NOT_FOUND",
-        message: expect.stringContaining(`(${join(folder, "skeleton.bpf.o")}): copy it there`),
-      }),
-    );
-  });
-
-  test("an object that has changed since is refused when it is opened", async () => {
-    const skeleton = await build();
-    skeleton.open().close();
-    const source = join(folder, "skeleton.bpf.c");
-    const original = readFileSync(source, "utf8");
-    for (const [from, to] of [
-      ["__u32 below;", "__u64 below;"],
-      ["int scale = 3;", "int scales = 3;\n#define scale scales"],
-      ["EVENT_LARGE }", "EVENT_MORE, EVENT_LARGE }"],
-      ['SEC("sockops")', 'SEC("?sockops")\nint more(struct bpf_sock_ops *ctx) { return 1; }\nSEC("sockops")'],
-    ] as const) {
-      expect(original).toContain(from);
-      writeFileSync(source, original.replace(from, to));
-      expect(await runCommand(["build", "--no-skeleton", source], quiet)).toBe(0);
-      expect(() => skeleton.open(), to).toThrow(
-        expect.objectContaining({
-          code: "OBJECT_INVALID",
-          message: expect.stringContaining("is not the object that its skeleton (class Skeleton) was made from"),
-        }),
-      );
-    }
-    // Other code and the same interface is the same to a skeleton.
-    writeFileSync(source, original.replace("stats.below++", "stats.below += 2"));
-    expect(await runCommand(["build", "--no-skeleton", source], quiet)).toBe(0);
-    skeleton.open().close();
-  });
-
-  test("another object in its place is refused", async () => {
-    const skeleton = await build();
-    copyFileSync(fixture("ring"), join(folder, "skeleton.bpf.o"));
-    expect(() => skeleton.open()).toThrow(BpfError);
   });
 });

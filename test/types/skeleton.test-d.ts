@@ -156,6 +156,27 @@ describe("maps", () => {
     traps.bss.latest = end;
     expectTypeOf(traps.bss.latest).toEqualTypeOf<endpoint>();
     expectTypeOf(traps.bss.latest.v6).toEqualTypeOf<Uint8Array>();
+    const [first] = traps.bss.seen;
+    if (first !== undefined) {
+      first.now = { ends: [end, end] };
+      expectTypeOf(first.now.ends).toEqualTypeOf<endpoint[]>();
+      // @ts-expect-error TypeScript's arrays take what they give
+      first.now.ends[0] = end;
+    }
+    traps.bss.seen = Array.from({ length: 2 }, () => ({ now: { ends: [end, end] }, count: 1 }));
+    const { known, peers, sockets, waiting } = traps.maps;
+    waiting.push(end).push(end, { replaceOldest: true });
+    expectTypeOf(waiting.pop()).toEqualTypeOf<endpoint | undefined>();
+    known.add(end);
+    known.mightContain(end);
+    peers.set(process.pid, end, { only: "create" });
+    expectTypeOf(peers.get(process.pid)).toEqualTypeOf<endpoint | undefined>();
+    sockets.set(end, 3);
+    sockets.getCookie(end);
+    endpoints.getAndDelete(end);
+    endpoints.getInto(end, new Uint8Array(8));
+    // @ts-expect-error what is in no union must be there
+    waiting.push({ family: 2, v4: 0 });
     // @ts-expect-error what is in no union must be there
     endpoints.has({ family: 2, v4: 0 });
     // @ts-expect-error of its own type

@@ -29,6 +29,11 @@ requires({ mapType: "bloomFilter" }).test(
     expect(wrong).toBeLessThan(2_000); // sized for as many, with 3 hash functions: about one in eight at the very most
     expect(seen.info().extra).toBe(3n);
     expect(() => seen.add({ ip: 1, port: 1 } as never)).toThrowError("seen value .zone: missing (expected number)");
+    const { peers } = object.maps;
+    peers.add({ v4: 0x7f000001, port: 80 });
+    expect(peers.mightContain({ v4: 0x7f000001, port: 80 })).toBe(true);
+    expect(peers.mightContain({ v6: Uint8Array.of(127, 0, 0, 1, ...new Uint8Array(12)), port: 80 })).toBe(true);
+    expect(peers.mightContain({ v4: 0x7f000001, port: 81 })).toBe(false);
     expect("delete" in seen).toBe(false);
   },
 );

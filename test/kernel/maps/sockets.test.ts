@@ -67,6 +67,15 @@ describe("maps of sockets", () => {
     expect(client.destroyed).toBe(false);
   });
 
+  test("a key with a union in it is given by one of its members", () => {
+    const byPeer = object.maps.by_peer;
+    byPeer.set({ v4: 0x7f000001, port: 80 }, client);
+    expect(byPeer.has({ v4: 0x7f000001, port: 80 })).toBe(true);
+    expect(byPeer.getCookie({ v6: Uint8Array.of(127, 0, 0, 1, ...new Uint8Array(12)), port: 80 })).toBeGreaterThan(0n);
+    expect([...byPeer.keys()].map(({ v4 }) => v4)).toEqual([0x7f000001]);
+    expect(byPeer.delete({ v4: 0x7f000001, port: 80 })).toBe(true);
+  });
+
   test("a socket that closes is taken out", async () => {
     const byIndex = object.maps.by_index;
     byIndex.set(0, client).set(1, accepted);

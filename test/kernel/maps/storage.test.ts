@@ -107,6 +107,8 @@ requires({ mapType: "skStorage", cgroup2: true }).test(
         expect(stored?.limit).toBe(4); // BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB
         usage.set(socket, { calls: 100n, limit: 1, note: "ours" }, { only: "replace" });
         expect(usage.get(socket)).toEqual({ calls: 100n, limit: 1, note: "ours" });
+        object.maps.marks.set(socket, { number: 7 });
+        expect(object.maps.marks.get(socket)).toEqual({ number: 7, bytes: Uint8Array.of(7, 0, 0, 0) });
         expect(usage.delete(socket)).toBe(true);
         expect(usage.has(socket)).toBe(false);
       }),

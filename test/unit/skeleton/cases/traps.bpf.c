@@ -171,6 +171,34 @@ struct {
 } endpoints SEC(".maps");
 MAP_OF(struct connection, connections);
 struct endpoint latest;
+struct {
+	struct connection now;
+	__u32 count;
+} seen[2];
+
+/* The same in maps without keys, in storage, and in keys of what is no data. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 16);
+	__type(value, struct endpoint);
+} waiting SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_BLOOM_FILTER);
+	__uint(max_entries, 16);
+	__type(value, struct endpoint);
+} known SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct endpoint);
+} peers SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, 16);
+	__type(key, struct endpoint);
+	__type(value, __u64);
+} sockets SEC(".maps");
 
 SEC("xdp")
 int trap(struct xdp_md *ctx)

@@ -2,8 +2,25 @@
  * The types of traps.bpf.o, and what opens and loads it.
  * Made by `ebpf gen`: change the C source and make it again.
  */
-import { type HashMap, LoadedObject, type OpenedObject, type OpenOptions, type PerCpuHashMap } from "ebpf";
-import { type Accepting, type ObjectShape, openSkeleton, type ProgramOf } from "ebpf/skeleton";
+import {
+  type BloomFilterMap,
+  type HashMap,
+  LoadedObject,
+  type OpenedObject,
+  type OpenOptions,
+  type PerCpuHashMap,
+  type QueueMap,
+  type SockHashMap,
+  type TaskStorageMap,
+} from "ebpf";
+import {
+  type Accepting,
+  type AcceptingKey,
+  type AcceptingValue,
+  type ObjectShape,
+  openSkeleton,
+  type ProgramOf,
+} from "ebpf/skeleton";
 
 /** `struct bools`, 4 bytes. */
 export interface bools {
@@ -284,6 +301,32 @@ export interface connection_input {
   ends: endpoint_input[];
 }
 
+/** {@link connection} in a variable: of members that share bytes one is enough to set. */
+export interface connection_live extends connection {
+  get ends(): endpoint[];
+  set ends(value: endpoint_input[]);
+}
+
+/** `struct (anonymous)`, 44 bytes. */
+export interface seen {
+  /** `struct connection`, 40 bytes at 0. */
+  now: connection;
+  /** `__u32`, 4 bytes at 40. */
+  count: number;
+}
+
+/** {@link seen} to be written: of members that share bytes one is enough. */
+export interface seen_input {
+  now: connection_input;
+  count: number;
+}
+
+/** {@link seen} in a variable: of members that share bytes one is enough to set. */
+export interface seen_live extends seen {
+  get now(): connection_live;
+  set now(value: connection_input);
+}
+
 /** Variables in .bss, zero at first; live from `load()` on. */
 export interface TrapsBss {
   /** `__u64`, 8 bytes at 0. */
@@ -293,6 +336,9 @@ export interface TrapsBss {
   /** `struct endpoint`, 20 bytes at 48. */
   get latest(): endpoint;
   set latest(value: endpoint_input);
+  /** `struct (anonymous)[2]`, 88 bytes at 68. */
+  get seen(): seen_live[];
+  set seen(value: seen_input[]);
 }
 
 /** What the object has, by its C names. */
@@ -327,6 +373,14 @@ export interface TrapsObject extends ObjectShape {
     readonly endpoints: Accepting<PerCpuHashMap<endpoint, connection>, endpoint_input, connection_input[]>;
     /** BPF_MAP_TYPE_HASH, 16 entries. */
     readonly connections: Accepting<HashMap<number, connection>, number, connection_input>;
+    /** BPF_MAP_TYPE_QUEUE, 16 entries. */
+    readonly waiting: AcceptingValue<QueueMap<endpoint>, endpoint_input>;
+    /** BPF_MAP_TYPE_BLOOM_FILTER, 16 entries. */
+    readonly known: AcceptingValue<BloomFilterMap<endpoint>, endpoint_input>;
+    /** BPF_MAP_TYPE_TASK_STORAGE. */
+    readonly peers: AcceptingValue<TaskStorageMap<endpoint>, endpoint_input>;
+    /** BPF_MAP_TYPE_SOCKHASH, 16 entries. */
+    readonly sockets: AcceptingKey<SockHashMap<endpoint>, endpoint_input>;
   };
   readonly sections: {
     readonly ".bss": TrapsBss;
@@ -344,7 +398,7 @@ export class Traps extends LoadedObject<TrapsObject> {
       file: "traps.bpf.o",
       name: "traps",
       url: new URL("./traps.bpf.o", import.meta.url),
-      fingerprint: "cf796f051be7ec22e4ab16ace4ebc5ba",
+      fingerprint: "c8eadc83e6b340f18128a64076f9deda",
     });
   }
 
