@@ -11,6 +11,7 @@ export type { StreamOptions } from "./events/readable.js";
 export type { ColumnName, ColumnOf, RawRecord, RecordBatch } from "./events/record_batch.js";
 export { type NextOptions, RecordStream, type StreamEvents } from "./events/record_stream.js";
 export { RingBuffer } from "./events/ring_buffer.js";
+export { type AddRingOptions, RingBuffers } from "./events/ring_buffers.js";
 export type { WaitOptions } from "./events/space_queue.js";
 export type { TurnBudget } from "./events/turn.js";
 export type { UserRecord } from "./events/user_record.js";

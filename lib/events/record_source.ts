@@ -36,4 +36,6 @@ export interface RecordSource<T> {
   /** The map's descriptor. */
   fd(): number;
   open(buffers: SourceBuffers): NativeRingReader;
+  /** The stream is closed, and the reader with it. */
+  release?(): void;
 }

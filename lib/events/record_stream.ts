@@ -244,6 +244,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     clearImmediate(this.#immediate);
     this.#immediate = undefined;
     this.#reader.close();
+    this.#source.release?.();
     this.#waiters.end();
     this.emit("close");
   }

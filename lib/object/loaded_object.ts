@@ -2,6 +2,7 @@ import type { Btf } from "../btf/btf.js";
 import { BpfError } from "../errors.js";
 import { PerfBuffer } from "../events/perf_buffer.js";
 import { RingBuffer } from "../events/ring_buffer.js";
+import type { RingBuffers } from "../events/ring_buffers.js";
 import { UserRingBuffer } from "../events/user_ring_buffer.js";
 import { checkWakeup } from "../events/wakeup.js";
 import { MapType } from "../kernel/abi.js";
@@ -19,14 +20,15 @@ import type { Globals } from "./globals.js";
 import { makeMap } from "./map_factory.js";
 import type { AnyObject, AttachAllArguments, LoadedSectionOf, ObjectShape, SectionName } from "./object_shape.js";
 import { PERF_OPTIONS, type PerfOptions, perfReading, perfVariable } from "./perf.js";
-import { type RingOptions, recordSource } from "./rings.js";
+import { isMapOfMaps, isRingMap, makeRingBuffers } from "./ring_maps.js";
+import { RING_OPTIONS, type RingOptions, recordSource } from "./rings.js";
 import { sectionRecord } from "./sections.js";
 import { attachStructOps, structOpsNames } from "./struct_ops.js";
 import { type UserRingOptions, userRingSource } from "./user_rings.js";
 import type { VariantChoice } from "./variants.js";
 
 /** A map of a loaded object: one that is read and written, or one that is streamed. */
-export type ObjectMap = BpfMap | RingBuffer<unknown> | UserRingBuffer<never>;
+export type ObjectMap = BpfMap | RingBuffer<unknown> | RingBuffers<unknown, unknown> | UserRingBuffer<never>;
 
 /**
  * An object in the kernel. Closing it closes all that came from it: links (what is not pinned is detached), streams, maps.
@@ -53,6 +55,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
   readonly #links = new Set<Link>();
   readonly #made = new Map<string, ObjectMap>();
   readonly #perfBuffers = new Map<string, PerfBuffer<unknown>>();
+  readonly #ringMaps = new Map<string, RingBuffers<unknown, unknown>>();
   readonly #sections = new Map<string, Globals>();
 
   /** Loaded objects come from `load()`. @internal */
@@ -137,7 +140,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
    * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND for an unknown record type
    */
   ringBuffer<T>(name: string, options: RingOptions<T> = {}): RingBuffer<T> {
-    checkOptions(`ringBuffer(${name})`, options, { type: "string", convert: "function", exclusive: "boolean" });
+    checkOptions(`ringBuffer(${name})`, options, RING_OPTIONS);
     if (!this.closed && !this.#made.has(name) && this.#core.mapNames.includes(name)) {
       const made = this.#makeRing(name, options);
       if (made !== undefined) this.#made.set(name, made);
@@ -165,6 +168,25 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
       this.#perfBuffers.set(name, buffer);
     }
     return buffer as PerfBuffer<T>;
+  }
+
+  /**
+   * A hash or array of ring buffers. The same one each time; options count for the first. Of one that was not declared with
+   * `EBPF_RINGBUF_HASH` or `EBPF_RINGBUF_ARRAY`, `map()` is the map of maps itself.
+   * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND for an unknown record type
+   */
+  ringBuffers<K, T>(name: string, options: RingOptions<T> = {}): RingBuffers<K, T> {
+    checkOptions(`ringBuffers(${name})`, options, RING_OPTIONS);
+    const known = this.#ringMaps.get(name);
+    if (known !== undefined) return known as RingBuffers<K, T>;
+    const core = this.#core;
+    core.mustBeOpen();
+    // By way of the record of maps, which knows the nearest name.
+    if (!core.mapNames.includes(name)) this.map(name);
+    if (!isMapOfMaps(core.map(name).type)) throw this.#notA(name, "map of ring buffers");
+    const made = makeRingBuffers<K, T>(core, name, options, (map) => this.#makeMap(map));
+    this.#ringMaps.set(name, made as RingBuffers<unknown, unknown>);
+    return made;
   }
 
   /**
@@ -263,6 +285,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     };
     closeAll([...this.#links]);
     closeAll(this.#perfBuffers.values());
+    closeAll(this.#ringMaps.values());
     closeAll(this.#made.values());
     this.#core.close();
     if (failures.length > 0) throw failures[0];
@@ -293,6 +316,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     this.#core.mustBeOpen();
     const known = this.#made.get(name);
     if (known !== undefined) return known;
+    if (isRingMap(this.#core, name)) return this.ringBuffers(name);
     const made = this.#makeRing(name, {}) ?? this.#makeUserRing(name) ?? this.#makeMap(name);
     this.#made.set(name, made);
     return made;

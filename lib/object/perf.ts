@@ -7,7 +7,7 @@ import type { NativeMapDefinition, NativePerfOptions } from "../native.js";
 import type { OptionCheck } from "../options.js";
 import type { ObjectCore } from "./core.js";
 import { sectionOf, variablesOf } from "./globals.js";
-import { chosenWakeup, type RingOptions } from "./rings.js";
+import { chosenWakeup, RING_OPTIONS, type RingOptions } from "./rings.js";
 
 const PERF_PREFIX = "ebpf_perf__";
 const PAGE_BYTES = 4096;
@@ -22,9 +22,7 @@ export interface PerfOptions<T = unknown> extends RingOptions<T> {
 }
 
 export const PERF_OPTIONS: Readonly<Record<keyof PerfOptions, OptionCheck>> = {
-  type: "string",
-  convert: "function",
-  exclusive: "boolean",
+  ...RING_OPTIONS,
   pages: {
     wants: "a power of two from 1 to 65536",
     accepts: (pages) =>

@@ -11,7 +11,7 @@ import { WAKEUP_LIVE, type Wakeup, type WakeupControl, wakeupOf } from "../event
 import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
 import type { NativeMapDefinition, NativePerfOptions } from "../native.js";
-import { invalid } from "../options.js";
+import { invalid, type OptionCheck } from "../options.js";
 import type { ObjectCore } from "./core.js";
 import { sectionOf, variablesOf } from "./globals.js";
 import { recordCodec, taggedUnion } from "./records.js";
@@ -19,6 +19,7 @@ import { recordCodec, taggedUnion } from "./records.js";
 export const RINGS_SECTION = ".data.ebpf";
 const VARIABLE_PREFIX = "ebpf_ring__";
 const USER_PREFIX = "ebpf_user_ring__";
+const RINGS_PREFIX = "ebpf_rings__";
 const WAKEUP_PREFIX = "ebpf_ring_wakeup__";
 
 export interface RingOptions<T = unknown> {
@@ -32,6 +33,12 @@ export interface RingOptions<T = unknown> {
    */
   readonly exclusive?: boolean | undefined;
 }
+
+export const RING_OPTIONS: Readonly<Record<keyof RingOptions, OptionCheck>> = {
+  type: "string",
+  convert: "function",
+  exclusive: "boolean",
+};
 
 /** A ring's declaration as BTF has it. */
 export interface RingDeclaration {
@@ -90,9 +97,25 @@ export function findUserRing(
   return { recordType: record.array.element, drainedOffset: variable.offset };
 }
 
-/** BTF type id of the records on a ring, of either direction, that `<ebpf/events.h>` declared. */
+/** A declaration of many rings: their record type, and where in the section the count of unrouted records and the size of a ring are. */
+export interface RingsDeclaration {
+  readonly recordType: number;
+  readonly unroutedOffset: number;
+  readonly bytesOffset: number;
+}
+
+/** The declaration of a map of rings, or undefined when it was not declared with `EBPF_RINGBUF_HASH` or `EBPF_RINGBUF_ARRAY`. */
+export function findRings(btf: Btf, name: string): RingsDeclaration | undefined {
+  const variable = ringVariable(btf, RINGS_PREFIX + name);
+  const record = variable?.member("record");
+  if (variable === undefined || record === undefined) return undefined;
+  // `unrouted` comes first, then `bytes`.
+  return { recordType: record.array.element, unroutedOffset: variable.offset, bytesOffset: variable.offset + 8 };
+}
+
+/** BTF type id of the records on a ring, or rings, of either direction, that `<ebpf/events.h>` declared. */
 export function ringRecordType(btf: Btf, name: string): number | undefined {
-  return (findRing(btf, name) ?? findUserRing(btf, name))?.recordType;
+  return (findRing(btf, name) ?? findUserRing(btf, name) ?? findRings(btf, name))?.recordType;
 }
 
 /** A reader of a ring's counters, summed over the CPUs there are. */
@@ -186,6 +209,53 @@ export function recordType(
   return { codec: recordCodec(btf, typeId, name), typeId: taggedUnion(btf, typeId) === undefined ? typeId : undefined };
 }
 
+/** What sets one stream's source apart from another's of the same record type. */
+export interface SourceParts {
+  readonly name: string;
+  readonly label: string;
+  readonly counters: CountersReader | undefined;
+  readonly wakeup: WakeupControl | undefined;
+  readonly perf?: NativePerfOptions | undefined;
+  fd(): number;
+  /** The stream was closed. */
+  release?(): void;
+}
+
+/** A source by its parts, and its records' type. */
+export function makeSource<T>(
+  core: ObjectCore,
+  { codec, typeId }: RecordType,
+  { convert, exclusive = true }: Pick<RingOptions<T>, "convert" | "exclusive">,
+  parts: SourceParts,
+): RecordSource<T> {
+  const { label, perf } = parts;
+  const access = (id: number): RecordAccess<T> => {
+    const { btf } = core;
+    return {
+      reader: compileReader<T>(btf, id),
+      column: (field) => column(btf, id, field),
+      loop: compileLoop<T>(btf, id, label),
+    };
+  };
+  const meaning = "somebody else reads it, and each of two readers would get a part of its records";
+  return {
+    name: parts.name,
+    label,
+    codec: convert === undefined ? (codec as Codec<T>) : convertingCodec(codec, convert as (record: unknown) => T),
+    access: typeId === undefined || convert !== undefined ? undefined : () => access(typeId),
+    counters: parts.counters,
+    wakeup: parts.wakeup,
+    padding: perf !== undefined,
+    fd: () => parts.fd(),
+    release: () => parts.release?.(),
+    open: (buffers) =>
+      attempt({ doing: `read ${label}`, meanings: { [errno.EBUSY]: { code: "BUSY", text: meaning } } }, () => {
+        const options = { mapFd: parts.fd(), exclusive, ...buffers };
+        return new core.addon.RingReader(perf === undefined ? options : { ...options, perf });
+      }),
+  };
+}
+
 /** What a stream over one of the object's maps reads: a ring, or with `perf` a perf event array. */
 export function recordSource<T>(
   core: ObjectCore,
@@ -195,37 +265,18 @@ export function recordSource<T>(
 ): RecordSource<T> {
   const btf = core.btfOrUndefined;
   const declaration = btf === undefined ? undefined : findRing(btf, name);
-  const { codec, typeId } = recordType(core, name, declaration?.recordType, options.type);
-  const { convert, exclusive = true } = options;
-  const access = (id: number): RecordAccess<T> => {
-    const { btf } = core;
-    return {
-      reader: compileReader<T>(btf, id),
-      column: (field) => column(btf, id, field),
-      loop: compileLoop<T>(btf, id, label),
-    };
-  };
-  const kind = perf === undefined ? "ring" : "perf buffer";
-  const label = `${kind} ${name}`;
-  const meaning = "somebody else reads it, and each of two readers would get a part of its records";
-  return {
+  const type = recordType(core, name, declaration?.recordType, options.type);
+  return makeSource(core, type, options, {
     name,
-    label,
-    codec: convert === undefined ? (codec as Codec<T>) : convertingCodec(codec, convert as (record: unknown) => T),
-    access: typeId === undefined || convert !== undefined ? undefined : () => access(typeId),
+    label: `${perf === undefined ? "ring" : "perf buffer"} ${name}`,
     counters:
       btf === undefined || declaration === undefined
         ? undefined
         : ringCounters(btf, declaration, core.addon.possibleCpus(), () => ringsSection(core)),
     wakeup: perf?.control ?? wakeupControl(core, name, declaration),
-    padding: perf !== undefined,
+    perf: perf?.options,
     fd: () => core.map(name).fd(),
-    open: (buffers) =>
-      attempt({ doing: `read ${label}`, meanings: { [errno.EBUSY]: { code: "BUSY", text: meaning } } }, () => {
-        const options = { mapFd: core.map(name).fd(), exclusive, ...buffers };
-        return new core.addon.RingReader(perf === undefined ? options : { ...options, perf: perf.options });
-      }),
-  };
+  });
 }
 
 /** Decodes, and converts what was decoded. Streams only decode. */

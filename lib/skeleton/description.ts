@@ -55,7 +55,7 @@ export interface DescribedObject {
 }
 
 /** What the macros of <ebpf/events.h> declare beside a ring: the ring itself offers it. */
-const OWN_NAMES = /^ebpf_(ring|ring_wakeup|perf|scratch)__/;
+const OWN_NAMES = /^ebpf_(ring|ring_wakeup|perf|scratch|counters)__/;
 
 export function describeObject(object: DescribedObject, btf: Btf | undefined): ObjectDescription {
   const sized = (typeId: number, size: number) =>

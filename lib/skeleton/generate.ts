@@ -41,7 +41,7 @@ export function generateSkeleton(object: ObjectDescription, options: GenerateOpt
     interfaceName: `${name}${sectionWord(section.name)}`,
   }));
   const own = [name, `Opened${name}`, `${name}Object`, ...sections.map(({ interfaceName }) => interfaceName)];
-  const mapClasses = [...new Set(object.maps.map((map) => mapClassName(map.type)))];
+  const mapClasses = [...new Set(object.maps.map((map) => mapClassName(map)))];
   const names = new ModuleNames([...own, ...mapClasses]);
   const catalog = object.btf === undefined ? undefined : new TypeCatalog(object.btf, names);
   for (const { recordType } of object.maps) if (recordType !== undefined) catalog?.noteRecord(recordType);

@@ -20,12 +20,25 @@ const STREAMS: Readonly<Record<number, string>> = {
   [MapType.userRingbuf]: "UserRingBuffer",
 };
 
-export function mapClassName(type: number): string {
-  return STREAMS[type] ?? mapClassOf(type).name;
+/** Of a map, what its class depends on. */
+interface ClassedMap {
+  readonly type: number;
+  readonly keySize: number;
+  readonly recordType: number | undefined;
 }
 
-export function mapClass(map: { readonly type: number; readonly keySize: number }, types: MapPartTypes): GenericType {
-  const name = mapClassName(map.type);
+/** A map of maps with records is one of rings. */
+function isRings(map: ClassedMap): boolean {
+  return map.recordType !== undefined && (map.type === MapType.hashOfMaps || map.type === MapType.arrayOfMaps);
+}
+
+export function mapClassName(map: ClassedMap): string {
+  return isRings(map) ? "RingBuffers" : (STREAMS[map.type] ?? mapClassOf(map.type).name);
+}
+
+export function mapClass(map: ClassedMap, types: MapPartTypes): GenericType {
+  const name = mapClassName(map);
+  if (isRings(map)) return { name, parameters: [types.key(), types.record()] };
   if (map.type === MapType.userRingbuf) return { name, parameters: [types.input()] };
   if (STREAMS[map.type] !== undefined) return { name, parameters: [types.record()] };
   const { parameters } = mapClassOf(map.type);

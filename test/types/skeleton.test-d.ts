@@ -15,6 +15,7 @@ import {
   type PerCpuHashMap,
   type Program,
   type RingBuffer,
+  type RingBuffers,
   snapshot,
   type UserRingBuffer,
 } from "ebpf";
@@ -193,6 +194,8 @@ describe("maps", () => {
 
   test("several records on one ring are told apart by their tag", () => {
     expectTypeOf(rings.maps.events).toEqualTypeOf<RingBuffer<event>>();
+    expectTypeOf(rings.maps.tenants).toEqualTypeOf<RingBuffers<tenant, event>>();
+    expectTypeOf(rings.maps.slots).toEqualTypeOf<RingBuffers<number, line>>();
     expectTypeOf(rings.maps.commands).toEqualTypeOf<UserRingBuffer<event>>();
     // @ts-expect-error an event of no kind
     rings.maps.commands.write({ pid: 1, path: "" });

@@ -76,6 +76,18 @@
  * reader has opened its buffers is lost (and counted). The memory of a CPU is one record: a program that may interrupt
  * another on its CPU must not use the same ring.
  *
+ * Many rings
+ * ----------
+ * EBPF_RINGBUF_HASH(name, key, record, bytes, most) declares a hash of up to `most` rings, for example one for each tenant, and
+ * EBPF_RINGBUF_ARRAY(name, record, bytes, most) an array of them (the key is a __u32), for example one for each CPU. The reader makes the
+ * rings (`bytes` is what they hold unless it says otherwise), and takes them away. Each has counters of its own.
+ *
+ *   record *name_reserve(const key *)       room for one record in that ring; NULL when it is full (counted as lost), or not there (counted in
+ *                                           ebpf_rings__<name>.unrouted: it belongs to no ring)
+ *   void name_submit(const key *, record *), name_submit_flags(const key *, record *, flags)
+ *   void name_discard(record *)
+ *   long name_output(const key *, data, size)   0, -EAGAIN (lost) or -ENOENT (no ring)
+ *
  * Records from user space
  * -----------------------
  * EBPF_USER_RINGBUF(name, record, bytes) declares a BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1), which user space writes and programs drain:
@@ -189,6 +201,16 @@ struct ebpf_ring_control {
 	const volatile __u64 ebpf_ring_wakeup__##ring_name = EBPF_WAKEUP_DEFAULT; \
 	const volatile __u32 ebpf_perf__##ring_name = 0; \
 	EBPF_EVENTS_HELPERS_(ring_name, record_type)
+
+/* Rings by key; the reader puts them there. */
+#define EBPF_RINGBUF_HASH(ring_name, key_type, record_type, ring_bytes, most_rings) \
+	EBPF_RINGS_(ring_name, BPF_MAP_TYPE_HASH_OF_MAPS, BPF_MAP_TYPE_PERCPU_HASH, key_type, record_type, ring_bytes, \
+		    most_rings)
+
+/* Rings by number. */
+#define EBPF_RINGBUF_ARRAY(ring_name, record_type, ring_bytes, most_rings) \
+	EBPF_RINGS_(ring_name, BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, record_type, ring_bytes, \
+		    most_rings)
 
 /* A ring that user space writes. Needs the kernel's headers, or a vmlinux.h, of Linux 6.1. */
 #define EBPF_USER_RINGBUF(ring_name, record_type, ring_bytes) \
@@ -359,6 +381,112 @@ EBPF_INLINE_ long ebpf_perf_output_(void *ctx, void *map, struct ebpf_ring_count
 	{ \
 		return ebpf_ring_output_(&ring, ebpf_ring__##ring.cpu, data, size, \
 					 EBPF_RING_WAKEUP_FLAGS_(ring, size + 8)); \
+	} \
+	struct ebpf_ring_semicolon_
+
+/* The program makes the counters of a ring that somebody else put there. */
+EBPF_INLINE_ struct ebpf_ring_counters *ebpf_rings_slot_(void *counters, const void *key)
+{
+	struct ebpf_ring_counters zero = {};
+	struct ebpf_ring_counters *slot = bpf_map_lookup_elem(counters, key);
+
+	if (slot)
+		return slot;
+	bpf_map_update_elem(counters, key, &zero, BPF_NOEXIST);
+	return bpf_map_lookup_elem(counters, key);
+}
+
+EBPF_INLINE_ void ebpf_rings_count_(void *counters, const void *key, __u64 lost_size, int lost)
+{
+	struct ebpf_ring_counters *slot = ebpf_rings_slot_(counters, key);
+
+	if (!slot)
+		return;
+	__sync_fetch_and_add(&slot->produced, 1);
+	if (lost)
+		ebpf_ring_count_lost_(slot, lost_size);
+}
+
+EBPF_INLINE_ void *ebpf_rings_reserve_(void *rings, void *counters, __u64 *unrouted, const void *key, __u64 size)
+{
+	void *ring = bpf_map_lookup_elem(rings, key);
+	void *record;
+
+	if (!ring) {
+		__sync_fetch_and_add(unrouted, 1);
+		return NULL;
+	}
+	record = bpf_ringbuf_reserve(ring, size, 0);
+	if (!record)
+		ebpf_rings_count_(counters, key, size, 1);
+	return record;
+}
+
+EBPF_INLINE_ long ebpf_rings_output_(void *rings, void *counters, __u64 *unrouted, const void *key, void *data,
+				     __u64 size)
+{
+	struct ebpf_ring_counters *slot;
+	void *ring = bpf_map_lookup_elem(rings, key);
+	long error;
+
+	if (!ring) {
+		__sync_fetch_and_add(unrouted, 1);
+		return -2; /* ENOENT */
+	}
+	slot = ebpf_rings_slot_(counters, key);
+	if (slot)
+		__sync_fetch_and_add(&slot->produced, 1);
+	error = bpf_ringbuf_output(ring, data, size, 0);
+	if (error && slot)
+		ebpf_ring_count_lost_(slot, size);
+	return error;
+}
+
+#define EBPF_RINGS_(ring_name, outer_type, counters_type, key_type, record_type, ring_bytes, most_rings) \
+	struct ebpf_inner__##ring_name { \
+		__uint(type, BPF_MAP_TYPE_RINGBUF); \
+		__uint(max_entries, ring_bytes); \
+	}; \
+	struct { \
+		__uint(type, outer_type); \
+		__uint(max_entries, most_rings); \
+		__type(key, key_type); \
+		__array(values, struct ebpf_inner__##ring_name); \
+	} ring_name SEC(".maps"); \
+	struct { \
+		__uint(type, counters_type); \
+		__uint(max_entries, most_rings); \
+		__type(key, key_type); \
+		__type(value, struct ebpf_ring_counters); \
+	} ebpf_counters__##ring_name SEC(".maps"); \
+	struct { \
+		__u64 unrouted; \
+		__u64 bytes; \
+		record_type record[0]; \
+	} ebpf_rings__##ring_name SEC(".data.ebpf") = {0, ring_bytes}; \
+	EBPF_INLINE_ record_type *ring_name##_reserve(const key_type *key) \
+	{ \
+		return ebpf_rings_reserve_(&ring_name, &ebpf_counters__##ring_name, &ebpf_rings__##ring_name.unrouted, \
+					   key, sizeof(record_type)); \
+	} \
+	EBPF_INLINE_ void ring_name##_submit_flags(const key_type *key, record_type *rec, __u64 flags) \
+	{ \
+		/* Before the record can be read, so that nobody sees more delivered than produced. */ \
+		ebpf_rings_count_(&ebpf_counters__##ring_name, key, 0, 0); \
+		bpf_ringbuf_submit(rec, flags); \
+	} \
+	EBPF_INLINE_ void ring_name##_submit(const key_type *key, record_type *rec) \
+	{ \
+		ring_name##_submit_flags(key, rec, 0); \
+	} \
+	EBPF_INLINE_ void ring_name##_discard(record_type *rec) \
+	{ \
+		bpf_ringbuf_discard(rec, 0); \
+	} \
+	EBPF_INLINE_ long ring_name##_output(const key_type *key, void *data, __u64 size) \
+	{ \
+		return ebpf_rings_output_(&ring_name, &ebpf_counters__##ring_name, &ebpf_rings__##ring_name.unrouted, \
+					  key, data, size); \
 	} \
 	struct ebpf_ring_semicolon_
 

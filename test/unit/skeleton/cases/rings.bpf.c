@@ -39,6 +39,12 @@ EBPF_RINGBUF(events, union event, 4096);
 EBPF_RINGBUF(lines, struct line, 4096);
 EBPF_RINGBUF(numbers, __u64, 4096);
 EBPF_RINGBUF(eithers, union either, 4096);
+struct tenant {
+	__u32 id;
+	__u32 zone;
+};
+EBPF_RINGBUF_HASH(tenants, struct tenant, union event, 4096, 8);
+EBPF_RINGBUF_ARRAY(slots, struct line, 4096, 8);
 EBPF_USER_RINGBUF(commands, union event, 4096);
 EBPF_USER_RINGBUF(choices, union either, 4096);
 
@@ -65,6 +71,11 @@ int on_enter(void *ctx)
 		numbers_submit(number);
 	}
 	bpf_ringbuf_output(&plain, &number, sizeof(number), 0);
+	struct tenant tenant = {};
+	__u32 slot = 0;
+
+	tenants_output(&tenant, &number, sizeof(number));
+	slots_output(&slot, &number, sizeof(number));
 	commands_drain(on_command, NULL);
 	choices_drain(on_command, NULL);
 	return events_output(&number, 8) + lines_output(&number, 8) + eithers_output(&number, 8);

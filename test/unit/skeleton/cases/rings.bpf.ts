@@ -2,7 +2,14 @@
  * The types of rings.bpf.o, and what opens and loads it.
  * Made by `ebpf gen`: change the C source and make it again.
  */
-import { LoadedObject, type OpenedObject, type OpenOptions, type RingBuffer, type UserRingBuffer } from "ebpf";
+import {
+  LoadedObject,
+  type OpenedObject,
+  type OpenOptions,
+  type RingBuffer,
+  type RingBuffers,
+  type UserRingBuffer,
+} from "ebpf";
 import { type ObjectShape, openSkeleton, type ProgramOf } from "ebpf/skeleton";
 
 /** `union event`: which record it is, its `kind` tells. */
@@ -58,6 +65,14 @@ export interface either_input {
   number?: bigint;
 }
 
+/** `struct tenant`, 8 bytes. */
+export interface tenant {
+  /** `__u32`, 4 bytes at 0. */
+  id: number;
+  /** `__u32`, 4 bytes at 4. */
+  zone: number;
+}
+
 /** What the object has, by its C names. */
 export interface RingsObject extends ObjectShape {
   readonly programs: {
@@ -74,6 +89,10 @@ export interface RingsObject extends ObjectShape {
     readonly numbers: RingBuffer<bigint>;
     /** BPF_MAP_TYPE_RINGBUF, 4096 bytes. */
     readonly eithers: RingBuffer<either>;
+    /** BPF_MAP_TYPE_HASH_OF_MAPS, 8 entries. */
+    readonly tenants: RingBuffers<tenant, event>;
+    /** BPF_MAP_TYPE_ARRAY_OF_MAPS, 8 entries. */
+    readonly slots: RingBuffers<number, line>;
     /** BPF_MAP_TYPE_USER_RINGBUF, 4096 bytes. */
     readonly commands: UserRingBuffer<event>;
     /** BPF_MAP_TYPE_USER_RINGBUF, 4096 bytes. */
@@ -93,7 +112,7 @@ export class Rings extends LoadedObject<RingsObject> {
       file: "rings.bpf.o",
       name: "rings",
       url: new URL("./rings.bpf.o", import.meta.url),
-      fingerprint: "3a08294cdfc1a5ebcac92c78cab07658",
+      fingerprint: "670dee6656a18bac2bfb1d274667c9c8",
     });
   }
 
