@@ -21,7 +21,7 @@ export interface LostRecords {
   readonly total: number;
   /** Bytes of those `count` records; undefined where the kernel does not say (a perf buffer that the BPF side does not count). */
   readonly bytes: number | undefined;
-  /** They were lost after this time (CLOCK_MONOTONIC, ns), the time of the check before ... */
+  /** They were lost after this time (CLOCK_MONOTONIC, ns): that of the loss that was reported before, or when the object was loaded ... */
   readonly sinceNs: bigint;
   /** ... and the last of them at this time, or before it where the BPF side does not count. */
   readonly untilNs: bigint;
@@ -52,8 +52,9 @@ export interface LossReporter {
   freeze(): void;
 }
 
-export function lossReporter(read: CountersReader | undefined): LossReporter {
-  return read === undefined ? new KernelLoss() : new CountedLoss(read);
+/** `bornNs`: since when programs could lose. */
+export function lossReporter(read: CountersReader | undefined, bornNs: bigint): LossReporter {
+  return read === undefined ? new KernelLoss(bornNs) : new CountedLoss(read, bornNs);
 }
 
 /** By the counters of the BPF side, which are exact: the kernel's own reports say the same again. */
@@ -61,22 +62,26 @@ class CountedLoss implements LossReporter {
   #read: CountersReader;
   #reported = 0;
   #reportedBytes = 0;
-  #checkedNs = process.hrtime.bigint();
+  #sinceNs: bigint;
 
-  constructor(read: CountersReader) {
+  constructor(read: CountersReader, bornNs: bigint) {
     this.#read = read;
+    this.#sinceNs = bornNs;
   }
 
   check(): LostRecords | undefined {
     const { lost, lostBytes, lastLostNs } = this.#read();
-    const sinceNs = this.#checkedNs;
     if (lost === this.#reported) return undefined;
+    const sinceNs = this.#sinceNs;
+    // Programs count a loss before they note its time: what is counted next happened after every time that is noted now.
+    const late = lastLostNs < sinceNs;
+    const untilNs = late ? sinceNs : lastLostNs;
     const count = lost - this.#reported;
     const bytes = lostBytes - this.#reportedBytes;
     this.#reported = lost;
     this.#reportedBytes = lostBytes;
-    this.#checkedNs = process.hrtime.bigint();
-    return { count, total: lost, bytes, sinceNs, untilNs: lastLostNs, cpu: undefined };
+    this.#sinceNs = untilNs;
+    return { count, total: lost, bytes, sinceNs, untilNs, cpu: undefined };
   }
 
   add(): undefined {
@@ -97,7 +102,11 @@ class CountedLoss implements LossReporter {
 /** By what the kernel reports; for a ring that is nothing. */
 class KernelLoss implements LossReporter {
   #total: number | undefined;
-  #reportedNs = process.hrtime.bigint();
+  #reportedNs: bigint;
+
+  constructor(bornNs: bigint) {
+    this.#reportedNs = bornNs;
+  }
 
   check(): undefined {
     return undefined;

@@ -27,6 +27,8 @@ export interface RecordSource<T> {
   /** Compiled when the first batch comes. Absent where records are not what BTF describes. */
   readonly access: (() => RecordAccess<T>) | undefined;
   readonly counters: CountersReader | undefined;
+  /** CLOCK_MONOTONIC nanoseconds since when programs could send. */
+  readonly bornNs: bigint;
   readonly wakeup: WakeupControl | undefined;
   /**
    * Bytes that a record may have after those of its type: the perf buffer pads raw data to 8 bytes, less the 4 of its own length

@@ -77,7 +77,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     this.#batch = new RecordBatch<T>(source, this.#held);
     this.#raw = new RawRecord(this.#held, source.codec.size);
     this.#fits = lengthCheck(source.codec, source.padding);
-    this.#loss = lossReporter(source.counters);
+    this.#loss = lossReporter(source.counters, source.bornNs);
     this.#reader = new SlabReader<T>(source, this.#held, {
       batch: () => this.#onBatch(),
       lost: (count, cpu) => this.#report(this.#loss.add(count, cpu)),

@@ -23,6 +23,7 @@ export class ObjectCore {
   readonly #companionPrograms = new Map<string, NativeProgram>();
   #settings: ObjectSettings | undefined;
   #phase: Phase = "opened";
+  #loadedNs = 0n;
   #btf: Btf | undefined;
 
   constructor(
@@ -41,6 +42,11 @@ export class ObjectCore {
       this.#native.close();
       throw error;
     }
+  }
+
+  /** CLOCK_MONOTONIC nanoseconds at which loading began. */
+  get loadedNs(): bigint {
+    return this.#loadedNs;
   }
 
   get phase(): Phase {
@@ -118,6 +124,7 @@ export class ObjectCore {
   async load(): Promise<void> {
     this.mustBeOpened("load");
     this.#phase = "loading";
+    this.#loadedNs = process.hrtime.bigint();
     try {
       for (;;) {
         this.#selectVariants();

@@ -244,6 +244,7 @@ export function makeSource<T>(
     codec: convert === undefined ? (codec as Codec<T>) : convertingCodec(codec, convert as (record: unknown) => T),
     access: typeId === undefined || convert !== undefined ? undefined : () => access(typeId),
     counters: parts.counters,
+    bornNs: core.loadedNs,
     wakeup: parts.wakeup,
     padding: perf !== undefined,
     fd: () => parts.fd(),

@@ -27,8 +27,10 @@ import {
   type either_input,
   type event,
   event_kind,
+  type line,
   type opened,
   type Rings,
+  type tenant,
 } from "../unit/skeleton/cases/rings.bpf.js";
 import { type limits, Sections, type SectionsObject } from "../unit/skeleton/cases/sections.bpf.js";
 import {

@@ -80,6 +80,7 @@ describe("streams can be trusted", () => {
       codec: bytesCodec(0, { tail: true }),
       access: undefined,
       counters: undefined,
+      bornNs: 0n,
       wakeup: undefined,
       padding: false,
       fd: () => fd,

@@ -17,7 +17,7 @@ export interface Blob {
 export const PACKET = Uint8Array.from({ length: 64 }, (_, i) => i);
 
 export async function loadFixture(
-  name: "ring" | "events_streams",
+  name: "ring" | "events_streams" | "events_ring_maps",
   configure: (opened: OpenedObject) => void = () => {},
 ): Promise<LoadedObject> {
   const opened = BpfObject.open(fixture(name));

@@ -1,0 +1,251 @@
+/** `produced = delivered + lost (+ pending)`, while several processes produce and at rest, under every kind of load. */
+import { fileURLToPath } from "node:url";
+import type { LoadedObject, LostRecords, OpenedObject, RecordStream, Wakeup } from "ebpf";
+import { afterEach, describe, expect, test } from "vitest";
+import { Child } from "../support/run.js";
+import { until } from "../support/until.js";
+import { loadFixture, type Rec } from "./streams.js";
+
+const PRODUCE = fileURLToPath(new URL("children/produce.mjs", import.meta.url));
+const ROUNDS = 10;
+const RUNS = 2000;
+
+/** A listener that looks into each record, and counts. */
+class Reading {
+  seen = 0;
+  wrong = 0;
+  readonly lost: LostRecords[] = [];
+
+  take = ({ seq, pid, value }: Rec): void => {
+    this.seen++;
+    const number = Number(seq);
+    if (pid !== (number * 7) >>> 0 || value !== (number ^ 0x5a5a5a5a) >>> 0) this.wrong++;
+  };
+}
+
+describe("nothing is unaccounted for", () => {
+  let object: LoadedObject;
+  afterEach(() => object?.close());
+
+  /** Two processes produce at once. `watch` is asked again and again meanwhile. */
+  async function produce(program: string, watch: () => void): Promise<void> {
+    const { id } = object.program(program).info();
+    const children = [0, 1].map(() => new Child(process.execPath, [PRODUCE, ...[id, ROUNDS, RUNS].map(String)]));
+    await until("producers", () => children.every(({ stdout }) => stdout === "ready\n"));
+    for (const child of children) child.process.stdin?.write("go\n");
+    let running = true;
+    const done = Promise.all(children.map((child) => child.output())).finally(() => {
+      running = false;
+    });
+    while (running) {
+      watch();
+      await new Promise(setImmediate);
+    }
+    await done;
+  }
+
+  /** More was produced than is accounted for otherwise only by what is on its way. */
+  function inBounds({ totals }: RecordStream<Rec>): void {
+    const { produced = 0, delivered, lost = 0 } = totals;
+    if (produced < delivered + lost) expect.fail(`${produced} < ${delivered} + ${lost}`);
+  }
+
+  /** The reports of losses: each loss once, in spans that follow each other. */
+  function checkReports(reports: readonly LostRecords[], lost: number | undefined): void {
+    let sum = 0;
+    let since = 0n;
+    for (const report of reports) {
+      sum += report.count;
+      expect(report.total).toBe(sum);
+      expect(report.sinceNs).toBeGreaterThanOrEqual(since);
+      expect(report.untilNs).toBeGreaterThanOrEqual(report.sinceNs);
+      since = report.untilNs;
+    }
+    expect(sum).toBe(lost);
+  }
+
+  interface Load {
+    readonly ringBytes?: number;
+    readonly wakeup?: Wakeup;
+    /** Reads in its way, until told to end. */
+    readonly read: (ring: RecordStream<Rec>, reading: Reading) => (() => Promise<void> | void) | undefined;
+    /** Whether it must lose. */
+    readonly loses?: true;
+  }
+
+  const listen: Load["read"] = (ring, { take }) => {
+    ring.on("event", take);
+    return undefined;
+  };
+
+  const loads: Record<string, Load> = {
+    "an event listener": { read: listen },
+    "a tiny ring": { ringBytes: 4096, loses: true, read: listen },
+    "a slow handler": {
+      loses: true,
+      read: (ring, { take }) => {
+        ring.budget = { milliseconds: 1 };
+        ring.on("event", (record) => {
+          take(record);
+          const end = performance.now() + 0.05;
+          while (performance.now() < end);
+        });
+        return undefined;
+      },
+    },
+    "pause and resume": {
+      ringBytes: 16384,
+      loses: true,
+      read: (ring, { take }) => {
+        let count = 0;
+        ring.on("event", (record) => {
+          take(record);
+          if (++count % 50 > 0) return;
+          ring.pause();
+          setTimeout(() => ring.resume(), 1);
+        });
+        return undefined;
+      },
+    },
+    batches: {
+      ringBytes: 65536,
+      read: (ring, { take }) => {
+        ring.on("batch", (batch) => {
+          for (const record of batch.views()) take(record);
+        });
+        return undefined;
+      },
+    },
+    "an iterator with pauses": {
+      ringBytes: 16384,
+      loses: true,
+      read: (ring, { take }) => {
+        const loop = (async () => {
+          let count = 0;
+          for await (const record of ring) {
+            take(record);
+            if (++count % 100 === 0) await new Promise(setImmediate);
+          }
+        })();
+        return () => loop;
+      },
+    },
+    "a Node stream": {
+      ringBytes: 65536,
+      read: (ring, { take }) => {
+        const readable = ring.toReadable({ highWaterMark: 16 }).on("data", take);
+        const ended = new Promise<void>((resolve) => readable.once("end", () => resolve()));
+        return () => ended;
+      },
+    },
+    "a timed wake-up": { ringBytes: 16384, wakeup: { milliseconds: 1 }, read: listen },
+    "a wake-up by bytes": { ringBytes: 65536, wakeup: { bytes: 8192, milliseconds: 2 }, read: listen },
+    "an adaptive wake-up": { ringBytes: 65536, wakeup: "adaptive", read: listen },
+  };
+
+  test.each(Object.entries(loads))("%s", async (_, load) => {
+    object = await loadFixture("ring", (opened: OpenedObject) => {
+      if (load.ringBytes !== undefined) opened.ring("records").maxEntries = load.ringBytes;
+      if (load.wakeup !== undefined) opened.ring("records").wakeup = load.wakeup;
+    });
+    const ring = object.ringBuffer<Rec>("records");
+    const reading = new Reading();
+    ring.on("lost", (report) => reading.lost.push(report));
+    const end = load.read(ring, reading);
+    await produce("generate", () => inBounds(ring));
+    await until("an empty ring", () => ring.totals.pending === 0);
+    const { totals } = ring;
+    const { attempted, submitted, refused } = object.bss;
+    ring.close();
+    await end?.();
+    expect(totals.produced).toBe(2 * ROUNDS * RUNS);
+    expect(totals.produced).toBe(Number(attempted));
+    expect(totals.delivered).toBe(Number(submitted));
+    expect(totals.lost).toBe(Number(refused));
+    expect(totals.delivered + (totals.lost as number)).toBe(totals.produced);
+    expect(reading).toMatchObject({ seen: totals.delivered, wrong: 0 });
+    if (load.loses) expect(totals.lost).toBeGreaterThan(0);
+    checkReports(reading.lost, totals.lost);
+  });
+
+  test("a perf event array in a ring's place, counted by the program", async () => {
+    object = await loadFixture("events_streams", (opened) => {
+      opened.ring("either").buffer = "perf";
+    });
+    const stream = object.ringBuffer<Rec>("either");
+    const reading = new Reading();
+    stream.on("lost", (report) => reading.lost.push(report));
+    stream.on("event", reading.take);
+    expect(stream.available).toBe(0);
+    await produce("send_either", () => inBounds(stream));
+    await until("empty buffers", () => stream.totals.pending === 0);
+    const { totals } = stream;
+    stream.close();
+    expect(totals.produced).toBe(2 * ROUNDS * RUNS);
+    expect(totals.delivered + (totals.lost as number)).toBe(totals.produced);
+    expect(reading).toMatchObject({ seen: totals.delivered, wrong: 0 });
+    checkReports(reading.lost, totals.lost);
+  });
+
+  test("a plain perf event array, counted by the kernel", async () => {
+    object = await loadFixture("events_streams");
+    const stream = object.perfBuffer<Rec>("plain", { type: "struct record", pages: 1 });
+    const reading = new Reading();
+    stream.on("lost", (report) => reading.lost.push(report));
+    stream.on("event", reading.take);
+    expect(stream.available).toBe(0);
+    await produce("send_plain", () => {});
+    // The kernel tells of a loss with the next record that has room on that CPU.
+    const accounted = () => stream.totals.delivered + (stream.totals.lost ?? 0);
+    const sent = () => Number(object.bss["sent"]) + Number(object.bss["refused"]);
+    await until("the last losses to be told", async () => {
+      await produceOnce();
+      return stream.available === 0 && accounted() === sent();
+    });
+    expect(stream.totals.delivered).toBe(Number(object.bss["sent"]));
+    expect(reading).toMatchObject({ seen: stream.totals.delivered, wrong: 0 });
+    checkReports(reading.lost, stream.totals.lost ?? 0);
+
+    /** One record on each CPU, as far as the scheduler takes us there. */
+    async function produceOnce() {
+      const { id } = object.program("send_plain").info();
+      for (let cpu = 0; cpu < 4; cpu++) {
+        const child = new Child("taskset", ["-c", String(cpu), process.execPath, PRODUCE, String(id), "1", "1"]);
+        child.process.stdin?.on("error", () => {});
+        child.process.stdin?.write("go\n");
+        await child.finished;
+      }
+    }
+  });
+
+  test("several rings at once", async () => {
+    object = await loadFixture("events_ring_maps", (opened) => {
+      opened.rodata["keys"] = 3;
+    });
+    const rings = object.ringBuffers<{ id: number; zone: number; pad: number }, Rec>("tenants");
+    const readings = [4096, 16384, 1 << 20].map((bytes, id) => {
+      const reading = new Reading();
+      const ring = rings.add({ id, zone: 7, pad: 0 }, { bytes });
+      ring.on("lost", (report) => reading.lost.push(report));
+      ring.on("event", reading.take);
+      return { ring, reading };
+    });
+    await produce("send_tenants", () => {
+      for (const { ring } of readings) inBounds(ring);
+    });
+    await until("empty rings", () => readings.every(({ ring }) => ring.totals.pending === 0));
+    let produced = 0;
+    let lost = 0;
+    for (const { ring, reading } of readings) {
+      const { totals } = ring;
+      ring.close();
+      expect(totals.delivered + (totals.lost as number)).toBe(totals.produced);
+      expect(reading).toMatchObject({ seen: totals.delivered, wrong: 0 });
+      checkReports(reading.lost, totals.lost);
+      produced += totals.produced as number;
+      lost += totals.lost as number;
+    }
+    expect(produced).toBe(2 * ROUNDS * RUNS);
+    expect(lost).toBe(Number(object.bss["refused"]));
+  });
+});
