@@ -43,6 +43,10 @@ export class Child {
     return this.#stdout;
   }
 
+  get stderr(): string {
+    return this.#stderr;
+  }
+
   /** Its output, once it ended well. */
   async output(): Promise<string> {
     const { code, signal, stdout, stderr } = await this.finished;

@@ -40,7 +40,7 @@ for (const name of [
   ],
 ]
   .map((of) => `attach_${of}`)
-  .concat("events_streams", "events_user_ring", "probes", "variants", "unknown_func"))
+  .concat("events_ring_maps", "events_streams", "events_user_ring", "probes", "variants", "unknown_func"))
   (WITHOUT as Record<string, string>)[`test/fixtures/${name}.bpf.o`] =
     "is opened by its tests program by program, by name";
 

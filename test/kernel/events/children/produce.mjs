@@ -1,15 +1,15 @@
-// One of several producers. Usage: produce.mjs <program id> <rounds> <runs per round>. Says "ready", and begins when its input says so.
-import { once } from "node:events";
+// One of several producers. Each line of its input is `<program id> <rounds> <runs per round>`, and answered with "done" when that is done.
+import { createInterface } from "node:readline";
 import { ProgramHandle } from "ebpf";
 
-const [id, rounds, runs] = process.argv.slice(2).map(Number);
-const program = ProgramHandle.fromId(id);
-const options = { data: new Uint8Array(64), repeat: runs };
 console.log("ready");
-await once(process.stdin, "data");
-for (let round = 0; round < rounds; round++) {
-  program.testRun(options);
-  await new Promise(setImmediate);
+for await (const line of createInterface({ input: process.stdin })) {
+  const [id, rounds, runs] = line.split(" ").map(Number);
+  const program = ProgramHandle.fromId(id);
+  for (let round = 0; round < rounds; round++) {
+    program.testRun({ data: new Uint8Array(64), repeat: runs });
+    await new Promise(setImmediate);
+  }
+  program.close();
+  console.log("done");
 }
-program.close();
-process.exit();
