@@ -3,6 +3,7 @@
  * npm run bench                what a record costs its consumer, in about ten seconds
  * npm run bench -- ring        all of the stream benches
  * npm run bench -- maps        what map operations cost, against the same loops in C
+ * npm run bench -- btf         what one lookup in the kernel's types costs
  *
  *   --rounds N       rounds per case (default 15)
  *   --json [file]    the results as JSON, on standard output or into a file
@@ -14,7 +15,7 @@ import { arch, availableParallelism, cpus, release } from "node:os";
 import { figure, table } from "./table.mjs";
 
 function usage(problem) {
-  console.error(`bench: ${problem}\nusage: npm run bench -- [drain|ring|maps] [--rounds N] [--json [file]]`);
+  console.error(`bench: ${problem}\nusage: npm run bench -- [drain|ring|maps|btf] [--rounds N] [--json [file]]`);
   process.exit(2);
 }
 
@@ -28,7 +29,7 @@ function parse(args) {
     } else if (arg === "--json")
       options.json = args[i + 1] !== undefined && !args[i + 1].startsWith("-") ? args[++i] : "-";
     else if (arg.startsWith("-")) usage(`unknown option ${arg}`);
-    else if (arg === "drain" || arg === "ring" || arg === "maps") options.suite = arg;
+    else if (arg === "drain" || arg === "ring" || arg === "maps" || arg === "btf") options.suite = arg;
     else usage(`there is no bench "${arg}"`);
   }
   return options;
@@ -38,7 +39,7 @@ async function main() {
   const options = parse(process.argv.slice(2));
   if (process.geteuid() !== 0) usage("BPF needs root");
   const context = { rounds: options.rounds };
-  const { suites } = await import(options.suite === "maps" ? "./maps/suites.mjs" : "./ring/suites.mjs");
+  const { suites } = await import(`./${options.suite === "drain" ? "ring" : options.suite}/suites.mjs`);
   const machine = {
     node: process.version,
     kernel: release(),

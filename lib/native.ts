@@ -141,6 +141,8 @@ export interface NativeAddon {
   dumpBtf(path: string): string;
   /** The .BTF.ext section of an ELF object, which btf__parse_elf reads; undefined when it has none. */
   readBtfExtension(path: string): Uint8Array | undefined;
+  /** A copy of a section of an ELF object, by libelf; undefined when it has none of this name. */
+  readSection(object: Uint8Array, name: string): Uint8Array | undefined;
 }
 
 /** An opened, later loaded, bpf_object. It stays alive until `close()`, whatever the garbage collector does. */
@@ -171,6 +173,8 @@ export interface NativeProgram {
   flags: number;
   /** bpf_program__set_attach_target: for fentry, fexit, freplace, tp_btf, lsm. `programFd` 0 means the kernel. */
   setAttachTarget(programFd: number, functionName: string): void;
+  /** bpf_program__insns: a copy; before load without the functions that the program calls, which libbpf adds there. */
+  instructions(): Uint8Array;
   /** The program's descriptor, -1 before load. Owned by the object. */
   fd(): number;
   /** By its section: bpf_program__attach. Throws errno EOPNOTSUPP where the section does not say enough. */

@@ -1,13 +1,16 @@
 /** `ebpf inspect`: what an object file contains. */
 import type { Btf } from "../btf/btf.js";
+import { helperName } from "../features/helpers.js";
 import { native } from "../native.js";
 import { openCore } from "../object/opened_object.js";
 import { describeObject } from "../skeleton/index.js";
 import { mapTypeConstant } from "../skeleton/map_types.js";
 import { bytes } from "../skeleton/types.js";
 import { type CoreRelocations, readCoreRelocations } from "./core_relocations.js";
+import { helperCalls } from "./helper_calls.js";
 import { type Output, plural, styleOf, table } from "./output.js";
 import {
+  helperRequirements,
   kernelOf,
   mapRequirement,
   programRequirements,
@@ -24,7 +27,11 @@ export interface Inspection {
     readonly type: string;
     readonly instructions: number;
     readonly coreRelocations: number;
+    /** The kernel's helpers that it calls itself. */
+    readonly helpers: readonly string[];
   }[];
+  /** Helpers that functions outside of programs call, which programs share (section .text). */
+  readonly sharedHelpers: readonly string[];
   readonly maps: readonly {
     readonly name: string;
     readonly type: string;
@@ -49,7 +56,7 @@ export interface Inspection {
   readonly types: number;
   readonly coreRelocations: CoreRelocations | null;
   readonly requirements: readonly Requirement[];
-  /** The oldest kernel that has all of the above. */
+  /** The oldest kernel that has all of the above; what a program asks for first (CO-RE's bpf_core_...exists()) is counted as if it did not. */
   readonly minimumKernel: string;
 }
 
@@ -62,21 +69,28 @@ export function inspectObject(path: string): Inspection {
     const description = describeObject({ programs, maps }, btf);
     const relocations = btf === undefined ? undefined : readCoreRelocations(path, btf);
     const type = (id: number) => (btf === undefined || id === 0 ? null : btf.describe(id));
+    // libbpf adds the functions that are in .text to the programs that call them, but only when it loads.
+    const shared = helperCalls(core.addon.readSection(core.image.bytes, ".text") ?? new Uint8Array(0));
+    const called = programs.map((program) => helperCalls(program.instructions()));
     const requirements = [
       ...programs.flatMap(programRequirements),
       ...maps.flatMap((map) => mapRequirement(map.name, map.type, map.isInternal)),
+      ...programs.flatMap(({ name }, i) => helperRequirements(`program ${name}`, called[i] ?? [])),
+      ...helperRequirements("functions that programs share", shared),
       ...sectionRequirements(externs(btf), relocations?.total ?? 0),
     ];
     return {
       file: path,
       bytes: core.image.bytes.byteLength,
-      programs: programs.map((program) => ({
+      programs: programs.map((program, i) => ({
         name: program.name,
         section: program.section,
         type: core.addon.programTypeName(program.type) ?? `type ${program.type}`,
         instructions: program.instructionCount,
         coreRelocations: relocations?.bySection[program.section] ?? 0,
+        helpers: (called[i] ?? []).map(helperName),
       })),
+      sharedHelpers: shared.map(helperName),
       maps: description.maps.map((map) => ({
         name: map.name,
         type: mapTypeConstant(map.type),
@@ -189,7 +203,5 @@ export function inspect(path: string, options: { readonly json?: boolean | undef
       ]),
     ),
   );
-  write(
-    `\nOldest kernel that has all of this: ${bold(found.minimumKernel)}. Helpers that the programs call are not counted.\n`,
-  );
+  write(`\nOldest kernel that has all of this: ${bold(found.minimumKernel)}.\n`);
 }

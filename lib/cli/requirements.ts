@@ -1,6 +1,7 @@
-/** Which kernel has what an object uses: by its programs' types and sections, its maps' types, its data and its externs. */
+/** Which kernel has what an object uses: by its programs' types, sections and helpers, its maps' types, its data and its externs. */
+import { helperName } from "../features/helpers.js";
 import { MapType, ProgramType } from "../kernel/abi.js";
-import { MAP_TYPE_SINCE, PROGRAM_TYPE_SINCE, snakeCase } from "../kernel/since.js";
+import { helperSince, MAP_TYPE_SINCE, PROGRAM_TYPE_SINCE, snakeCase } from "../kernel/since.js";
 
 export interface Requirement {
   readonly feature: string;
@@ -55,6 +56,11 @@ export function mapRequirement(name: string, type: number, internal: boolean): R
   return own === undefined
     ? []
     : [{ feature: `map type ${snakeCase(own)}`, since: MAP_TYPE_SINCE[own], because: `map ${name}` }];
+}
+
+/** Needs for helpers, by their numbers. */
+export function helperRequirements(because: string, helpers: readonly number[]): Requirement[] {
+  return helpers.map((helper) => ({ feature: `helper ${helperName(helper)}`, since: helperSince(helper), because }));
 }
 
 /** Needs of the object as a whole. */

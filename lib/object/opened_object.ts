@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import type { Btf } from "../btf/btf.js";
+import { BpfError } from "../errors.js";
 import { MapType } from "../kernel/abi.js";
 import { OpenedMap } from "../map/opened_map.js";
 import { namedRecord } from "../named.js";
@@ -179,6 +181,10 @@ export function openObject(source: ObjectSource, options: OpenOptions): OpenedOb
 /** Opens an object file, for whichever class is to have it. @internal */
 export function openCore(source: ObjectSource, options: OpenOptions): ObjectCore {
   checkOptions("open", options, OPEN_OPTIONS);
+  const { btfPath } = options;
+  // libbpf opens it when it loads, and then says no name.
+  if (btfPath !== undefined && !existsSync(btfPath))
+    throw new BpfError({ code: "NOT_FOUND", message: `open: option "btfPath": no such file: ${btfPath}` });
   const image = readObject(source);
   const { variants, name } = options;
   return new ObjectCore(

@@ -8,6 +8,7 @@
 #include "attach_unlinked.h"
 #include "attachment.h"
 #include "btf_dump.h"
+#include "elf_section.h"
 #include "environment.h"
 #include "inspect.h"
 #include "libbpf_features.h"
@@ -86,6 +87,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   ExportSystem(env, exports);
   ExportInspection(env, exports);
   ExportBtfDump(env, exports);
+  ExportElfSection(env, exports);
   return exports;
 }
 

@@ -1,5 +1,7 @@
 #include "program.h"
 
+#include <string.h>
+
 #include "arguments.h"
 #include "environment.h"
 #include "perform.h"
@@ -34,6 +36,7 @@ Napi::Function Program::Define(Napi::Env env) {
           InstanceAccessor<&Program::Read<bpf_program__flags>, &Program::Write<bpf_program__set_flags, kSetFlags>>(
               "flags"),
           InstanceMethod<&Program::SetAttachTarget>("setAttachTarget"),
+          InstanceMethod<&Program::Instructions>("instructions"),
           InstanceMethod<&Program::Fd>("fd"),
           InstanceMethod<&Program::Attach>("attach"),
           InstanceMethod<&Program::AttachKprobe>("attachKprobe"),
@@ -93,6 +96,14 @@ void Program::SetAttachTarget(const Napi::CallbackInfo& info) {
   bpf_program* const program = Use(info.Env(), kSetAttachTarget);
   Perform(info.Env(), kSetAttachTarget,
           [&, fd = fd, name = function.c_str()] { return bpf_program__set_attach_target(program, fd, name); });
+}
+
+Napi::Value Program::Instructions(const Napi::CallbackInfo& info) {
+  const bpf_program* const program = Use(info.Env(), "bpf_program__insns");
+  const size_t size = bpf_program__insn_cnt(program) * sizeof(bpf_insn);
+  Napi::Uint8Array copy = Napi::Uint8Array::New(info.Env(), size);
+  if (size > 0) memcpy(copy.Data(), bpf_program__insns(program), size);
+  return copy;
 }
 
 Napi::Value Program::Fd(const Napi::CallbackInfo& info) {

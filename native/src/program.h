@@ -31,6 +31,7 @@ class Program final : public Napi::ObjectWrap<Program> {
   void Write(const Napi::CallbackInfo& info, const Napi::Value& value);
   void SetAutoattach(const Napi::CallbackInfo& info, const Napi::Value& value);
   void SetAttachTarget(const Napi::CallbackInfo& info);
+  Napi::Value Instructions(const Napi::CallbackInfo& info);
   Napi::Value Fd(const Napi::CallbackInfo& info);
 
   // program_attach.cc

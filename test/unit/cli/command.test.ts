@@ -268,6 +268,36 @@ describe("inspect", { timeout: 60_000 }, () => {
     expect(found.minimumKernel).toBe("5.8");
   });
 
+  test("counts the helpers that programs call, and functions for them, to the oldest kernel", async () => {
+    writeFileSync(
+      "helpers.bpf.c",
+      `#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+__u64 seen;
+static __attribute__((noinline)) int shared(__u64 more) { seen += more + bpf_ktime_get_tai_ns(); return 0; }
+SEC("raw_tp") int old(void *ctx) { seen = bpf_ktime_get_ns(); return 0; }
+SEC("raw_tp") int newer(void *ctx) { seen = bpf_get_attach_cookie(ctx) + bpf_ktime_get_ns(); return shared(seen); }
+char _license[] SEC("license") = "GPL";
+`,
+    );
+    expect(await ebpf("build", "helpers.bpf.c")).toMatchObject({ status: 0, stderr: "" });
+    const found = JSON.parse((await ebpf("inspect", "--json", "helpers.bpf.o")).stdout) as Inspection;
+    expect(found.programs.map(({ helpers }) => helpers)).toEqual([
+      ["bpf_ktime_get_ns"],
+      ["bpf_ktime_get_ns", "bpf_get_attach_cookie"],
+    ]);
+    expect(found.sharedHelpers).toEqual(["bpf_ktime_get_tai_ns"]);
+    expect(found.requirements).toContainEqual({
+      feature: "helper bpf_get_attach_cookie",
+      since: "5.15",
+      because: "program newer",
+    });
+    expect(found.minimumKernel).toBe("6.1");
+    const text = await ebpf("inspect", "helpers.bpf.o");
+    expect(text.stdout).toMatch(/helper bpf_ktime_get_tai_ns +Linux 6\.1 +functions that programs share/);
+    expect(text.stdout).toMatch(/\nOldest kernel that has all of this: 6\.1\.\n$/);
+  });
+
   test("counts CO-RE relocations by program and by type", async () => {
     writeFileSync(
       "core.bpf.c",

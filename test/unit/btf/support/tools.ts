@@ -28,14 +28,14 @@ export class Workshop {
   }
 
   /** The program of test/fixtures/btf_dump.c. */
-  dump(command: "raw" | "layout", file: string): Buffer {
+  dump(command: "raw" | "layout", file: string, ...base: string[]): Buffer {
     if (this.#helper === undefined) {
       const flags = pkgConfig(["--cflags", "--libs", "--static", "libbpf"]);
       const helper = this.path("btf_dump");
       run("cc", ["-O1", "-o", helper, join(root, "test/fixtures/btf_dump.c"), ...flags]);
       this.#helper = helper;
     }
-    return run(this.#helper, [command, file]);
+    return run(this.#helper, [command, file, ...base]);
   }
 
   /** Compiles C for BPF and returns the object's path. */

@@ -1,0 +1,48 @@
+#include "elf_section.h"
+
+#include <gelf.h>
+#include <libelf.h>
+#include <string.h>
+
+#include <memory>
+
+#include "arguments.h"
+
+namespace ebpf {
+namespace {
+
+struct End {
+  void operator()(Elf* elf) const { elf_end(elf); }
+};
+
+/// (an object's bytes, name) -> a copy of the section, or undefined.
+Napi::Value ReadSection(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto [object, name] = Arguments<Bytes, Text>(info);
+  elf_version(EV_CURRENT);
+  // libelf takes what it may write to, and does not write what it only reads.
+  const std::unique_ptr<Elf, End> elf(elf_memory(reinterpret_cast<char*>(object.data), object.size));
+  size_t names = 0;
+  if (elf == nullptr || elf_getshdrstrndx(elf.get(), &names) != 0) return env.Undefined();
+  for (Elf_Scn* section = elf_nextscn(elf.get(), nullptr); section != nullptr;
+       section = elf_nextscn(elf.get(), section)) {
+    GElf_Shdr header;
+    if (gelf_getshdr(section, &header) == nullptr || header.sh_type == SHT_NOBITS) continue;
+    const char* const found = elf_strptr(elf.get(), names, header.sh_name);
+    if (found == nullptr || name != found) continue;
+    const Elf_Data* const data = elf_rawdata(section, nullptr);
+    if (data == nullptr || data->d_buf == nullptr) return env.Undefined();
+    Napi::Uint8Array copy = Napi::Uint8Array::New(env, data->d_size);
+    memcpy(copy.Data(), data->d_buf, data->d_size);
+    return copy;
+  }
+  return env.Undefined();
+}
+
+}  // namespace
+
+void ExportElfSection(Napi::Env env, Napi::Object exports) {
+  exports.Set("readSection", Napi::Function::New<ReadSection>(env, "readSection"));
+}
+
+}  // namespace ebpf

@@ -1,0 +1,80 @@
+/** What an object takes from where it is opened, and variables that a program writes while they are read. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { release, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { OpenOptions } from "ebpf";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { kernelBtf } from "../../lib/btf/sources.js";
+import { BtfBuilder } from "../../lib/map/btf_builder.js";
+import { Globals } from "../fixtures/globals.bpf.js";
+import { Child } from "./support/run.js";
+import { until } from "./support/until.js";
+
+const PACKET = new Uint8Array(64);
+const KCONFIG = 'CONFIG_EBPF_SWITCH=y\nCONFIG_EBPF_NUMBER=4711\nCONFIG_EBPF_TEXT="text"\n';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "ebpf-globals-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test("kconfig: what open() is given reaches the program, and is read back", async () => {
+  using globals = await Globals.load({ kconfig: KCONFIG });
+  globals.programs.report.testRun({ data: PACKET });
+  expect(globals.bss).toMatchObject({ switched: true, number: 4711, letter: "e".charCodeAt(0) });
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  expect(globals.bss.version >>> 8).toBe((major << 8) + minor);
+  expect(globals.section(".kconfig")).toMatchObject({
+    CONFIG_EBPF_SWITCH: true,
+    CONFIG_EBPF_NUMBER: 4711,
+    CONFIG_EBPF_TEXT: "text",
+    LINUX_KERNEL_VERSION: globals.bss.version,
+  });
+  expect(() => {
+    (globals.section(".kconfig") as { CONFIG_EBPF_NUMBER: number }).CONFIG_EBPF_NUMBER = 1; // past the compiler
+  }).toThrow(/constant from load\(\) on/);
+});
+
+test("kconfig: what does not fit is an error", async () => {
+  await expect(Globals.load({ kconfig: "CONFIG_EBPF_NUMBER=99999999999\n" })).rejects.toThrow(
+    expect.objectContaining({ message: expect.stringContaining("CONFIG_EBPF_NUMBER") }),
+  );
+});
+
+test("btfPath: an object is relocated to the types of that file, in place of the kernel's", async () => {
+  const knows = async (options: OpenOptions) => {
+    using globals = await Globals.load({ kconfig: KCONFIG, ...options });
+    globals.programs.report.testRun({ data: PACKET });
+    return globals.bss.knows_tasks;
+  };
+  expect(kernelBtf().find("task_struct", "struct")).toBeGreaterThan(0);
+  expect(await knows({})).toBe(true);
+  const path = join(folder, "int.btf");
+  const builder = new BtfBuilder();
+  builder.integer("int", 4, true);
+  writeFileSync(path, builder.bytes());
+  expect(await knows({ btfPath: path })).toBe(false);
+  const none = join(folder, "none.btf");
+  expect(() => Globals.open({ btfPath: none })).toThrow(
+    expect.objectContaining({ code: "NOT_FOUND", message: `open: option "btfPath": no such file: ${none}` }),
+  );
+});
+
+test("aligned variables of 4 and 8 bytes are read whole while a program writes them", async () => {
+  using globals = await Globals.load({ kconfig: KCONFIG });
+  const { bss } = globals;
+  const script = fileURLToPath(new URL("children/flip.mjs", import.meta.url));
+  const child = new Child(process.execPath, [script, String(globals.programs.flip.info().id)]);
+  try {
+    await until("the program to run", () => bss.wide !== 0n || child.process.exitCode !== null);
+    const seen = new Set<bigint | number>();
+    for (let i = 0; i < 50_000 || (seen.size < 4 && child.process.exitCode === null && i < 50_000_000); i++)
+      seen.add(bss.wide).add(bss.narrow);
+    expect(seen).toEqual(new Set([0n, 0, 0xffffffff, 0xffffffffffffffffn]));
+  } finally {
+    child.process.kill("SIGKILL");
+    await child.finished;
+  }
+});
