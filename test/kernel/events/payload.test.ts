@@ -1,0 +1,103 @@
+/** Payloads of every length, up to all that a ring holds: whole, to the byte, in the ring's order. */
+import { createHash } from "node:crypto";
+import type { LoadedObject } from "ebpf";
+import { afterEach, describe, expect, test } from "vitest";
+import { until } from "../support/until.js";
+import { type Blob, loadFixture, send } from "./streams.js";
+
+/** Of struct blob: seq, length. */
+const HEAD = 12;
+const SLAB = 256 * 1024;
+
+describe("payloads", () => {
+  let object: LoadedObject;
+  afterEach(() => object?.close());
+
+  const load = async (ringBytes: number) => {
+    object = await loadFixture("events_streams", (opened) => {
+      opened.ring("large").maxEntries = ringBytes;
+    });
+    return object.ringBuffer<Blob>("large");
+  };
+  let payloads = 0;
+  const digest = (bytes: Uint8Array) => createHash("sha1").update(bytes).digest("hex");
+
+  /** Has the program send a record of so many bytes; returns the digest of what is in its tail. */
+  function sendBytes(bytes: number): string {
+    const whole = new Uint8Array(1 << 20);
+    const record = whole.subarray(0, bytes);
+    const seed = ++payloads;
+    for (let i = HEAD; i < bytes; i++) record[i] = (i * 31 + (i >> 8) * 7 + seed) & 255;
+    const view = new DataView(whole.buffer);
+    view.setBigUint64(0, BigInt(seed), true);
+    view.setUint32(8, bytes - HEAD, true);
+    object.array<{ bytes: Uint8Array }>("source").set(0, { bytes: whole });
+    object.bss["source_size"] = bytes;
+    send(object, "send_source", 1);
+    return digest(record.subarray(HEAD));
+  }
+
+  test("each length around every boundary, alone, as large as the ring allows", async () => {
+    const ring = await load(1 << 20);
+    const got: string[] = [];
+    const errors: Error[] = [];
+    ring.on("error", (error) => errors.push(error));
+    ring.on("event", ({ length, data }) => got.push(`${length} ${data.length} ${digest(data)}`));
+    // The kernel keeps 8 bytes free behind the header of 8 (kernel/bpf/ringbuf.c: __bpf_ringbuf_reserve).
+    const largest = (1 << 20) - 16;
+    const sizes = [
+      16,
+      17,
+      23,
+      24,
+      25,
+      4095,
+      4096,
+      4097,
+      65536,
+      SLAB - 8,
+      SLAB - 1,
+      SLAB,
+      SLAB + 1,
+      2 * SLAB,
+      3 * SLAB + 5,
+    ];
+    sizes.push(largest - 1, largest, 16, largest);
+    const sent: string[] = [];
+    for (const size of sizes) {
+      const hash = sendBytes(size);
+      sent.push(`${size - HEAD} ${size - HEAD} ${hash}`);
+      await until(`the record of ${size} bytes`, () => got.length === sent.length);
+    }
+    expect(got).toEqual(sent);
+    expect(errors).toEqual([]);
+    sendBytes(largest + 1);
+    expect(ring.totals).toEqual({ produced: sizes.length + 1, delivered: sizes.length, lost: 1, pending: 0 });
+    expect(object.bss["refused"]).toBe(1n);
+  });
+
+  test("small and huge records that wait together come in the ring's order, to listeners, batches and iterators", async () => {
+    const sizes = [100, SLAB + 100, 16, 16, 600_000, 17, SLAB, 900_000, 5000, 16];
+    for (const kind of ["event", "batch", "iterator"] as const) {
+      const ring = await load(4 << 20);
+      const sent = sizes.map((size) => `${size - HEAD} ${sendBytes(size)}`);
+      const got: string[] = [];
+      const take = ({ data }: Blob) => got.push(`${data.length} ${digest(data)}`);
+      if (kind === "event") ring.on("event", take);
+      else if (kind === "batch") {
+        ring.on("batch", (batch) => {
+          for (const blob of batch.views()) take(blob);
+        });
+      } else {
+        for await (const blob of ring) {
+          take(blob);
+          if (got.length === sizes.length) break;
+        }
+      }
+      await until("all of them", () => got.length === sizes.length);
+      expect(got, kind).toEqual(sent);
+      expect(ring.totals).toMatchObject({ delivered: sizes.length, lost: 0, pending: 0 });
+      object.close();
+    }
+  });
+});
