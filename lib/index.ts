@@ -7,6 +7,7 @@ export { compileReader } from "./codec/reader.js";
 export { BpfError, type BpfErrorCode, VerifierError } from "./errors.js";
 export type { LostRecords, StreamTotals } from "./events/loss.js";
 export { PerfBuffer } from "./events/perf_buffer.js";
+export { PerfRecorder, type RecordedEvent } from "./events/perf_recorder.js";
 export type { StreamOptions } from "./events/readable.js";
 export type { ColumnName, ColumnOf, RawRecord, RecordBatch } from "./events/record_batch.js";
 export { type NextOptions, RecordStream, type StreamEvents } from "./events/record_stream.js";

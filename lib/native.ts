@@ -43,6 +43,11 @@ export interface NativeAddon {
   readonly libbpfFeatures: readonly string[];
   readonly Object: new (source: string | Uint8Array, options: NativeOpenOptions) => NativeObject;
   readonly RingReader: new (options: NativeRingReaderOptions) => NativeRingReader;
+  /** Perf buffers of so many pages (a power of two) for each CPU, which overwrite what is oldest. EBUSY as a reader. */
+  readonly PerfRecorder: new (
+    mapFd: number,
+    pages: number,
+  ) => NativePerfRecorder;
   readonly UserRingWriter: new (options: NativeUserRingWriterOptions) => NativeUserRingWriter;
   /** Map handles that do not come from an object. */
   mapFromPin(path: string): NativeMap;
@@ -487,6 +492,13 @@ export interface NativeRingReader {
   available(): number;
   ref(): void;
   unref(): void;
+  close(): void;
+}
+
+export interface NativePerfRecorder {
+  /** What is there now, as pairs: the CPU, and the record's bytes; of each CPU the oldest first. */
+  snapshot(): (number | Uint8Array)[];
+  /** Idempotent. */
   close(): void;
 }
 

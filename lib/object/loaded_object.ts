@@ -1,6 +1,7 @@
 import type { Btf } from "../btf/btf.js";
 import { BpfError } from "../errors.js";
 import { PerfBuffer } from "../events/perf_buffer.js";
+import { PerfRecorder } from "../events/perf_recorder.js";
 import { RingBuffer } from "../events/ring_buffer.js";
 import type { RingBuffers } from "../events/ring_buffers.js";
 import { UserRingBuffer } from "../events/user_ring_buffer.js";
@@ -19,7 +20,15 @@ import type { ObjectCore } from "./core.js";
 import type { Globals } from "./globals.js";
 import { makeMap } from "./map_factory.js";
 import type { AnyObject, AttachAllArguments, LoadedSectionOf, ObjectShape, SectionName } from "./object_shape.js";
-import { PERF_OPTIONS, type PerfOptions, perfReading, perfVariable } from "./perf.js";
+import {
+  PERF_OPTIONS,
+  type PerfOptions,
+  perfReading,
+  perfVariable,
+  RECORDER_OPTIONS,
+  type RecorderOptions,
+  recorderSource,
+} from "./perf.js";
 import { isMapOfMaps, isRingMap, makeRingBuffers } from "./ring_maps.js";
 import { RING_OPTIONS, type RingOptions, recordSource } from "./rings.js";
 import { sectionRecord } from "./sections.js";
@@ -55,6 +64,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
   readonly #links = new Set<Link>();
   readonly #made = new Map<string, ObjectMap>();
   readonly #perfBuffers = new Map<string, PerfBuffer<unknown>>();
+  readonly #recorders = new Map<string, PerfRecorder<unknown>>();
   readonly #ringMaps = new Map<string, RingBuffers<unknown, unknown>>();
   readonly #sections = new Map<string, Globals>();
 
@@ -168,6 +178,22 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
       this.#perfBuffers.set(name, buffer);
     }
     return buffer as PerfBuffer<T>;
+  }
+
+  /**
+   * A perf event array, as a recorder of what is newest. The same one each time; options count for the first.
+   * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND, BUSY when it is read as a stream
+   */
+  perfRecorder<T>(name: string, options: RecorderOptions = {}): PerfRecorder<T> {
+    checkOptions(`perfRecorder(${name})`, options, RECORDER_OPTIONS);
+    if (this.map(name) instanceof RingBuffer || this.#core.map(name).type !== MapType.perfEventArray)
+      throw this.#notA(name, "perf event array");
+    let recorder = this.#recorders.get(name);
+    if (recorder === undefined) {
+      recorder = new PerfRecorder<unknown>(recorderSource(this.#core, name, options));
+      this.#recorders.set(name, recorder);
+    }
+    return recorder as PerfRecorder<T>;
   }
 
   /**
@@ -285,6 +311,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     };
     closeAll([...this.#links]);
     closeAll(this.#perfBuffers.values());
+    closeAll(this.#recorders.values());
     closeAll(this.#ringMaps.values());
     closeAll(this.#made.values());
     this.#core.close();

@@ -1,13 +1,17 @@
 /** Perf event arrays: how large their buffers are and when they wake, and rings that become one where the kernel has no rings. */
 import type { Btf } from "../btf/btf.js";
+import type { Codec } from "../codec/codec.js";
 import { BpfError } from "../errors.js";
+import type { RecorderSource } from "../events/perf_recorder.js";
 import type { Wakeup, WakeupControl } from "../events/wakeup.js";
 import { MapType } from "../kernel/abi.js";
+import { errno } from "../kernel/errno.js";
+import { attempt } from "../kernel/explain.js";
 import type { NativeMapDefinition, NativePerfOptions } from "../native.js";
 import type { OptionCheck } from "../options.js";
 import type { ObjectCore } from "./core.js";
 import { sectionOf, variablesOf } from "./globals.js";
-import { chosenWakeup, RING_OPTIONS, type RingOptions } from "./rings.js";
+import { chosenWakeup, RING_OPTIONS, type RingOptions, recordType } from "./rings.js";
 
 const PERF_PREFIX = "ebpf_perf__";
 const PAGE_BYTES = 4096;
@@ -31,6 +35,38 @@ export const PERF_OPTIONS: Readonly<Record<keyof PerfOptions, OptionCheck>> = {
   // Looked into by checkWakeup.
   wakeup: { wants: "a wake-up", accepts: () => true },
 };
+
+export interface RecorderOptions {
+  /** The C type of the records: `struct step`. By default bytes. */
+  readonly type?: string | undefined;
+  /** Pages of each CPU's buffer, a power of two; by default 64 (256 KiB). */
+  readonly pages?: number | undefined;
+}
+
+export const RECORDER_OPTIONS: Readonly<Record<keyof RecorderOptions, OptionCheck>> = {
+  type: PERF_OPTIONS.type,
+  pages: PERF_OPTIONS.pages,
+};
+
+/** What a recorder over one of the object's perf event arrays looks into. */
+export function recorderSource<T>(
+  core: ObjectCore,
+  name: string,
+  { type, pages = DEFAULT_PAGES }: RecorderOptions,
+): RecorderSource<T> {
+  const label = `perf recorder ${name}`;
+  const meaning = "its buffers are read already, and a CPU has one";
+  return {
+    name,
+    label,
+    codec: recordType(core, name, undefined, type).codec as Codec<T>,
+    open: () =>
+      attempt(
+        { doing: `make ${label}`, meanings: { [errno.EBUSY]: { code: "BUSY", text: meaning } } },
+        () => new core.addon.PerfRecorder(core.map(name).fd(), pages),
+      ),
+  };
+}
 
 /** Which kind of buffer a stream declared with `EBPF_EVENTS` uses. */
 export type BufferKind = "ring" | "perf";

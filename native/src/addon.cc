@@ -17,6 +17,7 @@
 #include "map.h"
 #include "map_definition.h"
 #include "object.h"
+#include "perf_recorder_handle.h"
 #include "probes.h"
 #include "program.h"
 #include "ring_reader.h"
@@ -69,6 +70,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("libbpfFeatures", LibbpfFeatures(env));
   exports.Set("Object", Object::Define(env));
   exports.Set("RingReader", RingReader::Define(env));
+  exports.Set("PerfRecorder", PerfRecorderHandle::Define(env));
   exports.Set("UserRingWriter", UserRingWriter::Define(env));
   exports.Set("mapFromPin", Napi::Function::New<MapFromPin>(env, "mapFromPin"));
   exports.Set("mapFromId", Napi::Function::New<MapFromId>(env, "mapFromId"));

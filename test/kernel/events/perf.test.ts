@@ -1,5 +1,6 @@
 import { type LoadedObject, type LostRecords, PerfEventArrayMap, type RecordStream } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
+import { bpfDescriptors } from "../support/descriptors.js";
 import { until } from "../support/until.js";
 import { expected, loadFixture, PACKET, type Rec, send } from "./streams.js";
 
@@ -126,6 +127,44 @@ describe("perf buffer", () => {
     send(object, "send_plain", 100);
     await until("a hundred", () => sum === (99 * 100) / 2);
     expect([...cpus].every((cpu) => cpu !== undefined)).toBe(true);
+  });
+
+  test("buffers that overwrite: the newest records are there, whole, however many came before", async () => {
+    object = await loadFixture("events_streams", (opened) => {
+      opened.rodata["packet_bytes"] = 20;
+    });
+    const before = bpfDescriptors();
+    const recorder = object.perfRecorder<Rec>("plain", { type: "struct record", pages: 1 });
+    expect(object.perfRecorder("plain")).toBe(recorder);
+    expect(recorder.snapshot()).toEqual([]);
+    send(object, "send_plain", 10);
+    const first = recorder.snapshot();
+    expect(first.map(({ record }) => record)).toEqual(Array.from({ length: 10 }, (_, seq) => expected(seq, "streams")));
+    expect(first[0]?.bytes.subarray(32)).toEqual(PACKET.subarray(0, 20));
+    expect(first.every(({ cpu }) => cpu >= 0)).toBe(true);
+    // A record takes 64 bytes of the 4,096; none is refused, as there is always room.
+    for (let round = 0; round < 20; round++) {
+      send(object, "send_plain", 100);
+      const newest = Number(object.bss["sequence"]) - 1;
+      const events = recorder.snapshot();
+      const byCpu = new Map(events.map(({ cpu }) => [cpu, events.filter((event) => event.cpu === cpu)]));
+      const last = [...byCpu.values()].find((of) => of.at(-1)?.record.seq === BigInt(newest));
+      expect(last?.length).toBeGreaterThanOrEqual(60);
+      for (const of of byCpu.values()) {
+        expect(of.length).toBeLessThanOrEqual(64);
+        for (const { record } of of) expect(record).toEqual(expected(Number(record.seq), "streams"));
+        const seqs = of.map(({ record }) => Number(record.seq));
+        expect(seqs).toEqual([...seqs].sort((a, b) => a - b));
+      }
+    }
+    expect(object.bss["refused"]).toBe(0n);
+    await expect(object.perfBuffer("plain").next()).rejects.toMatchObject({ code: "BUSY" });
+    recorder.close();
+    expect(() => recorder.snapshot()).toThrow(expect.objectContaining({ code: "CLOSED" }));
+    expect(bpfDescriptors().filter((name) => name.includes("perf_event"))).toEqual(
+      before.filter((name) => name.includes("perf_event")),
+    );
+    expect(() => object.perfRecorder("odd")).toThrow(/not a perf event array/);
   });
 
   test("options are held against what there is", async () => {
