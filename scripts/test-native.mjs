@@ -63,10 +63,13 @@ run("cmake", [
 run("cmake", ["--build", out, "--parallel", "2"]);
 run(join(out, "native-tests", "ebpf_native_tests"), []);
 if (fuzzes && Number(options["fuzz-seconds"]) > 0) {
-  const corpus = join(out, "corpus");
-  mkdirSync(corpus, { recursive: true });
-  const args = [`-max_total_time=${options["fuzz-seconds"]}`, "-max_len=4096", "-print_final_stats=1", corpus];
-  run(join(out, "native-tests", "ebpf_fuzz_batch"), args, { cwd: out });
+  const fuzzers = readdirSync(join(out, "native-tests")).filter((name) => /^ebpf_fuzz_\w+$/.test(name));
+  for (const fuzzer of fuzzers) {
+    const corpus = join(out, "corpus", fuzzer);
+    mkdirSync(corpus, { recursive: true });
+    const args = [`-max_total_time=${options["fuzz-seconds"]}`, "-max_len=4096", "-print_final_stats=1", corpus];
+    run(join(out, "native-tests", fuzzer), args, { cwd: out });
+  }
 } else {
   console.log("test-native: not fuzzed: there is no clang with libFuzzer (package libclang-rt-*-dev)");
 }

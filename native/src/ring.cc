@@ -1,26 +1,37 @@
 #include "ring.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <sys/mman.h>
 
 namespace ebpf {
 namespace {
-int OnSample(void* context, void* record, size_t size) {
-  return static_cast<Batch*>(context)->Append(record, size);
-}
-
 uint64_t LoadPosition(const void* page) {
   // The kernel's positions are unsigned long, and the writer releases what it acquires here.
   return __atomic_load_n(static_cast<const unsigned long*>(page), __ATOMIC_ACQUIRE);
 }
 }  // namespace
 
+int Ring::OnSample(void* context, void* record, size_t size) {
+  auto* const self = static_cast<Ring*>(context);
+  // The kernel writes no such length. But whoever has the map can write the position to read from, and then anything is
+  // taken for a header; what is read must not lie behind the mapping.
+  if (size > self->largest_) return -EBADMSG;
+  return self->batch_.Append(record, size);
+}
+
 int Ring::Open(int mapFd, std::unique_ptr<RecordSource>& out) {
   std::unique_ptr<Ring> ring(new Ring);
   const int copy = UniqueFd::Duplicate(mapFd);
   if (copy < 0) return copy;
   ring->map_.Reset(copy);
-  ring->buffer_ = ring_buffer__new(copy, OnSample, &ring->batch_, nullptr);
+  bpf_map_info info{};
+  uint32_t infoSize = sizeof info;
+  const int error = bpf_obj_get_info_by_fd(copy, &info, &infoSize);
+  if (error < 0) return error;
+  // Behind its header; the mapping shows the ring twice.
+  ring->largest_ = info.max_entries - 8;
+  ring->buffer_ = ring_buffer__new(copy, OnSample, ring.get(), nullptr);
   if (ring->buffer_ == nullptr) return -errno;
   ring->pageSize_ = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   // Consumer position, then producer position, each on a page of its own (kernel/bpf/ringbuf.c: struct bpf_ringbuf).

@@ -29,8 +29,11 @@ class Ring final : public RecordSource {
 
  private:
   Ring() = default;
+  static int OnSample(void* self, void* record, size_t size);
 
   UniqueFd map_;
+  /// Bytes of the largest record.
+  size_t largest_ = 0;
   struct ring_buffer* buffer_ = nullptr;
   /// The ring's two position pages, mapped read-only: libbpf shows them only from 1.3 on.
   void* positions_ = nullptr;

@@ -1,5 +1,7 @@
 #include "ring_reader.h"
 
+#include <errno.h>
+
 #include <algorithm>
 
 #include "arguments.h"
@@ -163,8 +165,13 @@ void RingReader::OnReady() {
     if (more == 0) break;
     count += more;
   }
+  if (error == -EBADMSG && ring_) {
+    // Whatever lies there now, these are no records.
+    started_ = false;
+    poller_->Rest();
+  }
   if (error != 0) {
-    // Memory for a record held back. Nobody called, so nobody can catch it.
+    // Memory for a record held back, or a ring that was tampered with. Nobody called, so nobody can catch it.
     if (const napi_value failure = MakeFailure(env_, -error, "ring_buffer__consume"))
       napi_fatal_exception(env_, failure);
   }
