@@ -55,7 +55,7 @@ export function closureRead(shape: Shape, label: string, path = ""): Read {
     case "chars":
       return (memory, offset, end) => readText(memory, offset, shape.tail ? Math.max(0, end - offset) : shape.size);
     case "bytes":
-      return ({ bytes }, offset, end) => readBytes(bytes, offset, shape.tail ? Math.max(0, end - offset) : shape.size);
+      return (memory, offset, end) => readBytes(memory, offset, shape.tail ? Math.max(0, end - offset) : shape.size);
     case "array": {
       const { element, tail } = shape;
       const read = closureRead(element, label, `${path}[]`);

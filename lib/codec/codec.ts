@@ -55,7 +55,7 @@ const caches = new WeakMap<Btf, Map<string, Codec>>();
  * | `bool` | boolean |
  * | `float`, `double` | number |
  * | `char[N]` | string, up to the NUL, as UTF-8; bytes are taken too |
- * | `u8[N]`, `unsigned char[N]` | Uint8Array, a copy; a string is taken too |
+ * | `u8[N]`, `unsigned char[N]` | Uint8Array, a copy (of a stream's records, perhaps with its neighbours in one buffer); a string is taken too |
  * | other arrays | array; typed arrays are taken too |
  * | struct | plain object with its members in C's order; members of anonymous structs and unions are the parent's |
  * | union | object with all its members; one is enough to encode, more must agree |

@@ -42,9 +42,8 @@ export class DecodeEmitter {
         return `readText(memory, ${addressOf(place)}, ${shape.size})`;
       }
       case "bytes":
-        if (shape.tail)
-          return `readBytes(${views.bytes()}, ${addressOf(place)}, Math.max(0, ${end} - (${addressOf(place)})))`;
-        return `readBytes(${views.bytes()}, ${addressOf(place)}, ${shape.size})`;
+        if (shape.tail) return `readBytes(memory, ${addressOf(place)}, Math.max(0, ${end} - (${addressOf(place)})))`;
+        return `readBytes(memory, ${addressOf(place)}, ${shape.size})`;
       case "array":
         return this.#array(views, shape.element, shape.tail ? undefined : shape.length, place, path, end);
       case "record":

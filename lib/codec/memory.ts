@@ -1,4 +1,5 @@
 import { BpfError } from "../errors.js";
+import type { Copies } from "./copies.js";
 
 /**
  * What codecs read and write: one stretch of an ArrayBuffer under every view they need.
@@ -32,6 +33,8 @@ export class Memory {
   readonly u64: BigUint64Array;
   readonly f32: Float32Array;
   readonly f64: Float64Array;
+  /** Where bytes are copied from, for memory whose owner says when its contents change. @internal */
+  copies: Copies | undefined = undefined;
 
   /**
    * `byteOffset` must be a multiple of 8: on it rests that an aligned offset is an index into the typed arrays.

@@ -133,9 +133,18 @@ function cachingReader(size: number): TextReader {
   };
 }
 
-/** A copy: a Uint8Array of its own, never a view of memory that will be overwritten. */
-export function readBytes(bytes: Uint8Array, offset: number, size: number): Uint8Array {
-  if (size > 32) return bytes.slice(offset, offset + size);
+/** Up to so many bytes V8 keeps an array's contents in its own heap, and making one costs little. */
+const ON_HEAP = 64;
+/** Up to so many, a loop is faster than a call. */
+const LOOP = 8;
+
+/** A copy, never a view of memory that will be overwritten. */
+export function readBytes(memory: Memory, offset: number, size: number): Uint8Array {
+  const { bytes } = memory;
+  if (size > LOOP) {
+    if (size > ON_HEAP && memory.copies !== undefined) return memory.copies.take(offset, size);
+    return bytes.slice(offset, offset + size);
+  }
   const copy = new Uint8Array(size);
   for (let i = 0; i < size; i++) copy[i] = bytes[offset + i] as number;
   return copy;

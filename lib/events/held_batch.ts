@@ -1,5 +1,7 @@
 import type { Codec } from "../codec/codec.js";
+import { Copies } from "../codec/copies.js";
 import { Memory } from "../codec/memory.js";
+import { readBytes } from "../codec/strings.js";
 import { BpfError } from "../errors.js";
 
 /**
@@ -29,6 +31,13 @@ export class HeldBatch {
     return this.#before + this.next;
   }
 
+  /** Makes room for so many bytes. What the room before it held is forgotten. */
+  allocate(bytes: number): void {
+    // Not zeroed: nothing is read of it that was not written before.
+    this.memory = new Memory(Buffer.allocUnsafeSlow(bytes).buffer as ArrayBuffer);
+    this.memory.copies = new Copies(this.memory.buffer);
+  }
+
   fill(count: number, stride: number, size: number, cpu: number): void {
     this.#before += this.next;
     this.count = count;
@@ -37,6 +46,12 @@ export class HeldBatch {
     this.cpu = cpu;
     this.next = 0;
     this.shown = false;
+    this.memory.copies?.begin(count > 0 ? this.offset(count - 1) + this.length(count - 1) : 0);
+  }
+
+  /** All was handed out, and the memory with it: the next batch needs other memory. */
+  get spent(): boolean {
+    return this.empty && this.memory.copies?.given === true;
   }
 
   get empty(): boolean {
@@ -59,10 +74,9 @@ export class HeldBatch {
     return sum;
   }
 
-  /** A copy of a record's bytes. */
+  /** A record's bytes, which may be kept. */
   bytes(position: number): Uint8Array {
-    const offset = this.offset(position);
-    return this.memory.bytes.slice(offset, offset + this.length(position));
+    return readBytes(this.memory, this.offset(position), this.length(position));
   }
 
   /** Whether all records have a size that `fits`. Where they have one size, that is one question. */
@@ -107,5 +121,7 @@ export function sizeMismatch(
 
 /** Adds the record's bytes, as `bytes`, to an error about it. */
 export function withBytes(error: BpfError, held: HeldBatch, position: number): BpfError {
-  return Object.assign(error, { bytes: held.bytes(position) });
+  // Errors are rare and may be kept for long: in a buffer of its own.
+  const offset = held.offset(position);
+  return Object.assign(error, { bytes: held.memory.bytes.slice(offset, offset + held.length(position)) });
 }

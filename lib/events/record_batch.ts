@@ -135,7 +135,7 @@ export class RecordBatch<T> implements Iterable<T> {
     return array;
   }
 
-  /** A copy of a record's bytes. */
+  /** A record's bytes, to keep; their buffer may be shared as {@link RecordStream} says. */
   bytes(position: number): Uint8Array {
     return this.#check(position).bytes(this.#base + position);
   }
@@ -148,6 +148,7 @@ export class RecordBatch<T> implements Iterable<T> {
     this.#size = this.#held.size;
     this.#start = this.#base * this.#stride;
     if (this.#read !== this.#held.memory) this.#reader = undefined;
+    this.#held.memory.copies?.stay();
     this.#validity.valid = true;
     return this;
   }
@@ -260,7 +261,7 @@ export class RawRecord {
     return this.#held.cpu < 0 ? undefined : this.#held.cpu;
   }
 
-  /** A copy of all its bytes. */
+  /** All its bytes, to keep. */
   get bytes(): Uint8Array {
     return this.#held.bytes(this.#held.next - 1);
   }

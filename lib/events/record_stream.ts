@@ -41,6 +41,10 @@ const CONSUMER_EVENTS = new Set<string | symbol>(["event", "batch"]);
  * reads stays in the kernel's buffer; when that is full the BPF side counts what it had no room for. Iterators, streams and `next()`
  * share one cursor (each record goes to one of them); listeners see every record. While an iterator is open it sets the pace.
  *
+ * A `Uint8Array` of a record may be kept for ever, but above 64 bytes its `buffer` is shared with its neighbours, as that of a Node Buffer
+ * is: mind its `byteOffset`. One that is kept keeps up to 16 KiB alive, or, where records fill batches of 256 KiB, the batch. To keep few
+ * of many for long, keep `data.slice()`.
+ *
  * Handlers get no more than their `budget` of a turn of the event loop: the records that are left wait for the next, and timers and
  * sockets have their turn in between. While it reads, the stream keeps the process alive; see `unref()`.
  */
@@ -166,6 +170,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     try {
       this.#clock.begin(Number.POSITIVE_INFINITY);
       this.#dispatch();
+      this.#reader.renew();
       // A steady producer must not keep us here: no further than what was there at the call.
       let left = reader.available();
       while (left > 0 && this.#held.empty && !this.#closed && reader.drain() > 0) left -= this.#held.bytesInRing();

@@ -1,4 +1,3 @@
-import { Memory } from "../codec/memory.js";
 import type { NativeRingReader } from "../native.js";
 import type { HeldBatch } from "./held_batch.js";
 import type { RecordSource } from "./record_source.js";
@@ -42,7 +41,7 @@ export class SlabReader<T> {
   open(): NativeRingReader {
     if (this.#native !== undefined) return this.#native;
     const held = this.#held;
-    held.memory = new Memory(new ArrayBuffer(SLAB_BYTES));
+    held.allocate(SLAB_BYTES);
     held.index = new Int32Array(2 * this.#records);
     const native = this.#source.open({
       slab: held.memory.buffer,
@@ -69,9 +68,19 @@ export class SlabReader<T> {
 
   /** Starts or stops reading. */
   read(wanted: boolean): void {
-    if (wanted) this.open();
-    if (wanted) this.#waker?.start();
-    else this.#waker?.stop();
+    if (wanted) {
+      this.open();
+      this.renew();
+      this.#waker?.start();
+    } else this.#waker?.stop();
+  }
+
+  /** Other memory in place of what was handed out with its records. To be called before anything is read. */
+  renew(): void {
+    const held = this.#held;
+    if (this.#native === undefined || this.#busy || !held.spent) return;
+    held.allocate(held.memory.byteLength);
+    this.#native.setBuffers(held.memory.buffer, held.index);
   }
 
   /** At most so many records per batch, from the next one on that is read when none is held. */
@@ -82,6 +91,7 @@ export class SlabReader<T> {
 
   /** A batch was handed out, as far as that went. */
   delivered(): void {
+    this.renew();
     this.#applyLimit();
     this.#waker?.delivered();
   }
@@ -112,7 +122,7 @@ export class SlabReader<T> {
 
   /** The next record is larger than the slab. */
   #grow(bytes: number): void {
-    this.#held.memory = new Memory(new ArrayBuffer(2 ** Math.ceil(Math.log2(bytes))));
+    this.#held.allocate(2 ** Math.ceil(Math.log2(bytes)));
     this.#native?.setBuffers(this.#held.memory.buffer, this.#held.index);
   }
 }

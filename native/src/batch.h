@@ -81,6 +81,19 @@ class Batch {
       case 64:
         std::memcpy(to, from, 64);
         break;
+      case 36:
+        // As a perf buffer pads 32 and 36 bytes: to a multiple of 8, less 4.
+        std::memcpy(to, from, 36);
+        break;
+      case 44:
+        std::memcpy(to, from, 44);
+        break;
+      case 52:
+        std::memcpy(to, from, 52);
+        break;
+      case 60:
+        std::memcpy(to, from, 60);
+        break;
       default:
         std::memcpy(to, from, size);
     }
