@@ -37,8 +37,7 @@ if (!vm && mayLoad) {
     console.log(
       "demo: loading BPF programs needs root, and this is none: running in a virtual machine, which needs none",
     );
-  // The virtual machine and its kernel are part of what the tests need.
-  const prepared = run("scripts/setup", ["test"], { ...process.env, EBPF_TEST_KERNELS: kernel });
+  const prepared = run("scripts/setup", ["vm"], { ...process.env, EBPF_TEST_KERNELS: kernel });
   if (prepared === 0)
     console.log(
       `demo: booting a virtual machine with kernel ${kernel}; under software emulation that takes some seconds`,
