@@ -22,6 +22,14 @@ afterEach(() => {
 });
 
 /** A connection of this process with itself. */
+const SK_DROP = 0;
+
+/**
+ * Linux 5.10's stable releases wait for a lock that they hold when a stream verdict passes a record on to its own socket
+ * (sk_psock_skb_ingress_self() under sk_psock_strp_data_ready()): there the test's program drops what it saw.
+ */
+const DEADLOCKS_ON_PASS = requires({ kernel: ">=5.13" }).reason !== undefined;
+
 class Connection implements AsyncDisposable {
   readonly server: Server;
   readonly client: Socket;
@@ -73,8 +81,14 @@ describe("attach type", () => {
       expect(await connection.send("before")).toBe("before");
       // A socket takes the programs that the map has when it is put in.
       const attached = links();
-      map.set(0, connection.accepted);
-      expect(await connection.send("hello")).toBe("hello");
+      if (DEADLOCKS_ON_PASS && name !== "sk_skb_verdict") {
+        watched.object.data["stream_verdict"] = SK_DROP;
+        map.set(0, connection.accepted);
+        connection.client.write("hello");
+      } else {
+        map.set(0, connection.accepted);
+        expect(await connection.send("hello")).toBe("hello");
+      }
       await watched.saw({ what, a: 5n });
       map.delete(0);
       for (const link of attached) link.close();
