@@ -4,27 +4,16 @@ import type { ReadableStream } from "node:stream/web";
 import { type BpfError, closedError } from "../errors.js";
 import type { NativeRingReader } from "../native.js";
 import { abortSignal, checkOptions, integer } from "../options.js";
-import { HeldBatch, lengthCheck, sizeMismatch, withBytes } from "./held_batch.js";
+import { Delivery, rethrow } from "./delivery.js";
+import { HeldBatch } from "./held_batch.js";
 import { type LossReporter, type LostRecords, lossReporter, type StreamTotals } from "./loss.js";
 import { iterate, type StreamOptions, toReadable, toWebStream } from "./readable.js";
-import { RawRecord, RecordBatch } from "./record_batch.js";
-import type { RecordAccess, RecordSource } from "./record_source.js";
+import type { RecordSource } from "./record_source.js";
 import { SlabReader } from "./slab_reader.js";
+import type { StreamEvents } from "./stream_events.js";
 import { checkBudget, DEFAULT_BUDGET, type TurnBudget, TurnClock } from "./turn.js";
 import { Waiters } from "./waiters.js";
 import type { Wakeup } from "./wakeup.js";
-
-export interface StreamEvents<T> {
-  /** One record, and what else is known of it (valid until the listener returns). */
-  event: [record: T, raw: RawRecord];
-  /** All records that were read at once, as a view that is valid until the handler returns. */
-  batch: [batch: RecordBatch<T>];
-  /** Records that there was no room for. */
-  lost: [lost: LostRecords];
-  /** A record that is not what its type says, with its bytes in `bytes`; or the stream cannot be read. The stream goes on. */
-  error: [error: BpfError];
-  close: [];
-}
 
 export interface NextOptions {
   readonly signal?: AbortSignal | undefined;
@@ -54,22 +43,15 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
   readonly #reader: SlabReader<T>;
   readonly #loss: LossReporter;
   readonly #held = new HeldBatch();
-  readonly #batch: RecordBatch<T>;
-  readonly #raw: RawRecord;
-  readonly #fits: (length: number) => boolean;
   readonly #clock = new TurnClock();
+  readonly #delivery: Delivery<T>;
   readonly #waiters = new Waiters<T>(() => this.#schedule());
   #budget = DEFAULT_BUDGET;
   #paused = false;
   #closed = false;
-  #dispatching = false;
   #flushing = false;
   /** The kernel's buffer could not be opened, and listeners know. */
   #failed = false;
-  #access: RecordAccess<T> | undefined;
-  // Untyped: a stream of T is to be one of unknown too.
-  #boundFrom: unknown;
-  #bound: unknown;
   #iterators = 0;
   #immediate: NodeJS.Immediate | undefined;
 
@@ -78,13 +60,22 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     super();
     this.name = source.name;
     this.#source = source;
-    this.#batch = new RecordBatch<T>(source, this.#held);
-    this.#raw = new RawRecord(this.#held, source.codec.size);
-    this.#fits = lengthCheck(source.codec, source.padding);
     this.#loss = lossReporter(source.counters, source.bornNs);
     this.#reader = new SlabReader<T>(source, this.#held, {
       batch: () => this.#onBatch(),
       lost: (count, cpu) => this.#report(this.#loss.add(count, cpu)),
+    });
+    const stream = this;
+    this.#delivery = new Delivery<T>(source, this.#held, this.#clock, {
+      emitter: this,
+      waiters: this.#waiters,
+      get closed() {
+        return stream.#closed;
+      },
+      get paced() {
+        return stream.#iterators > 0;
+      },
+      wanted: () => this.#wanted(),
     });
     this.#watchListeners();
   }
@@ -164,7 +155,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
    */
   flush(): number {
     const reader = this.#open();
-    if (this.#paused || this.#dispatching || this.#iterators > 0 || !this.#listening()) return 0;
+    if (this.#paused || this.#delivery.dispatching || this.#iterators > 0 || !this.#listening()) return 0;
     const before = this.#held.delivered;
     this.#flushing = true;
     try {
@@ -261,15 +252,13 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
   /** The next record if there is one at hand, and time left in this turn. @internal */
   take(): T | undefined {
     // Inside a handler, the loop that called it goes on from where it is.
-    if (this.#dispatching || this.#paused || this.#closed || this.#waiters.waiting) return undefined;
+    if (this.#delivery.dispatching || this.#paused || this.#closed || this.#waiters.waiting) return undefined;
     while (!this.#held.empty) {
       if (this.#clock.over()) return undefined;
-      this.#dispatching = true;
       try {
-        const record = this.#one();
+        const record = this.#delivery.take();
         if (record !== undefined) return record;
       } finally {
-        this.#dispatching = false;
         if (this.#held.empty) this.#schedule();
       }
     }
@@ -363,7 +352,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     const told = this.#failed;
     this.#failed = this.#iterators === 0 && this.#listening();
     this.#waiters.fail(error);
-    if (!told && this.#failed) this.#emitError(error);
+    if (!told && this.#failed) this.#delivery.emitError(error);
   }
 
   #onBatch(): void {
@@ -374,153 +363,8 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     this.#reader.delivered();
   }
 
-  /** Hands out records of the held batch, as long as someone takes them and there is time. */
   #dispatch(): void {
-    // A handler may get here again (by flush(), say): the loop that called it goes on by itself.
-    if (this.#dispatching) return;
-    this.#dispatching = true;
-    try {
-      while (!this.#held.empty && this.#wanted()) {
-        if (!this.#handOut()) {
-          this.#continueSoon();
-          return;
-        }
-      }
-    } finally {
-      this.#dispatching = false;
-    }
-  }
-
-  /** Some records; false when the time is over. What a handler throws is the process's to see, after the records that follow it. */
-  #handOut(): boolean {
-    try {
-      if (!this.#waiters.waiting) return this.#toListeners();
-      const record = this.#one();
-      if (record !== undefined) this.#waiters.give(record);
-      return !this.#clock.over();
-    } catch (error) {
-      process.nextTick(rethrow, error);
-      return !this.#clock.over();
-    }
-  }
-
-  /** One record, for whoever waits for it and for listeners; undefined when it was an error. */
-  #one(): T | undefined {
-    const held = this.#held;
-    this.#showBatch();
-    if (held.empty || this.#closed) return undefined;
-    const at = held.next++;
-    const record = this.#decode(held.offset(at), held.length(at));
-    if (record === undefined) return undefined;
-    for (const listener of this.rawListeners("event")) this.#call(listener as Listener<T>, record);
-    return record;
-  }
-
-  #decode(offset: number, length: number): T | undefined {
-    const held = this.#held;
-    if (!this.#fits(length)) {
-      this.#emitError(sizeMismatch(this.#source, held, held.next - 1));
-      return undefined;
-    }
-    try {
-      return this.#source.codec.decode(this.#held.memory, offset, length);
-    } catch (error) {
-      this.#emitError(withBytes(error as BpfError, held, held.next - 1));
-      return undefined;
-    }
-  }
-
-  /** Records for listeners alone, until the batch ends, something changes, or the time is over: only then false. */
-  #toListeners(): boolean {
-    this.#clock.interrupted = false;
-    this.#showBatch();
-    if (this.#clock.interrupted) return true;
-    const held = this.#held;
-    const listeners = this.rawListeners("event") as Listener<T>[];
-    const only = listeners.length === 1 ? listeners[0] : undefined;
-    const { count, stride, size, index, memory } = held;
-    const { codec } = this.#source;
-    const clock = this.#clock;
-    const raw = this.#raw;
-    // Of one size: they fit all or none.
-    const checked = stride > 0 && this.#fits(size);
-    if (checked && only !== undefined) {
-      this.#access ??= this.#source.access?.();
-      const loop = this.#access?.loop;
-      if (loop !== undefined)
-        return loop(memory, held, count, stride, size, this.#bind(only) as BoundListener<T>, raw, clock);
-    }
-    while (held.next < count) {
-      const at = held.next++;
-      const offset = stride > 0 ? at * stride : (index[2 * at] as number);
-      const length = stride > 0 ? size : (index[2 * at + 1] as number);
-      if (!checked && !this.#fits(length)) this.#emitError(sizeMismatch(this.#source, held, held.next - 1));
-      else {
-        let record: T;
-        try {
-          record = codec.decode(memory, offset, length);
-        } catch (error) {
-          this.#emitError(withBytes(error as BpfError, held, held.next - 1));
-          if (this.#clock.interrupted) return true;
-          continue;
-        }
-        if (only !== undefined) only.call(this, record, raw);
-        else for (const listener of listeners) this.#call(listener, record);
-      }
-      if (this.#clock.interrupted) return true;
-      if (clock.over()) return false;
-    }
-    return true;
-  }
-
-  /** The listener with this stream as its `this`. V8 inlines a bound function, the same each time, and not what `call()` is told to. */
-  #bind(listener: (...args: never[]) => void): unknown {
-    if (listener !== this.#boundFrom) {
-      this.#boundFrom = listener;
-      this.#bound = listener.bind(this);
-    }
-    return this.#bound;
-  }
-
-  /** One of several listeners: its error must not keep the record from the others. */
-  #call(listener: Listener<T>, record: T): void {
-    try {
-      listener.call(this, record, this.#raw);
-    } catch (error) {
-      process.nextTick(rethrow, error);
-    }
-  }
-
-  /** Shows batch listeners what is left of the held batch, once. Where they are alone, that hands the records out. */
-  #showBatch(): void {
-    const held = this.#held;
-    if (held.shown || this.listenerCount("batch") === 0) return;
-    held.shown = true;
-    if (!held.uniformlyFits(this.#fits)) {
-      held.filter((at) => {
-        if (this.#fits(held.length(at))) return true;
-        this.#emitError(sizeMismatch(this.#source, held, at));
-        return false;
-      });
-      if (held.empty || this.#closed) return;
-    }
-    const batch = this.#batch.begin();
-    if (!this.#waiters.waiting && this.#iterators === 0 && this.listenerCount("event") === 0) held.next = held.count;
-    try {
-      this.emit("batch", batch);
-    } catch (error) {
-      process.nextTick(rethrow, error);
-    } finally {
-      batch.end();
-    }
-  }
-
-  #emitError(error: BpfError): void {
-    try {
-      this.emit("error", error);
-    } catch (thrown) {
-      process.nextTick(rethrow, thrown);
-    }
+    if (!this.#delivery.dispatch()) this.#continueSoon();
   }
 
   #report(lost: LostRecords | undefined): void {
@@ -531,11 +375,4 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
       process.nextTick(rethrow, error);
     }
   }
-}
-
-type BoundListener<T> = (record: T, raw: RawRecord) => void;
-type Listener<T> = (this: unknown, record: T, raw: RawRecord) => void;
-
-function rethrow(error: unknown): never {
-  throw error;
 }

@@ -1,6 +1,6 @@
 import type { LostRecords, StreamTotals } from "../events/loss.js";
-import type { StreamEvents } from "../events/record_stream.js";
 import type { RingBuffer } from "../events/ring_buffer.js";
+import type { StreamEvents } from "../events/stream_events.js";
 import { isPreemptible } from "../kernel/preemption.js";
 import type { VariantChoice } from "../object/variants.js";
 import { checkOptions, integer, type OptionCheck, oneOf } from "../options.js";

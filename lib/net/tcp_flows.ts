@@ -1,6 +1,6 @@
 import type { LostRecords, StreamTotals } from "../events/loss.js";
-import type { StreamEvents } from "../events/record_stream.js";
 import type { RingBuffer } from "../events/ring_buffer.js";
+import type { StreamEvents } from "../events/stream_events.js";
 import { errnoName } from "../kernel/errno.js";
 import type { HashMap } from "../map/hash_map.js";
 import { checkOptions, integer, invalid, type OptionCheck } from "../options.js";

@@ -1,0 +1,16 @@
+import type { BpfError } from "../errors.js";
+import type { LostRecords } from "./loss.js";
+import type { RawRecord, RecordBatch } from "./record_batch.js";
+
+/** What a stream of records tells its listeners. */
+export interface StreamEvents<T> {
+  /** One record, and what else is known of it (valid until the listener returns). */
+  event: [record: T, raw: RawRecord];
+  /** All records that were read at once, as a view that is valid until the handler returns. */
+  batch: [batch: RecordBatch<T>];
+  /** Records that there was no room for. */
+  lost: [lost: LostRecords];
+  /** A record that is not what its type says, with its bytes in `bytes`; or the stream cannot be read. The stream goes on. */
+  error: [error: BpfError];
+  close: [];
+}
