@@ -4,7 +4,7 @@ import { helperName } from "../features/helpers.js";
 import { native } from "../native.js";
 import { openCore } from "../object/opened_object.js";
 import { describeObject } from "../skeleton/index.js";
-import { mapTypeConstant } from "../skeleton/map_types.js";
+import { mapSize, mapTypeConstant } from "../skeleton/map_types.js";
 import { bytes } from "../skeleton/types.js";
 import { type CoreRelocations, readCoreRelocations } from "./core_relocations.js";
 import { helperCalls } from "./helper_calls.js";
@@ -40,6 +40,8 @@ export interface Inspection {
     readonly keySize: number;
     readonly valueSize: number;
     readonly maxEntries: number;
+    /** In words: entries, bytes of a ring, pages of an arena. */
+    readonly size: string;
     readonly record: string | null;
     readonly pinned: boolean;
   }[];
@@ -99,6 +101,7 @@ export function inspectObject(path: string): Inspection {
         keySize: map.keySize,
         valueSize: map.valueSize,
         maxEntries: map.maxEntries,
+        size: mapSize(map),
         record: type(map.recordType ?? 0),
         pinned: core.map(map.name).pinPath !== undefined,
       })),
@@ -172,7 +175,7 @@ export function inspect(path: string, options: { readonly json?: boolean | undef
           : map.keySize === 0 && map.valueSize === 0
             ? ""
             : `${map.key ?? bytes(map.keySize)} -> ${map.value ?? bytes(map.valueSize)}`,
-        map.keySize === 0 && map.valueSize === 0 ? bytes(map.maxEntries) : plural(map.maxEntries, "entry", "entries"),
+        map.size,
         map.pinned ? "pinned by name" : "",
       ]),
     ),

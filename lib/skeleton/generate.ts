@@ -6,7 +6,7 @@ import { type GlobalVariable, variableShape } from "../object/globals.js";
 import type { MapDescription, ObjectDescription, SectionDescription } from "./description.js";
 import { doc, type GenericType, importing, property, unionType } from "./emit.js";
 import { fingerprint } from "./fingerprint.js";
-import { isArena, isKeyed, isPerCpu, mapClass, mapClassName, mapParts, mapTypeConstant } from "./map_types.js";
+import { isKeyed, isPerCpu, mapClass, mapClassName, mapParts, mapSize, mapTypeConstant } from "./map_types.js";
 import { className, literalKey, ModuleNames, propertyName } from "./names.js";
 import { bytes, type Declaration, noteOf, TypeCatalog } from "./types.js";
 
@@ -152,10 +152,7 @@ function mapProperty(map: MapDescription, catalog: TypeCatalog | undefined): str
     },
   });
   const written = catalog === undefined ? generic : accepting(map, generic, catalog);
-  // A ring has neither keys nor values: its size is in bytes; nor has an arena, whose size is in pages.
-  const entries = `${map.maxEntries} ${map.maxEntries === 1 ? "entry" : "entries"}`;
-  const whole = isArena(map.type) ? `${map.maxEntries} page${map.maxEntries === 1 ? "" : "s"}` : bytes(map.maxEntries);
-  const size = map.keySize === 0 && map.valueSize === 0 ? whole : entries;
+  const size = mapSize(map);
   const constant = mapTypeConstant(map.type);
   return (
     doc(map.maxEntries === 0 ? `${constant}.` : `${constant}, ${size}.`, "    ") +

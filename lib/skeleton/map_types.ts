@@ -73,8 +73,16 @@ export function isPerCpu(type: number): boolean {
   return PER_CPU.has(type);
 }
 
-export function isArena(type: number): boolean {
-  return type === MapType.arena;
+/** How large a map is: in entries, but a ring, which has neither keys nor values, in bytes, and an arena in pages. */
+export function mapSize(map: {
+  readonly type: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
+}): string {
+  const count = (one: string, many: string) => `${map.maxEntries} ${map.maxEntries === 1 ? one : many}`;
+  if (map.type === MapType.arena) return count("page", "pages");
+  return map.keySize === 0 && map.valueSize === 0 ? count("byte", "bytes") : count("entry", "entries");
 }
 
 /** libbpf's declaration of the type, for comments. */

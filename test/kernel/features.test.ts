@@ -1,5 +1,5 @@
 import { release } from "node:os";
-import { type BpfError, BpfObject, features, kernelBtf } from "ebpf";
+import { type BpfError, features, kernelBtf } from "ebpf";
 import { describe, expect, test } from "vitest";
 import { AttachType, LinkType, MapType, ProgramType } from "../../lib/kernel/abi.js";
 import { explainVerifierReason } from "../../lib/kernel/refusal.js";
@@ -12,7 +12,8 @@ import {
   snakeCase,
 } from "../../lib/kernel/since.js";
 import { kernelAtLeast } from "../../lib/kernel/version.js";
-import { fixture } from "./support/fixture.js";
+import { AttachMulti } from "../fixtures/attach_multi.bpf.js";
+import { AttachTrace } from "../fixtures/attach_trace.bpf.js";
 import { requires } from "./support/requires.js";
 
 /** Values of an enum of the running kernel, without its limits. */
@@ -103,7 +104,7 @@ describe("refusals are explained", () => {
   test("a program type that this kernel lacks, or does not give to anybody", async ({ skip }) => {
     const refused = features().programTypes["tracing"]?.support;
     if (refused === "yes") skip("this kernel takes programs of type tracing");
-    const opened = BpfObject.open(fixture("attach_trace"));
+    const opened = AttachTrace.open();
     for (const program of Object.values(opened.programs)) program.autoload = program.name === "with_cookie";
     const error = await opened.load().then(
       () => undefined,
@@ -118,7 +119,7 @@ describe("refusals are explained", () => {
 
   test("an attach type that came later", async ({ skip }) => {
     if (kernelAtLeast("5.18")) skip("this kernel has kprobe.multi");
-    const opened = BpfObject.open(fixture("attach_multi"));
+    const opened = AttachMulti.open();
     for (const program of Object.values(opened.programs)) program.autoload = program.name === "on_kprobe_multi";
     const error = await opened.load().then(
       (object) => {

@@ -1,21 +1,14 @@
 import { closeSync, openSync, readSync } from "node:fs";
-import { BpfObject, type Link, type LoadedObject, type Program, type VariantSpec } from "ebpf";
+import { BpfObject, type Link, type Program, type VariantSpec } from "ebpf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Probes, type sighting } from "../../fixtures/probes.bpf.js";
+import { UnknownFunc } from "../../fixtures/unknown_func.bpf.js";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { fixture } from "../support/fixture.js";
 import { requires } from "../support/requires.js";
 import { Tracefs } from "../support/tracefs.js";
 import { until } from "../support/until.js";
-
-interface Sighting {
-  argument: bigint;
-  result: bigint;
-  pid: number;
-  tgid: number;
-  probe: number;
-  comm: string;
-}
 
 const EISDIR = -21n;
 
@@ -40,9 +33,9 @@ afterEach(() => {
 });
 
 /** Loads the fixture with only these programs, for events of this process. */
-async function load(...programs: string[]): Promise<LoadedObject> {
-  const opened = BpfObject.open(fixture("probes"));
-  opened.rodata["only_tgid"] = process.pid;
+async function load(...programs: string[]): Promise<Probes> {
+  const opened = Probes.open();
+  opened.rodata.only_tgid = process.pid;
   for (const program of Object.values(opened.programs)) program.autoload = programs.includes(program.name);
   return opened.load();
 }
@@ -52,14 +45,14 @@ async function load(...programs: string[]): Promise<LoadedObject> {
  * as the records are in order and the next one is another program's or none.
  */
 async function seesOnlyWhileAttached(
-  object: LoadedObject,
+  object: Probes,
   attach: (program: Program) => Link,
   program: string,
   cause: (nth: number) => void,
-  expected: (nth: number) => Partial<Sighting>,
+  expected: (nth: number) => Partial<sighting>,
 ): Promise<Link> {
-  const seen: Sighting[] = [];
-  const ring = object.ringBuffer<Sighting>("sightings");
+  const seen: sighting[] = [];
+  const ring = object.ringBuffer<sighting>("sightings");
   ring.on("event", (sighting) => seen.push(sighting));
   cause(1);
   const link = attach(object.program(program));
@@ -204,8 +197,8 @@ describe("attaching a whole object", () => {
   requires({}).test("object.attach() attaches all that is loaded, and close() closes all links", async () => {
     using _tracefs = new Tracefs();
     const object = await load("on_raw_tp", "on_syscall_tracepoint");
-    const seen: Sighting[] = [];
-    object.ringBuffer<Sighting>("sightings").on("event", (sighting) => seen.push(sighting));
+    const seen: sighting[] = [];
+    object.ringBuffer<sighting>("sightings").on("event", (sighting) => seen.push(sighting));
     const links = object.attach();
     expect(links.map(({ program }) => program).sort()).toEqual(["on_raw_tp", "on_syscall_tracepoint"]);
     expect(object.links).toEqual(links);
@@ -232,7 +225,7 @@ describe("attaching a whole object", () => {
 
 describe("what cannot be attached says why", () => {
   requires({ kprobes: true }).test("a kprobe on an unknown function loads, and fails to attach", async () => {
-    const opened = BpfObject.open(fixture("unknown_func"));
+    const opened = UnknownFunc.open();
     opened.program("on_fentry").autoload = false;
     using object = await opened.load();
     const error = await errorOf(() => object.attach());
@@ -246,7 +239,7 @@ describe("what cannot be attached says why", () => {
   });
 
   requires({ tracing: true }).test("an fentry on an unknown function fails to load", async () => {
-    const opened = BpfObject.open(fixture("unknown_func"));
+    const opened = UnknownFunc.open();
     opened.program("on_kprobe").autoload = false;
     const error = await errorOf(() => opened.load());
     expect(error.code).toBe("NOT_FOUND");

@@ -1,6 +1,6 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { Link, listAttachments, listLinks, type OpenedObject } from "ebpf";
+import { Link, listAttachments, listLinks } from "ebpf";
 import { afterEach, beforeEach, describe, expect } from "vitest";
 import { inNetns } from "../../../lib/kernel/device.js";
 import { attribute, message, NLA_F_NESTED, NlmFlag, Rtm, request, u32 } from "../../../lib/kernel/netlink.js";
@@ -82,7 +82,7 @@ function load(...programs: string[]): Promise<Watched> {
 }
 
 function withVerdict(verdict: number, ...programs: string[]): Promise<Watched> {
-  return Watched.load("attach_net", programs, (opened: OpenedObject) => {
+  return Watched.load("attach_net", programs, (opened) => {
     opened.rodata["verdict"] = verdict;
   });
 }

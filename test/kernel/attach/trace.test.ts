@@ -1,14 +1,13 @@
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BpfObject, type OpenedObject } from "ebpf";
 import { afterEach, beforeEach, describe, expect } from "vitest";
+import { AttachExt } from "../../fixtures/attach_ext.bpf.js";
 import { Actor } from "../support/actor.js";
-import { openOnly, runsOnlyWhileAttached, type Seen, Watched } from "../support/attach.js";
+import { type Opened, openOnly, runsOnlyWhileAttached, type Seen, Watched } from "../support/attach.js";
 import { TestCgroup } from "../support/cgroup.js";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
-import { fixture } from "../support/fixture.js";
 import { requires } from "../support/requires.js";
 import { run } from "../support/run.js";
 
@@ -48,7 +47,7 @@ function wink(): "sent" | string {
   }
 }
 
-const refuseUs = (opened: OpenedObject) => {
+const refuseUs = (opened: Opened<"attach_trace">) => {
   opened.rodata["only_tgid"] = process.pid;
   opened.rodata["refuse_tgid"] = process.pid;
 };
@@ -152,7 +151,7 @@ describe("attach type", () => {
         expected,
       });
     }
-    using opened = BpfObject.open(fixture("attach_ext"));
+    using opened = AttachExt.open();
     const unknown = await errorOf(() => opened.program("on_entry").setAttachTarget("targte", target));
     expect(unknown).toMatchObject({ code: "NOT_FOUND" });
   });

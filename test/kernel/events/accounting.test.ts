@@ -1,11 +1,11 @@
 /** `produced = delivered + lost (+ pending)`, while several processes produce and at rest, under every kind of load. */
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import type { LoadedObject, LostRecords, OpenedObject, RecordStream, Wakeup } from "ebpf";
+import type { LostRecords, RecordStream, Wakeup } from "ebpf";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Child } from "../support/run.js";
 import { until } from "../support/until.js";
-import { loadFixture, type Rec } from "./streams.js";
+import { type Loaded, loadFixture, type Rec } from "./streams.js";
 
 const PRODUCE = fileURLToPath(new URL("children/produce.mjs", import.meta.url));
 const ROUNDS = 10;
@@ -25,7 +25,7 @@ class Reading {
 }
 
 describe("nothing is unaccounted for", () => {
-  let object: LoadedObject;
+  let object: Loaded;
   afterEach(() => object?.close());
 
   const producers: Child[] = [];
@@ -153,7 +153,7 @@ describe("nothing is unaccounted for", () => {
   };
 
   test.each(Object.entries(loads))("%s", async (_, load) => {
-    object = await loadFixture("ring", (opened: OpenedObject) => {
+    object = await loadFixture("ring", (opened) => {
       if (load.ringBytes !== undefined) opened.ring("records").maxEntries = load.ringBytes;
       if (load.wakeup !== undefined) opened.ring("records").wakeup = load.wakeup;
     });
@@ -197,7 +197,8 @@ describe("nothing is unaccounted for", () => {
   });
 
   test("a plain perf event array, counted by the kernel", async () => {
-    object = await loadFixture("events_streams");
+    const streams = await loadFixture("events_streams");
+    object = streams;
     const stream = object.perfBuffer<Rec>("plain", { type: "struct record", pages: 1 });
     const reading = new Reading();
     stream.on("lost", (report) => reading.lost.push(report));
@@ -206,7 +207,7 @@ describe("nothing is unaccounted for", () => {
     await produce("send_plain", () => {});
     // The kernel tells of a loss with the next record that has room on that CPU.
     const accounted = () => stream.totals.delivered + (stream.totals.lost ?? 0);
-    const sent = () => Number(object.bss["sent"]) + Number(object.bss["refused"]);
+    const sent = () => Number(streams.bss.sent) + Number(streams.bss.refused);
     await until("the last losses to be told", async () => {
       await produce("send_plain", () => {}, 1, 1);
       return stream.available === 0 && accounted() === sent();

@@ -1,10 +1,10 @@
-import type { LoadedObject, RecordBatch, RingBuffer } from "ebpf";
+import type { RecordBatch, RingBuffer } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
 import { until } from "../support/until.js";
-import { type Blob, expected, loadFixture, type Rec, send } from "./streams.js";
+import { type Blob, expected, type Loaded, loadFixture, type Rec, send } from "./streams.js";
 
 describe("batches", () => {
-  let object: LoadedObject;
+  let object: Loaded;
   afterEach(() => object?.close());
 
   /** Sends records and gives what `look` made of each batch. */

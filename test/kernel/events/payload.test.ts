@@ -1,21 +1,21 @@
 /** Payloads of every length, up to all that a ring holds: whole, to the byte, in the ring's order. */
 import { createHash } from "node:crypto";
-import type { LoadedObject } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
 import { until } from "../support/until.js";
-import { type Blob, loadFixture, send } from "./streams.js";
+import { type Blob, type Loaded, loadFixture, send } from "./streams.js";
 
 /** Of struct blob: seq, length. */
 const HEAD = 12;
 const SLAB = 256 * 1024;
 
 describe("payloads", () => {
-  let object: LoadedObject;
+  let object: Loaded;
+  let streams: Loaded<"events_streams">;
   afterEach(() => object?.close());
 
   const load = async (ringBytes: number) => {
-    object = await loadFixture("events_streams", (opened) => {
-      opened.ring("large").maxEntries = ringBytes;
+    object = streams = await loadFixture("events_streams", (opened) => {
+      opened.maps.large.maxEntries = ringBytes;
     });
     return object.ringBuffer<Blob>("large");
   };
@@ -31,8 +31,8 @@ describe("payloads", () => {
     const view = new DataView(whole.buffer);
     view.setBigUint64(0, BigInt(seed), true);
     view.setUint32(8, bytes - HEAD, true);
-    object.array<{ bytes: Uint8Array }>("source").set(0, { bytes: whole });
-    object.bss["source_size"] = bytes;
+    streams.maps.source.set(0, { bytes: whole });
+    streams.bss.source_size = bytes;
     send(object, "send_source", 1);
     return digest(record.subarray(HEAD));
   }

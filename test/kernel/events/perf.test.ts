@@ -1,11 +1,11 @@
-import { type LoadedObject, type LostRecords, PerfEventArrayMap, type RecordStream } from "ebpf";
+import { type LostRecords, PerfEventArrayMap, type RecordStream } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { until } from "../support/until.js";
-import { expected, loadFixture, PACKET, type Rec, send } from "./streams.js";
+import { expected, type Loaded, loadFixture, PACKET, type Rec, send } from "./streams.js";
 
 describe("perf buffer", () => {
-  let object: LoadedObject;
+  let object: Loaded;
   afterEach(() => object?.close());
 
   /** A perf buffer is there from its first listener on: what is sent before is lost. */

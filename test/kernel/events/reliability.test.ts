@@ -1,17 +1,16 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { LoadedObject } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { fixture } from "../support/fixture.js";
 import { Child } from "../support/run.js";
 import { until } from "../support/until.js";
-import { type Blob, expected, loadFixture, type Rec, send } from "./streams.js";
+import { type Blob, expected, type Loaded, loadFixture, type Rec, send } from "./streams.js";
 
 const child = (name: string) => fileURLToPath(new URL(`children/${name}.mjs`, import.meta.url));
 
 describe("streams can be trusted", () => {
-  let object: LoadedObject;
+  let object: Loaded;
   afterEach(() => object?.close());
 
   test("a slow handler gives way: timers run between the records of one batch", async () => {

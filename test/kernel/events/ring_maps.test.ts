@@ -1,15 +1,7 @@
-import {
-  ArrayOfMaps,
-  BpfObject,
-  createMap,
-  type LoadedObject,
-  type LostRecords,
-  type OpenedObject,
-  RingBuffers,
-} from "ebpf";
+import { ArrayOfMaps, createMap, type LostRecords, RingBuffers } from "ebpf";
 import { afterEach, expect, test } from "vitest";
+import { EventsRingMaps, type OpenedEventsRingMaps } from "../../fixtures/events_ring_maps.bpf.js";
 import { bpfDescriptors } from "../support/descriptors.js";
-import { fixture } from "../support/fixture.js";
 import { requires } from "../support/requires.js";
 import { until } from "../support/until.js";
 import { expected, type Rec, send } from "./streams.js";
@@ -21,11 +13,11 @@ interface Tenant {
 }
 
 requires({ mapType: ["ringbuf", "hashOfMaps"] }).describe("maps of rings", () => {
-  let object: LoadedObject;
+  let object: EventsRingMaps;
   afterEach(() => object?.close());
 
-  const load = async (configure: (opened: OpenedObject) => void = () => {}) => {
-    const opened = BpfObject.open(fixture("events_ring_maps"));
+  const load = async (configure: (opened: OpenedEventsRingMaps) => void = () => {}) => {
+    const opened = EventsRingMaps.open();
     configure(opened);
     object = await opened.load();
     return object.ringBuffers<Tenant, Rec>("tenants");

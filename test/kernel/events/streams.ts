@@ -1,5 +1,11 @@
-import { BpfObject, type LoadedObject, type OpenedObject } from "ebpf";
-import { fixture } from "../support/fixture.js";
+import { EventsRingMaps } from "../../fixtures/events_ring_maps.bpf.js";
+import { EventsStreams } from "../../fixtures/events_streams.bpf.js";
+import { Ring } from "../../fixtures/ring.bpf.js";
+
+const FIXTURES = { ring: Ring, events_streams: EventsStreams, events_ring_maps: EventsRingMaps };
+type Name = keyof typeof FIXTURES;
+export type Opened<N extends Name = Name> = ReturnType<(typeof FIXTURES)[N]["open"]>;
+export type Loaded<N extends Name = Name> = InstanceType<(typeof FIXTURES)[N]>;
 
 export interface Rec {
   seq: bigint;
@@ -16,17 +22,17 @@ export interface Blob {
 
 export const PACKET = Uint8Array.from({ length: 64 }, (_, i) => i);
 
-export async function loadFixture(
-  name: "ring" | "events_streams" | "events_ring_maps",
-  configure: (opened: OpenedObject) => void = () => {},
-): Promise<LoadedObject> {
-  const opened = BpfObject.open(fixture(name));
+export async function loadFixture<N extends Name>(
+  name: N,
+  configure: (opened: Opened<N>) => void = () => {},
+): Promise<Loaded<N>> {
+  const opened = FIXTURES[name].open() as Opened<N>;
   configure(opened);
-  return opened.load();
+  return (await opened.load()) as Loaded<N>;
 }
 
 /** Runs a program so many times. */
-export function send(object: LoadedObject, program: string, runs: number): void {
+export function send(object: Loaded, program: string, runs: number): void {
   object.program(program).testRun({ data: PACKET, repeat: runs });
 }
 

@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { BpfObject, type LoadedObject, type OpenedObject, type UserRingBuffer } from "ebpf";
+import type { UserRingBuffer } from "ebpf";
 import { afterEach, expect, test } from "vitest";
+import { EventsUserRing, type OpenedEventsUserRing } from "../../fixtures/events_user_ring.bpf.js";
 import { bpfDescriptors } from "../support/descriptors.js";
-import { fixture } from "../support/fixture.js";
 import { requires } from "../support/requires.js";
 import { until } from "../support/until.js";
 import { PACKET } from "./streams.js";
@@ -25,11 +25,11 @@ interface Message {
 const gate = requires({ mapType: "userRingbuf" });
 
 gate.describe("user ring buffer", () => {
-  let object: LoadedObject;
+  let object: EventsUserRing;
   afterEach(() => object?.close());
 
-  const load = async (configure: (opened: OpenedObject) => void = () => {}) => {
-    const opened = BpfObject.open(fixture("events_user_ring"));
+  const load = async (configure: (opened: OpenedEventsUserRing) => void = () => {}) => {
+    const opened = EventsUserRing.open();
     configure(opened);
     object = await opened.load();
     return object.userRingBuffer<Command>("commands");
@@ -318,7 +318,7 @@ gate.describe("user ring buffer", () => {
 
 test("on a kernel without user ring buffers, load() says which one has them", async ({ skip }) => {
   if (gate.reason === undefined) skip("this kernel has user ring buffers");
-  const opened = BpfObject.open(fixture("events_user_ring"));
+  const opened = EventsUserRing.open();
   await expect(opened.load()).rejects.toMatchObject({
     code: "KERNEL_UNSUPPORTED",
     message: expect.stringMatching(/user_ringbuf.*6\.1/),

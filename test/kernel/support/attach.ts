@@ -4,48 +4,72 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { BpfObject, type Link, type LoadedObject, type OpenedObject } from "ebpf";
+import type { Link, OpenedProgram } from "ebpf";
 import { expect } from "vitest";
-import { fixture } from "./fixture.js";
+import { AttachCgroup, type seen } from "../../fixtures/attach_cgroup.bpf.js";
+import { AttachExt } from "../../fixtures/attach_ext.bpf.js";
+import { AttachIter } from "../../fixtures/attach_iter.bpf.js";
+import { AttachKsyscall } from "../../fixtures/attach_ksyscall.bpf.js";
+import { AttachMulti } from "../../fixtures/attach_multi.bpf.js";
+import { AttachNet } from "../../fixtures/attach_net.bpf.js";
+import { AttachNetfilter } from "../../fixtures/attach_netfilter.bpf.js";
+import { AttachSock } from "../../fixtures/attach_sock.bpf.js";
+import { AttachStructOps } from "../../fixtures/attach_struct_ops.bpf.js";
+import { AttachStructOpsLink } from "../../fixtures/attach_struct_ops_link.bpf.js";
+import { AttachTrace } from "../../fixtures/attach_trace.bpf.js";
+import { AttachUsdt } from "../../fixtures/attach_usdt.bpf.js";
+import { AttachUser } from "../../fixtures/attach_user.bpf.js";
 import { Child } from "./run.js";
 import { until } from "./until.js";
 
 /** What the programs of attach_*.bpf.c report. */
-export interface Seen {
-  what: number;
-  tgid: number;
-  cookie: bigint;
-  a: bigint;
-  b: bigint;
-  result: bigint;
-  comm: string;
-}
+export type Seen = seen;
+
+const FIXTURES = {
+  attach_cgroup: AttachCgroup,
+  attach_ext: AttachExt,
+  attach_iter: AttachIter,
+  attach_ksyscall: AttachKsyscall,
+  attach_multi: AttachMulti,
+  attach_net: AttachNet,
+  attach_netfilter: AttachNetfilter,
+  attach_sock: AttachSock,
+  attach_struct_ops: AttachStructOps,
+  attach_struct_ops_link: AttachStructOpsLink,
+  attach_trace: AttachTrace,
+  attach_usdt: AttachUsdt,
+  attach_user: AttachUser,
+};
+export type FixtureName = keyof typeof FIXTURES;
+export type Opened<Name extends FixtureName> = ReturnType<(typeof FIXTURES)[Name]["open"]>;
+export type Loaded<Name extends FixtureName> = InstanceType<(typeof FIXTURES)[Name]>;
 
 /** Opens a fixture with only these programs to be loaded. */
-export function openOnly(name: string, programs: readonly string[]): OpenedObject {
-  const opened = BpfObject.open(fixture(name));
-  for (const program of Object.values(opened.programs)) program.autoload = programs.includes(program.name);
-  return opened;
+export function openOnly<Name extends FixtureName>(name: Name, programs: readonly string[]): Opened<Name> {
+  const opened = FIXTURES[name].open();
+  for (const program of Object.values<OpenedProgram>(opened.programs))
+    program.autoload = programs.includes(program.name);
+  return opened as Opened<Name>;
 }
 
 /** A loaded fixture, and what its programs have reported. */
-export class Watched implements Disposable {
-  readonly object: LoadedObject;
+export class Watched<Name extends FixtureName = FixtureName> implements Disposable {
+  readonly object: Loaded<Name>;
   readonly seen: Seen[] = [];
 
-  private constructor(object: LoadedObject) {
+  private constructor(object: Loaded<Name>) {
     this.object = object;
     object.ringBuffer<Seen>("sightings").on("event", (record) => this.seen.push(record));
   }
 
-  static async load(
-    name: string,
+  static async load<Name extends FixtureName>(
+    name: Name,
     programs: readonly string[],
-    configure: (opened: OpenedObject) => void = () => {},
-  ): Promise<Watched> {
+    configure: (opened: Opened<Name>) => void = () => {},
+  ): Promise<Watched<Name>> {
     using opened = openOnly(name, programs);
     configure(opened);
-    return new Watched(await opened.load());
+    return new Watched<Name>((await opened.load()) as Loaded<Name>);
   }
 
   /** Records that the programs have made, whether they have been read or not. */
