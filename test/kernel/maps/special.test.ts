@@ -328,7 +328,8 @@ describe("stack traces", () => {
     const frames = stacks.getBuildIds(Number(object.bss.build_id_stack_id));
     expect(frames?.length).toBeGreaterThan(0);
     for (const frame of frames ?? []) {
-      if (frame.buildId === undefined) expect(frame.address).toBeGreaterThan(0n);
+      // Code without frame pointers leads the kernel anywhere, to address 0 too.
+      if (frame.buildId === undefined) expect(frame.address).toBeTypeOf("bigint");
       else expect(frame.buildId).toMatch(/^[0-9a-f]{40}$/);
     }
     expect(() => stacks.get(0)).toThrowError("build_ids.get: this map keeps build ids; use getBuildIds");
