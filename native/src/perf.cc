@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "bpf_output_event.h"
 #include "perf_record.h"
 
 namespace ebpf {
@@ -23,12 +24,7 @@ int Perf::Open(int mapFd, const PerfSettings& settings, std::unique_ptr<RecordSo
   const int copy = UniqueFd::Duplicate(mapFd);
   if (copy < 0) return copy;
   perf->map_.Reset(copy);
-  perf_event_attr attributes{};
-  attributes.size = sizeof attributes;
-  attributes.type = PERF_TYPE_SOFTWARE;
-  attributes.config = PERF_COUNT_SW_BPF_OUTPUT;
-  attributes.sample_type = PERF_SAMPLE_RAW;
-  attributes.sample_period = 1;
+  perf_event_attr attributes = BpfOutputEvent();
   attributes.watermark = settings.wakeupBytes > 0;
   if (attributes.watermark) {
     attributes.wakeup_watermark = settings.wakeupBytes;

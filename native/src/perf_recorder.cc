@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "backward_ring.h"
+#include "bpf_output_event.h"
 #include "perf_record.h"
 
 namespace ebpf {
@@ -24,12 +25,7 @@ int PerfRecorder::Open(int mapFd, size_t pages, std::unique_ptr<PerfRecorder>& o
   recorder->pages_ = pages;
   const int cpus = libbpf_num_possible_cpus();
   if (cpus < 0) return cpus;
-  perf_event_attr attributes{};
-  attributes.size = sizeof attributes;
-  attributes.type = PERF_TYPE_SOFTWARE;
-  attributes.config = PERF_COUNT_SW_BPF_OUTPUT;
-  attributes.sample_type = PERF_SAMPLE_RAW;
-  attributes.sample_period = 1;
+  perf_event_attr attributes = BpfOutputEvent();
   attributes.write_backward = 1;
   for (uint32_t cpu = 0; cpu < static_cast<uint32_t>(cpus); ++cpu) {
     Buffer buffer;

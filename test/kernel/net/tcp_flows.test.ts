@@ -29,6 +29,10 @@ const SOURCE = `
   socket.on("data", (part) => (received += part.length)).on("close", () => console.log("done", received, "from", process.pid));
 `;
 
+/** Where a {@link SINK} listens. */
+const portOf = (sink: Child): Promise<number> =>
+  until("the server to listen", () => Number(/port (\d+)/.exec(sink.stdout)?.[1]) || undefined);
+
 const closes = (events: readonly TcpFlowEvent[]): TcpFlow[] =>
   events.flatMap(({ kind, flow }) => (kind === "close" ? [flow] : []));
 
@@ -48,8 +52,13 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
 
   async function listen(host: string, answer = 0): Promise<{ child: Child; port: number }> {
     const child = cgroup.node(SINK, host, String(answer));
-    const port = await until("the server to listen", () => Number(/port (\d+)/.exec(child.stdout)?.[1]) || undefined);
-    return { child, port };
+    return { child, port: await portOf(child) };
+  }
+
+  /** A Node script in the cgroup and in a network namespace. */
+  function nodeInside(namespace: NetNamespace, script: string, ...args: string[]): Child {
+    const node = [process.execPath, "--input-type=module", "--eval", script, "--", ...args];
+    return cgroup.spawn("ip", ["netns", "exec", namespace.name, ...node]);
   }
 
   describe.each([
@@ -187,11 +196,8 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
     using _closing = flows;
     const outside = await listen("127.0.0.1");
     await cgroup.node(SOURCE, "127.0.0.1", String(outside.port), "10").output();
-    const script = [process.execPath, "--input-type=module", "--eval", SINK, "--", "127.0.0.1", "0"];
-    const inside = cgroup.spawn("ip", ["netns", "exec", namespace.name, ...script]);
-    const port = await until("the server to listen", () => Number(/port (\d+)/.exec(inside.stdout)?.[1]) || undefined);
-    const source = [process.execPath, "--input-type=module", "--eval", SOURCE, "--", "127.0.0.1", String(port), "10"];
-    await cgroup.spawn("ip", ["netns", "exec", namespace.name, ...source]).output();
+    const port = await portOf(nodeInside(namespace, SINK, "127.0.0.1", "0"));
+    await nodeInside(namespace, SOURCE, "127.0.0.1", String(port), "10").output();
     await until("both closes", () => closes(events).length === 2);
     expect(events.every(({ flow }) => flow.netns === namespace.inode)).toBe(true);
     expect(flows.totals.produced).toBe(events.length);
@@ -201,13 +207,9 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
     using namespace = new NetNamespace();
     const { flows, events } = await watch({ netns: namespace.path, retransmits: true, rtt: true });
     using _closing = flows;
-    const inside = (script: string, ...args: string[]) =>
-      cgroup.spawn("ip", [
-        ...["netns", "exec", namespace.name, process.execPath, "--input-type=module", "--eval", script, "--", ...args],
-      ]);
-    const server = inside(SINK, "127.0.0.1", "0");
-    const port = await until("the server to listen", () => Number(/port (\d+)/.exec(server.stdout)?.[1]) || undefined);
-    const client = inside(
+    const port = await portOf(nodeInside(namespace, SINK, "127.0.0.1", "0"));
+    const client = nodeInside(
+      namespace,
       `import { connect } from "node:net";
        const socket = connect({ host: "127.0.0.1", port: ${port} });
        process.stdin.on("data", () => socket.write(Buffer.alloc(1000))).on("end", () => socket.end());
@@ -239,11 +241,7 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
     await using outside = new TestCgroup();
     const { flows, events } = await watch();
     using _closing = flows;
-    const elsewhere = outside.node(SINK, "127.0.0.1", "0");
-    const port = await until(
-      "the server to listen",
-      () => Number(/port (\d+)/.exec(elsewhere.stdout)?.[1]) || undefined,
-    );
+    const port = await portOf(outside.node(SINK, "127.0.0.1", "0"));
     await outside.node(SOURCE, "127.0.0.1", String(port), "10").output();
     const server = await listen("127.0.0.1");
     await cgroup.node(SOURCE, "127.0.0.1", String(server.port), "10").output();
