@@ -63,6 +63,7 @@ Napi::Function Object::Define(Napi::Env env) {
                      {
                          InstanceMethod<&Object::Btf>("btf"),
                          InstanceMethod<&Object::Load>("load"),
+                         InstanceMethod<&Object::LoadSync>("loadSync"),
                          InstanceMethod<&Object::Close>("close"),
                      });
 }
@@ -103,6 +104,16 @@ Napi::Value Object::Btf(const Napi::CallbackInfo& info) {
 Napi::Value Object::Load(const Napi::CallbackInfo& info) {
   handle_->Use(info.Env(), "bpf_object__load");
   return LoadWorker::Start(info.Env(), handle_);
+}
+
+void Object::LoadSync(const Napi::CallbackInfo& info) {
+  constexpr char kOperation[] = "bpf_object__load";
+  bpf_object* const object = handle_->Use(info.Env(), kOperation);
+  Perform(info.Env(), kOperation, [&] {
+    const int result = bpf_object__load(object);
+    handle_->EndLoad(result);
+    return result;
+  });
 }
 
 void Object::Close(const Napi::CallbackInfo&) {

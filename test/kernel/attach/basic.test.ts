@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync } from "node:fs";
-import { BpfObject, type Link, type Program, type VariantSpec } from "ebpf";
+import { BpfObject, type Link, type Program, type VariantSpec, VerifierError } from "ebpf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Probes, type sighting } from "../../fixtures/probes.bpf.js";
 import { UnknownFunc } from "../../fixtures/unknown_func.bpf.js";
@@ -368,6 +368,39 @@ describe("variants of one probe", () => {
     expect(error.message).toContain("read_dir_fexit: cannot load");
     expect(error.message).toContain("read_dir_kprobe + read_dir_kretprobe: cannot attach");
     expect(object.links).toEqual([]);
+  });
+
+  requires({}).test("what loads and cannot be attached gives way to the next, which is loaded then", async () => {
+    using opened = open({ read_dir: ["read_dir_nowhere", "signal_instead"] });
+    for (const name of ["read_dir_fexit", "read_dir_kprobe", "read_dir_kretprobe"])
+      opened.program(name).autoload = false;
+    using object = await opened.load();
+    expect(object.program("read_dir_nowhere").loaded).toBe(true);
+    expect(object.program("signal_instead").loaded).toBe(false);
+    const seen: { variant: number; tgid: number }[] = [];
+    object.ringBuffer<(typeof seen)[number]>("reads").on("event", (event) => seen.push(event));
+    const [link] = object.attach();
+    expect(link).toMatchObject({ kind: "raw_tp", target: "signal_generate" });
+    const choice = object.variants["read_dir"];
+    expect(choice?.chosen).toEqual(["signal_instead"]);
+    expect(choice?.rejected.map(({ programs }) => programs)).toEqual([["read_dir_nowhere"]]);
+    expect(choice?.rejected[0]?.reason.message).toContain("ebpf_no_such_function");
+    // It has the maps of the others, and the variables as they were set.
+    wink();
+    await until("the event", () => seen.length > 0);
+    expect(seen).toMatchObject([{ variant: 3, tgid: process.pid }]);
+    link?.close();
+    wink();
+    expect(object.ringBuffer("reads").totals.produced).toBe(1);
+  });
+
+  requires({}).test("one that no kernel verifies does not take the object down, where we can do without", async () => {
+    using object = await BpfObject.load(fixture("reject"), { variants: { luxury: ["rejected", []] } });
+    const choice = object.variants["luxury"];
+    expect(choice?.chosen).toEqual([]);
+    expect(choice?.rejected).toMatchObject([{ programs: ["rejected"], reason: expect.any(VerifierError) }]);
+    expect(object.program("accepted").testRun({ data: new Uint8Array(64) }).returnValue).toBe(2);
+    expect(object.program("rejected").loaded).toBe(false);
   });
 
   test("a specification that the object does not fit", async () => {
