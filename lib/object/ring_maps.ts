@@ -10,20 +10,20 @@ import type { PerCpuHashMap } from "../map/hash_map.js";
 import type { MapOfMaps } from "../map/map_of_maps.js";
 import { invalid } from "../options.js";
 import type { ObjectCore } from "./core.js";
-import { findRings, makeSource, type RingOptions, recordType, ringsSection } from "./rings.js";
+import {
+  type CounterSlot,
+  findRings,
+  makeSource,
+  type RingOptions,
+  recordType,
+  ringsSection,
+  sumCounters,
+} from "./rings.js";
 
 const COUNTERS_PREFIX = "ebpf_counters__";
 const DEFAULT_BYTES = 256 * 1024;
 
-/** struct ebpf_ring_counters */
-interface Slot {
-  readonly produced: bigint;
-  readonly lost: bigint;
-  readonly lost_bytes: bigint;
-  readonly last_lost_ns: bigint;
-}
-
-type CountersMap<K> = PerCpuHashMap<K, Slot> | (PerCpuArrayMap<Slot> & { delete?: never });
+type CountersMap<K> = PerCpuHashMap<K, CounterSlot> | (PerCpuArrayMap<CounterSlot> & { delete?: never });
 
 /** The counters of all rings, by their keys. What counts for a ring that was taken away is what they said then: its key may be another's now. */
 class Counters<K> {
@@ -43,8 +43,8 @@ class Counters<K> {
 
   /** For a ring that begins. */
   reset(key: K): void {
-    const zero: Slot = { produced: 0n, lost: 0n, lost_bytes: 0n, last_lost_ns: 0n };
-    this.#map.set(key as K & number, Array<Slot>(this.#cpus).fill(zero));
+    const zero: CounterSlot = { produced: 0n, lost: 0n, lost_bytes: 0n, last_lost_ns: 0n };
+    this.#map.set(key as K & number, Array<CounterSlot>(this.#cpus).fill(zero));
   }
 
   removed(key: K, id: number, kept: boolean): void {
@@ -61,14 +61,7 @@ class Counters<K> {
   }
 
   #sum(key: K): RingCounters {
-    const sum = { produced: 0, lost: 0, lostBytes: 0, lastLostNs: 0n };
-    for (const slot of this.#map.get(key as K & number) ?? []) {
-      sum.produced += Number(slot.produced);
-      sum.lost += Number(slot.lost);
-      sum.lostBytes += Number(slot.lost_bytes);
-      if (slot.last_lost_ns > sum.lastLostNs) sum.lastLostNs = slot.last_lost_ns;
-    }
-    return sum;
+    return sumCounters(this.#map.get(key as K & number) ?? []);
   }
 }
 

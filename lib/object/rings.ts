@@ -5,7 +5,7 @@ import { column } from "../codec/column.js";
 import { compileLoop } from "../codec/loop.js";
 import { Memory } from "../codec/memory.js";
 import { compileReader } from "../codec/reader.js";
-import type { CountersReader } from "../events/loss.js";
+import type { CountersReader, RingCounters } from "../events/loss.js";
 import type { RecordAccess, RecordSource } from "../events/record_source.js";
 import { WAKEUP_LIVE, type Wakeup, type WakeupControl, wakeupOf } from "../events/wakeup.js";
 import { errno } from "../kernel/errno.js";
@@ -49,12 +49,24 @@ export interface RingDeclaration {
   readonly counters: { readonly offset: number; readonly slots: number; readonly type: number };
 }
 
-/** struct ebpf_ring_counters */
-interface Slot {
-  readonly produced: number;
-  readonly lost: number;
-  readonly lost_bytes: number;
+/** struct ebpf_ring_counters, of one CPU. */
+export interface CounterSlot {
+  readonly produced: number | bigint;
+  readonly lost: number | bigint;
+  readonly lost_bytes: number | bigint;
   readonly last_lost_ns: bigint;
+}
+
+/** What all CPUs counted together. */
+export function sumCounters(slots: Iterable<CounterSlot>): RingCounters {
+  const sum = { produced: 0, lost: 0, lostBytes: 0, lastLostNs: 0n };
+  for (const slot of slots) {
+    sum.produced += Number(slot.produced);
+    sum.lost += Number(slot.lost);
+    sum.lostBytes += Number(slot.lost_bytes);
+    if (slot.last_lost_ns > sum.lastLostNs) sum.lastLostNs = slot.last_lost_ns;
+  }
+  return sum;
 }
 
 /** A variable of the rings' section: where it is, and its members that are arrays. */
@@ -128,22 +140,13 @@ export function ringCounters(
   const { offset, type } = declaration.counters;
   // CPU n adds to slot n modulo the number of slots.
   const slots = Math.min(cpus, declaration.counters.slots);
-  const codec = compileCodec(btf, type, { numbers: ["produced", "lost", "lost_bytes"] }) as Codec<Slot>;
+  const codec = compileCodec(btf, type, { numbers: ["produced", "lost", "lost_bytes"] }) as Codec<CounterSlot>;
   const memory = new Memory(new ArrayBuffer(slots * codec.size));
-  const read = (): readonly Slot[] => {
+  const read = (): readonly CounterSlot[] => {
     map().readData(offset, memory.bytes);
     return Array.from({ length: slots }, (_, cpu) => codec.decode(memory, cpu * codec.size));
   };
-  return () => {
-    const sum = { produced: 0, lost: 0, lostBytes: 0, lastLostNs: 0n };
-    for (const slot of read()) {
-      sum.produced += slot.produced;
-      sum.lost += slot.lost;
-      sum.lostBytes += slot.lost_bytes;
-      if (slot.last_lost_ns > sum.lastLostNs) sum.lastLostNs = slot.last_lost_ns;
-    }
-    return sum;
-  };
+  return () => sumCounters(read());
 }
 
 /** Where the constant is that chooses a ring's wake-ups: in .rodata, set before load. */
