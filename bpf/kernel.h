@@ -121,6 +121,10 @@ struct minmax {
 	struct minmax_sample s[3];
 };
 
+struct tcp_rack {
+	__u32 rtt_us;
+};
+
 struct tcp_sock {
 	__u64 bytes_sent;
 	__u64 bytes_retrans;
@@ -138,6 +142,7 @@ struct tcp_sock {
 	__u32 snd_cwnd;
 	__u32 mss_cache;
 	struct minmax rtt_min;
+	struct tcp_rack rack;
 };
 
 enum sock_flags {

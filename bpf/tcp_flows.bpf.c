@@ -243,6 +243,21 @@ static __always_inline void read_counters(struct tcp_sock *tcp, struct flow *flo
 	flow->error = BPF_CORE_READ(sk, sk_err);
 }
 
+/*
+ * The round trip just measured, microseconds. The kernel tells from Linux 6.10 on. Before that the callback comes when the deviation is
+ * updated and srtt_us is not: of the first sample the deviation is made, doubled; later ones are of the segment acknowledged last.
+ */
+static __always_inline __u32 rtt_sample(struct bpf_sock_ops *ctx, struct tcp_sock *tcp)
+{
+	__u32 told = ctx->args[0];
+
+	if (told || !bpf_core_field_exists(tcp->rack))
+		return told;
+	if (BPF_CORE_READ(tcp, srtt_us) == 0)
+		return BPF_CORE_READ(tcp, mdev_us) >> 1;
+	return BPF_CORE_READ(tcp, rack.rtt_us);
+}
+
 static __always_inline void report(struct flow *flow, enum flow_event_kind kind, enum flow_state old_state,
 				   __u32 sample, __s32 result, __u64 now)
 {
@@ -418,7 +433,7 @@ int tcp_flows(struct bpf_sock_ops *ctx)
 			break;
 		read_counters(tcp, flow, now);
 		if (want_rtt)
-			report(flow, FLOW_RTT, flow->state, ctx->args[0], 0, now);
+			report(flow, FLOW_RTT, flow->state, rtt_sample(ctx, tcp), 0, now);
 		break;
 	}
 	return 1;
