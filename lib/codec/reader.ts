@@ -92,6 +92,17 @@ export function shapeReader(shape: Shape, label: string, generate: boolean = can
     const record = aligned.make(cursor);
     const mask = aligned.alignment - 1;
     let slow: object | undefined;
+    // Without a tail nothing asks where the record ends.
+    const move: Reader["move"] = tail
+      ? (offset, length) => {
+          cursor.end = offset + length;
+          cursor.offset = offset;
+          return record;
+        }
+      : (offset) => {
+          cursor.offset = offset;
+          return record;
+        };
     return {
       at(offset, length) {
         cursor.end = check(memory, offset, length);
@@ -103,11 +114,7 @@ export function shapeReader(shape: Shape, label: string, generate: boolean = can
         }
         return slow;
       },
-      move(offset, length) {
-        cursor.end = offset + length;
-        cursor.offset = offset;
-        return record;
-      },
+      move,
     };
   };
 }

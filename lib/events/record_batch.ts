@@ -47,10 +47,11 @@ export class RecordBatch<T> implements Iterable<T> {
   #reader: Reader<T> | undefined;
   /** What the reader reads: the slab may have been replaced by a larger one. */
   #read: Memory | undefined;
-  readonly #validity: Validity = { valid: false };
+  readonly #shown: Shown = { times: 0 };
   /** The first record of the view: those before it were handed out one by one. */
   #base = 0;
-  #length = 0;
+  /** ENDED between batches: one comparison says both that the batch is over and that there is no such record. */
+  #length = ENDED;
   // Where the first one is, how far they are apart (0: not at a constant distance) and how long they are.
   #start = 0;
   #stride = 0;
@@ -65,7 +66,8 @@ export class RecordBatch<T> implements Iterable<T> {
 
   /** How many records. */
   get length(): number {
-    return this.#validity.valid ? this.#length : refuse();
+    const length = this.#length;
+    return length >= 0 ? length : refuse();
   }
 
   /** The CPU that the records were written on, for a perf buffer; a ring does not say. */
@@ -100,7 +102,7 @@ export class RecordBatch<T> implements Iterable<T> {
     const stride = this.#stride;
     if (stride === 0) return new Walk<Readonly<T>>(length, (position) => this.view(position));
     const reader = this.#readerOf(this.#held.memory);
-    return new Stride<T>(this.#validity, reader, this.#start, this.#start + length * stride, stride, this.#size);
+    return new Stride<T>(this.#shown, reader, this.#start, this.#start + length * stride, stride, this.#size);
   }
 
   /** All records as plain objects. */
@@ -149,14 +151,14 @@ export class RecordBatch<T> implements Iterable<T> {
     this.#start = this.#base * this.#stride;
     if (this.#read !== this.#held.memory) this.#reader = undefined;
     this.#held.memory.copies?.stay();
-    this.#validity.valid = true;
+    this.#shown.times++;
     return this;
   }
 
   /** Ends it. @internal */
   end(): void {
-    this.#validity.valid = false;
-    this.#length = 0;
+    this.#shown.times++;
+    this.#length = ENDED;
   }
 
   #readerOf(memory: Memory): Reader<T> {
@@ -176,7 +178,7 @@ export class RecordBatch<T> implements Iterable<T> {
   }
 
   #check(position: number): HeldBatch {
-    if (!this.#validity.valid) refuse();
+    if (this.#length < 0) refuse();
     if (!(position >= 0 && position < this.#length)) {
       throw new BpfError({ code: "INVALID_ARGUMENT", message: `no record ${position} in a batch of ${this.#length}` });
     }
@@ -184,8 +186,11 @@ export class RecordBatch<T> implements Iterable<T> {
   }
 }
 
-interface Validity {
-  valid: boolean;
+const ENDED = -1;
+
+/** Grows when a batch begins and when it ends: who remembers another number is too late. */
+interface Shown {
+  times: number;
 }
 
 function refuse(): never {
@@ -216,15 +221,17 @@ class Walk<T> implements IterableIterator<T, undefined> {
 
 /** Views of records that lie at a constant distance. They were vetted before the batch was shown. */
 class Stride<T> implements IterableIterator<Readonly<T>, undefined> {
-  readonly #validity: Validity;
+  readonly #shown: Shown;
+  readonly #times: number;
   readonly #reader: Reader<T>;
   readonly #end: number;
   readonly #stride: number;
   readonly #size: number;
   #offset: number;
 
-  constructor(validity: Validity, reader: Reader<T>, start: number, end: number, stride: number, size: number) {
-    this.#validity = validity;
+  constructor(shown: Shown, reader: Reader<T>, start: number, end: number, stride: number, size: number) {
+    this.#shown = shown;
+    this.#times = shown.times;
     this.#reader = reader;
     this.#offset = start;
     this.#end = end;
@@ -235,7 +242,7 @@ class Stride<T> implements IterableIterator<Readonly<T>, undefined> {
   next(): IteratorResult<Readonly<T>, undefined> {
     const offset = this.#offset;
     if (offset >= this.#end) return { done: true, value: undefined };
-    if (!this.#validity.valid) refuse();
+    if (this.#shown.times !== this.#times) refuse();
     this.#offset = offset + this.#stride;
     return { done: false, value: this.#reader.move(offset, this.#size) };
   }

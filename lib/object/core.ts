@@ -21,6 +21,8 @@ export class ObjectCore {
   /** Native objects made for a variant chosen at attach; they share the first one's maps. */
   readonly #companions: NativeObject[] = [];
   readonly #companionPrograms = new Map<string, NativeProgram>();
+  /** Looked up in each turn of the event loop by a ring's counters. */
+  readonly #sectionMaps = new Map<string, NativeMapDefinition>();
   #settings: ObjectSettings | undefined;
   #phase: Phase = "opened";
   #loadedNs = 0n;
@@ -113,7 +115,12 @@ export class ObjectCore {
 
   /** The map of a data section, such as `.bss`, if the object has one. */
   sectionMap(section: string, sectionOf: (mapName: string) => string): NativeMapDefinition | undefined {
-    return this.#native.maps.find((map) => map.isInternal && sectionOf(map.name) === section);
+    let found = this.#sectionMaps.get(section);
+    if (found === undefined) {
+      found = this.#native.maps.find((map) => map.isInternal && sectionOf(map.name) === section);
+      if (found !== undefined) this.#sectionMaps.set(section, found);
+    }
+    return found;
   }
 
   sections(sectionOf: (mapName: string) => string): string[] {
@@ -137,6 +144,7 @@ export class ObjectCore {
           if (this.phase !== "loading" || !this.variants.rejectProgram(failedProgram(error), error)) throw error;
           this.#native.close();
           this.#native = this.#openNative();
+          this.#sectionMaps.clear();
           restoreSettings(this.#native, this.#settings);
         }
       }

@@ -142,11 +142,13 @@ export function ringCounters(
   const slots = Math.min(cpus, declaration.counters.slots);
   const codec = compileCodec(btf, type, { numbers: ["produced", "lost", "lost_bytes"] }) as Codec<CounterSlot>;
   const memory = new Memory(new ArrayBuffer(slots * codec.size));
-  const read = (): readonly CounterSlot[] => {
+  // Read in each turn of the event loop that has records: nothing is made that can be kept.
+  const decoded: CounterSlot[] = [];
+  return () => {
     map().readData(offset, memory.bytes);
-    return Array.from({ length: slots }, (_, cpu) => codec.decode(memory, cpu * codec.size));
+    for (let cpu = 0; cpu < slots; cpu++) decoded[cpu] = codec.decode(memory, cpu * codec.size);
+    return sumCounters(decoded);
   };
-  return () => sumCounters(read());
 }
 
 /** Where the constant is that chooses a ring's wake-ups: in .rodata, set before load. */

@@ -86,8 +86,14 @@ describe("batches", () => {
     const ring = object.ringBuffer<Rec>("records");
     const kept: RecordBatch<Rec>[] = [];
     let walk: IterableIterator<unknown> | undefined;
+    let late: unknown;
     ring.on("batch", (batch) => {
       kept.push(batch);
+      try {
+        walk?.next();
+      } catch (error) {
+        late = error;
+      }
       walk = batch.views();
       walk.next();
     });
@@ -106,6 +112,8 @@ describe("batches", () => {
     send(object, "generate", 10);
     await until("the second batch", () => kept.length === 2);
     expect(kept[0]).toBe(kept[1]);
+    // An iterator does not go over to the next batch, although that is the same object.
+    expect(String(late)).toMatch(/valid only until its handler returns/);
   });
 
   test("records that do not fit their type are told as errors, with their bytes, and are not in the batch", async () => {
