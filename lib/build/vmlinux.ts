@@ -37,22 +37,20 @@ export function vmlinuxHeader(btfPath: string = KERNEL_BTF): string {
       cause: error,
     });
   }
-  return [
-    "#ifndef __VMLINUX_H__",
-    "#define __VMLINUX_H__",
-    "",
-    "#ifndef BPF_NO_PRESERVE_ACCESS_INDEX",
-    "#pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)",
-    "#endif",
-    "",
-    types,
-    "#ifndef BPF_NO_PRESERVE_ACCESS_INDEX",
-    "#pragma clang attribute pop",
-    "#endif",
-    "",
-    "#endif /* __VMLINUX_H__ */",
-    "",
-  ].join("\n");
+  // To the byte what `bpftool btf dump file ... format c` writes around them.
+  return `#ifndef __VMLINUX_H__
+#define __VMLINUX_H__
+
+#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
+#pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)
+#endif
+
+${types}#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
+#pragma clang attribute pop
+#endif
+
+#endif /* __VMLINUX_H__ */
+`;
 }
 
 /**

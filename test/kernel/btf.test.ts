@@ -1,6 +1,5 @@
 /** The kernel's own types, as they are on whichever kernel this is: ours against what libbpf's API says, type by type. */
-import { existsSync } from "node:fs";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect } from "vitest";
 import type { Btf } from "../../lib/btf/btf.js";
 import { kernelBtf, moduleBtf } from "../../lib/btf/sources.js";
 import { BTF_KINDS } from "../../lib/btf/types.js";
@@ -49,35 +48,42 @@ function compare(btf: Btf, file: string, firstType = 1) {
   return { differences: differences.slice(0, 20), types, members };
 }
 
-const ofKernel = existsSync(vmlinux) ? undefined : `this kernel has no ${vmlinux}`;
+const TIMEOUT_MS = 600_000;
+const ofKernel = requires({ btf: true });
 
-test("every type of the kernel has the size and members that libbpf finds", { timeout: 600_000 }, ({ skip }) => {
-  if (ofKernel !== undefined) skip(ofKernel);
-  const btf = kernelBtf();
-  const { differences, types, members } = compare(btf, vmlinux);
-  expect(differences).toEqual([]);
-  expect(types).toBe(btf.typeCount - 1);
-  expect(members).toBeGreaterThan(10_000);
-});
+ofKernel.test(
+  "every type of the kernel has the size and members that libbpf finds",
+  () => {
+    const btf = kernelBtf();
+    const { differences, types, members } = compare(btf, vmlinux);
+    expect(differences).toEqual([]);
+    expect(types).toBe(btf.typeCount - 1);
+    expect(members).toBeGreaterThan(10_000);
+  },
+  TIMEOUT_MS,
+);
 
-test("names of the kernel's types are found, by kind", { timeout: 600_000 }, ({ skip }) => {
-  if (ofKernel !== undefined) skip(ofKernel);
-  const btf = kernelBtf();
-  const task = btf.get("task_struct", "struct");
-  expect(btf.describe(task)).toBe("struct task_struct");
-  expect(btf.size(task)).toBeGreaterThan(1000);
-  expect(btf.find("task_struct", "func")).toBeUndefined();
-  expect(btf.describe(btf.get("__be32", "typedef"))).toBe("__be32");
-  expect(() => btf.get("tsak_struct", "struct")).toThrow(
-    /has no struct "tsak_struct" \(did you mean "task_struct"\?\)/,
-  );
-  // Every struct that is found by its name has that name.
-  const named = [...btf.types()].filter((type) => type.kind === "struct" && type.name !== "");
-  for (let i = 0; i < named.length; i += 500) {
-    const type = named[i];
-    if (type !== undefined) expect(btf.findAll(type.name)).toContain(type.id);
-  }
-});
+ofKernel.test(
+  "names of the kernel's types are found, by kind",
+  () => {
+    const btf = kernelBtf();
+    const task = btf.get("task_struct", "struct");
+    expect(btf.describe(task)).toBe("struct task_struct");
+    expect(btf.size(task)).toBeGreaterThan(1000);
+    expect(btf.find("task_struct", "func")).toBeUndefined();
+    expect(btf.describe(btf.get("__be32", "typedef"))).toBe("__be32");
+    expect(() => btf.get("tsak_struct", "struct")).toThrow(
+      /has no struct "tsak_struct" \(did you mean "task_struct"\?\)/,
+    );
+    // Every struct that is found by its name has that name.
+    const named = [...btf.types()].filter((type) => type.kind === "struct" && type.name !== "");
+    for (let i = 0; i < named.length; i += 500) {
+      const type = named[i];
+      if (type !== undefined) expect(btf.findAll(type.name)).toContain(type.id);
+    }
+  },
+  TIMEOUT_MS,
+);
 
 requires({ vm: true, kernel: ">=5.11" }).test(
   "a module's types are on top of the kernel's, and are what libbpf finds",
@@ -99,5 +105,5 @@ requires({ vm: true, kernel: ">=5.11" }).test(
     expect(types).toBe(btf.typeCount - kernel.typeCount);
     expect(members).toBeGreaterThan(10);
   },
-  600_000,
+  TIMEOUT_MS,
 );

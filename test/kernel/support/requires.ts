@@ -13,6 +13,8 @@ export interface Requirements {
   readonly kernel?: `>=${number}.${number}`;
   /** For what watches or changes the whole system, which is nobody's business on a machine that others use too. */
   readonly vm?: true;
+  /** The kernel's own types in /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF). */
+  readonly btf?: true;
   /** kprobes and kretprobes (CONFIG_KPROBES). */
   readonly kprobes?: true;
   /** uprobes and uretprobes. */
@@ -117,6 +119,10 @@ function* features(wanted: Requirements): Generator<Feature> {
       present: () => atLeast(version),
       missing: `needs kernel ${version} or newer, this is ${release()}`,
     };
+  }
+  if (wanted.btf) {
+    const present = () => existsSync("/sys/kernel/btf/vmlinux");
+    yield { name: "BTF", since: "5.4", present, missing: "this kernel has no /sys/kernel/btf/vmlinux" };
   }
   if (wanted.kprobes) {
     const present = () => existsSync("/sys/bus/event_source/devices/kprobe");
