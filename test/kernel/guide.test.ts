@@ -1,11 +1,10 @@
-/** docs/guide.md, followed to the letter: its files, its commands, in an empty folder. */
-import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+/** docs/guide.md, followed to the letter: its files, its commands, in an empty folder, with the package as npm installs it. */
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { TestCgroup } from "./support/cgroup.js";
+import { Installation } from "./support/installed.js";
 import { requires } from "./support/requires.js";
 import { Child } from "./support/run.js";
 import { until } from "./support/until.js";
@@ -28,25 +27,42 @@ function command(start: string): string[] {
   return found.split(" ");
 }
 
+const unversioned = (name: string) => name.replace(/(?<=.)@.*/, "");
+
+const STRICTEST = [
+  "allowUnreachableCode=false",
+  "allowUnusedLabels=false",
+  "erasableSyntaxOnly",
+  "exactOptionalPropertyTypes",
+  "isolatedModules",
+  "noFallthroughCasesInSwitch",
+  "noImplicitOverride",
+  "noImplicitReturns",
+  "noPropertyAccessFromIndexSignature",
+  "noUncheckedIndexedAccess",
+  "noUnusedLocals",
+  "noUnusedParameters",
+  "verbatimModuleSyntax",
+].flatMap((option) => {
+  const [name, value = "true"] = option.split("=");
+  return [`--${name}`, value];
+});
+
 const FILES = ["tsconfig.json", "connects.bpf.c", "connects.ts"];
 
 requires({ cgroup2: true, mapType: "ringbuf" }).describe("the guide", () => {
-  let folder: string;
-
-  function inFolder(program: string, ...args: string[]) {
-    return spawnSync(program, args, { cwd: folder, encoding: "utf8" });
-  }
+  let user: Installation;
 
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), "ebpf-guide-"));
-    writeFileSync(join(folder, "package.json"), '{ "name": "guide", "type": "module" }\n');
-    for (const name of FILES) writeFileSync(join(folder, name), file(name));
-    // What `npm install` would put there.
-    mkdirSync(join(folder, "node_modules/@types"), { recursive: true });
-    symlinkSync(ROOT, join(folder, "node_modules/ebpf"));
-    symlinkSync(join(ROOT, "node_modules/@types/node"), join(folder, "node_modules/@types/node"));
+    user = new Installation();
+    for (const line of command("npm init").join(" ").split(" && ")) user.output("sh", "-c", line);
+    expect(command("npm install ebpf")).toEqual(["npm", "install", "ebpf"]);
+    user.install();
+    expect(command("npm install --save-dev").slice(3).map(unversioned)).toEqual(["typescript", "@types/node"]);
+    user.installTypeScript();
+    for (const name of FILES) writeFileSync(join(user.folder, name), file(name));
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => user[Symbol.dispose]());
 
   test("has no cast in its TypeScript", () => {
     expect(file("connects.ts")).not.toMatch(/\bas\b|\bany\b|\w!|@ts-/);
@@ -54,17 +70,12 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("the guide", () => {
   });
 
   test("builds, compiles and runs", async () => {
-    const [npx, ebpf, ...args] = command("npx ebpf build");
-    expect([npx, ebpf]).toEqual(["npx", "ebpf"]);
-    expect(inFolder(process.execPath, join(ROOT, "dist/cli/main.js"), ...args)).toMatchObject({
-      status: 0,
-      stderr: "",
-    });
-    expect(command("npx tsc")).toEqual(["npx", "tsc"]);
-    expect(inFolder(process.execPath, join(ROOT, "node_modules/typescript/bin/tsc"))).toMatchObject({
-      status: 0,
-      stdout: "",
-    });
+    const [npx = "", ...build] = command("npx ebpf build");
+    expect(user.run(npx, ...build)).toMatchObject({ status: 0, stderr: "" });
+    const [, ...compile] = command("npx tsc");
+    expect(user.run(npx, ...compile)).toMatchObject({ status: 0, stdout: "" });
+    // And under whatever else a user may have switched on.
+    expect(user.run(npx, ...compile, "--noEmit", ...STRICTEST)).toMatchObject({ status: 0, stdout: "" });
 
     await using cgroup = new TestCgroup();
     const server = cgroup.node(`
@@ -75,7 +86,7 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("the guide", () => {
 
     const [, node, script] = command("sudo node");
     expect([node, script]).toEqual(["node", "connects.js"]);
-    const tool = new Child(process.execPath, [join(folder, "connects.js"), cgroup.path, String(port)]);
+    const tool = new Child(process.execPath, [join(user.folder, "connects.js"), cgroup.path, String(port)]);
     try {
       await until("the tool to watch", () => tool.stdout.includes("watching") || tool.process.exitCode !== null);
       const client = cgroup.node(
@@ -102,7 +113,7 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("the guide", () => {
       tool.process.kill("SIGKILL");
     }
 
-    expect(inFolder(process.execPath, "connects.js")).toMatchObject({
+    expect(user.run(process.execPath, "connects.js")).toMatchObject({
       status: 2,
       stderr: "usage: node connects.js CGROUP [PORT]\n",
     });
