@@ -168,7 +168,10 @@ export interface NativeObject {
 /** A bpf_program. Every method throws after the object is closed. */
 export interface NativeProgram {
   readonly name: string;
+  /** Without the `?` that it may begin with in C: see `optional`. */
   readonly section: string;
+  /** Its section began with `?`: whatever `autoload` is now, it began as false. */
+  readonly optional: boolean;
   readonly instructionCount: number;
   type: number;
   expectedAttachType: number;
@@ -551,7 +554,7 @@ function loadAddon(): NativeAddon {
     const { message } = cause as Error;
     throw new BpfError({
       code: "TOOL_MISSING",
-      message: `the native addon cannot be loaded: it was not built, or not for this platform (npm run build:native in the package's folder builds it): ${message}`,
+      message: `the native addon cannot be loaded: the package has none for ${prebuild()}, or this system lacks what it needs; to build it here: cd ${root} && npm install --include=dev && npm run build:native. ${message}`,
       cause,
     });
   }

@@ -51,7 +51,7 @@ export type OpenedBalancer = OpenedObject<BalancerObject, Balancer>;
 /** balancer.bpf.o in the kernel. Closing it closes its links, streams and maps. */
 export class Balancer extends LoadedObject<BalancerObject> {
   /** Parses the object; nothing of it is in the kernel yet. */
-  static open(options: OpenOptions = {}): OpenedBalancer {
+  static open(options: OpenOptions<BalancerObject> = {}): OpenedBalancer {
     return openSkeleton(Balancer, options, {
       file: "balancer.bpf.o",
       name: "balancer",
@@ -61,7 +61,7 @@ export class Balancer extends LoadedObject<BalancerObject> {
   }
 
   /** Opens and loads. */
-  static async load(options: OpenOptions = {}): Promise<Balancer> {
+  static async load(options: OpenOptions<BalancerObject> = {}): Promise<Balancer> {
     return Balancer.open(options).load();
   }
 }

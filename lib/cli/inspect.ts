@@ -24,6 +24,8 @@ export interface Inspection {
   readonly programs: readonly {
     readonly name: string;
     readonly section: string;
+    /** Whether its section begins with `?`, which `section` leaves out: it is loaded only on request. */
+    readonly optional: boolean;
     readonly type: string;
     readonly instructions: number;
     readonly coreRelocations: number;
@@ -87,6 +89,7 @@ export function inspectObject(path: string): Inspection {
       programs: programs.map((program, i) => ({
         name: program.name,
         section: program.section,
+        optional: program.optional,
         type: core.addon.programTypeName(program.type) ?? `type ${program.type}`,
         instructions: program.instructionCount,
         coreRelocations: relocations?.bySection[program.section] ?? 0,
@@ -157,7 +160,7 @@ export function inspect(path: string, options: { readonly json?: boolean | undef
     table(
       found.programs.map((program) => [
         program.name,
-        `SEC("${program.section}")`,
+        `SEC("${program.optional ? "?" : ""}${program.section}")`,
         program.type,
         plural(program.instructions, "instruction"),
         program.coreRelocations === 0 ? "" : `CO-RE: ${program.coreRelocations}`,

@@ -150,7 +150,7 @@ export type OpenedNfVerdictsBpf = OpenedObject<NfVerdictsBpfObject, NfVerdictsBp
 /** nf_verdicts.bpf.o in the kernel. Closing it closes its links, streams and maps. */
 export class NfVerdictsBpf extends LoadedObject<NfVerdictsBpfObject> {
   /** Parses the object; nothing of it is in the kernel yet. */
-  static open(options: OpenOptions = {}): OpenedNfVerdictsBpf {
+  static open(options: OpenOptions<NfVerdictsBpfObject> = {}): OpenedNfVerdictsBpf {
     return openSkeleton(NfVerdictsBpf, options, {
       file: "nf_verdicts.bpf.o",
       name: "nf_verdicts",
@@ -160,7 +160,7 @@ export class NfVerdictsBpf extends LoadedObject<NfVerdictsBpfObject> {
   }
 
   /** Opens and loads. */
-  static async load(options: OpenOptions = {}): Promise<NfVerdictsBpf> {
+  static async load(options: OpenOptions<NfVerdictsBpfObject> = {}): Promise<NfVerdictsBpf> {
     return NfVerdictsBpf.open(options).load();
   }
 }

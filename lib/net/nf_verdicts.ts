@@ -96,11 +96,12 @@ const OPTIONS: Readonly<Record<keyof NfVerdictsOptions, OptionCheck>> = {
 };
 
 /** The exit before the entry: then every call that is seen to begin is also seen to end. */
-const FEXIT = ["nf_hook_exit_fexit", "nf_hook_entry_fentry"];
-const KPROBE = ["nf_hook_exit_kretprobe", "nf_hook_entry_kprobe"];
+const FEXIT = ["nf_hook_exit_fexit", "nf_hook_entry_fentry"] as const;
+const KPROBE = ["nf_hook_exit_kretprobe", "nf_hook_entry_kprobe"] as const;
+type Probe = typeof FEXIT | typeof KPROBE;
 
 /** Which probe to try first, and why. */
-function preference(chosen: "fexit" | "kprobe" | undefined): { candidates: string[][]; why: string } {
+function preference(chosen: "fexit" | "kprobe" | undefined): { candidates: Probe[]; why: string } {
   if (chosen !== undefined) return { candidates: [chosen === "fexit" ? FEXIT : KPROBE], why: "it was asked for" };
   if (isPreemptible()) {
     return {
@@ -234,7 +235,7 @@ export async function nfVerdicts(options: NfVerdictsOptions = {}): Promise<NfVer
   const unused = [FEXIT, KPROBE].filter((candidate) => !candidates.includes(candidate)).flat();
   const opened = NfVerdictsBpf.open({ variants: { nf_hook_slow: candidates } });
   try {
-    for (const program of unused) opened.program(program).autoload = false;
+    for (const program of unused) opened.programs[program].autoload = false;
     if (options.ringBytes !== undefined) opened.maps.verdicts.maxEntries = options.ringBytes;
     const { rodata } = opened;
     if (options.only !== undefined) rodata.only_drops = true;

@@ -189,7 +189,7 @@ export type OpenedTcpFlowsBpf = OpenedObject<TcpFlowsBpfObject, TcpFlowsBpf>;
 /** tcp_flows.bpf.o in the kernel. Closing it closes its links, streams and maps. */
 export class TcpFlowsBpf extends LoadedObject<TcpFlowsBpfObject> {
   /** Parses the object; nothing of it is in the kernel yet. */
-  static open(options: OpenOptions = {}): OpenedTcpFlowsBpf {
+  static open(options: OpenOptions<TcpFlowsBpfObject> = {}): OpenedTcpFlowsBpf {
     return openSkeleton(TcpFlowsBpf, options, {
       file: "tcp_flows.bpf.o",
       name: "tcp_flows",
@@ -199,7 +199,7 @@ export class TcpFlowsBpf extends LoadedObject<TcpFlowsBpfObject> {
   }
 
   /** Opens and loads. */
-  static async load(options: OpenOptions = {}): Promise<TcpFlowsBpf> {
+  static async load(options: OpenOptions<TcpFlowsBpfObject> = {}): Promise<TcpFlowsBpf> {
     return TcpFlowsBpf.open(options).load();
   }
 }

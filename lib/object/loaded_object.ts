@@ -325,6 +325,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
   /** Attaches the chosen candidate of a probe; when it will not, the next, loaded beside the object and sharing its maps. */
   #attachVariant(name: string, options: AttachOptions): Link[] {
     const { variants } = this.#core;
+    const tried = variants.tried(name);
     for (;;) {
       const chosen = variants.chosen(name);
       const made: Link[] = [];
@@ -334,7 +335,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
         return made;
       } catch (error) {
         for (const link of made) link.close();
-        variants.reject(name, error as Error);
+        variants.reject(name, error as Error, tried);
       }
     }
   }

@@ -63,11 +63,24 @@ type All<Union> = (Union extends unknown ? (member: Union) => void : never) exte
   ? Together
   : never;
 
-type OptionsOfAll<Programs> = OptionsOf<Programs[keyof Programs]>;
+/** Names of programs that are loaded only where that is asked for: their section begins with `?`. */
+type Optional<Programs> = {
+  [Name in keyof Programs]: Programs[Name] extends { readonly optional: true } ? Name : never;
+}[keyof Programs];
 
-/** Options of the object's `attach()`: what its programs need, all together; nothing where they need nothing. */
+type Needed<Programs> = OptionsOf<Programs[Exclude<keyof Programs, Optional<Programs>>]>;
+type Welcome<Programs> = OptionsOf<Programs[Optional<Programs>]>;
+
+/**
+ * Options of the object's `attach()`: what its programs need, all together; nothing where they need nothing. What only a program needs whose
+ * loading is optional (`SEC("?xdp")`) may be given: whether it is loaded, the compiler does not know.
+ */
 export type AttachAllArguments<S extends ObjectShape> = string extends keyof S["programs"]
   ? [options?: AttachOptions]
-  : [OptionsOfAll<S["programs"]>] extends [never]
-    ? []
-    : [options: Extract<All<OptionsOfAll<S["programs"]>>, AttachOptions>];
+  : [Needed<S["programs"]>] extends [never]
+    ? [Welcome<S["programs"]>] extends [never]
+      ? []
+      : [options?: Partial<All<Welcome<S["programs"]>>>]
+    : [Welcome<S["programs"]>] extends [never]
+      ? [options: Extract<All<Needed<S["programs"]>>, AttachOptions>]
+      : [options: Extract<All<Needed<S["programs"]>> & Partial<All<Welcome<S["programs"]>>>, AttachOptions>];

@@ -17,7 +17,7 @@ import { sectionRecord } from "./sections.js";
 import { type ObjectSource, readObject } from "./source.js";
 import { type VariantSpec, Variants } from "./variants.js";
 
-export interface OpenOptions {
+export interface OpenOptions<S extends ObjectShape = AnyObject> {
   /** What libbpf calls the object; by default its file's name up to the first dot. Prefixes the names of .bss and its kin in the kernel. */
   readonly name?: string | undefined;
   /** Path of a BTF file to relocate against, for a kernel without /sys/kernel/btf/vmlinux. */
@@ -29,7 +29,7 @@ export interface OpenOptions {
   /** The verifier's log level for all programs; see {@link OpenedProgram.logLevel}. */
   readonly logLevel?: number | undefined;
   /** Probes with several candidates; see {@link VariantSpec}. */
-  readonly variants?: VariantSpec | undefined;
+  readonly variants?: VariantSpec<keyof S["programs"] & string> | undefined;
 }
 
 const OPEN_OPTIONS: Readonly<Record<keyof OpenOptions, OptionCheck>> = {

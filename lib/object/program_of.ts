@@ -111,29 +111,31 @@ export interface NetnsAttachOptions {
 }
 
 /** Arguments of `attach()`, by what the section leaves open; `never` where it cannot say enough, and only a method can attach. */
-type AttachArguments<Family extends keyof Methods, Section extends string> = Family extends "cgroup"
-  ? [options: CgroupAttachOptions]
-  : Family extends "xdp"
-    ? Section extends `${string}/devmap` | `${string}/cpumap`
-      ? never
-      : [options: DeviceAttachOptions]
-    : Family extends "tcx" | "netkit"
-      ? Section extends `${"tcx" | "netkit"}/${string}`
-        ? [options: DeviceAttachOptions]
-        : never
-      : Family extends "netns"
-        ? [options: NetnsAttachOptions]
-        : Family extends "kprobe" | "kprobeMulti" | "tracepoint" | "rawTracepoint" | "trace" | "lsm" | "iter"
-          ? Section extends `${string}/${string}`
-            ? []
-            : never
-          : Family extends "uprobe" | "uprobeMulti" | "usdt"
-            ? Section extends `${string}/${string}:${string}`
+type AttachArguments<Family extends keyof Methods, Section extends string> = Section extends `?${infer Rest}`
+  ? AttachArguments<Family, Rest>
+  : Family extends "cgroup"
+    ? [options: CgroupAttachOptions]
+    : Family extends "xdp"
+      ? Section extends `${string}/devmap` | `${string}/cpumap`
+        ? never
+        : [options: DeviceAttachOptions]
+      : Family extends "tcx" | "netkit"
+        ? Section extends `${"tcx" | "netkit"}/${string}`
+          ? [options: DeviceAttachOptions]
+          : never
+        : Family extends "netns"
+          ? [options: NetnsAttachOptions]
+          : Family extends "kprobe" | "kprobeMulti" | "tracepoint" | "rawTracepoint" | "trace" | "lsm" | "iter"
+            ? Section extends `${string}/${string}`
               ? []
               : never
-            : Family extends "other"
-              ? [options?: AttachOptions]
-              : never;
+            : Family extends "uprobe" | "uprobeMulti" | "usdt"
+              ? Section extends `${string}/${string}:${string}`
+                ? []
+                : never
+              : Family extends "other"
+                ? [options?: AttachOptions]
+                : never;
 
 interface BySection<Arguments extends unknown[]> {
   /** Attaches as the section says. */
@@ -152,9 +154,15 @@ interface BySection<Arguments extends unknown[]> {
  */
 export type ProgramOf<Section extends string> = ProgramOfFamily<Section, FamilyOf<KindOf<Section>>>;
 
-type ProgramOfFamily<Section extends string, Family extends keyof Methods> = Omit<Program, AttachMethod | "section"> &
-  Pick<Program, Exclude<Methods[Family], "attach">> & { readonly section: Section } & ([
-    AttachArguments<Family, Section>,
-  ] extends [never]
-    ? unknown
-    : BySection<AttachArguments<Family, Section>>);
+/** `section` is without the `?`, as at run time. */
+type Place<Section extends string> = Section extends `?${infer Rest}`
+  ? { readonly section: Rest; readonly optional: true }
+  : { readonly section: Section; readonly optional: false };
+
+type ProgramOfFamily<Section extends string, Family extends keyof Methods> = Omit<
+  Program,
+  AttachMethod | "section" | "optional"
+> &
+  Pick<Program, Exclude<Methods[Family], "attach">> &
+  Place<Section> &
+  ([AttachArguments<Family, Section>] extends [never] ? unknown : BySection<AttachArguments<Family, Section>>);

@@ -11,7 +11,9 @@ import { invalid, shown } from "../options.js";
  * For each probe, by a name of your choice, its candidates in order of preference: a program's name, or the names of programs that
  * belong together. An empty list as the last candidate means: do without.
  */
-export type VariantSpec = Readonly<Record<string, readonly (string | readonly string[])[]>>;
+export type VariantSpec<Program extends string = string> = Readonly<
+  Record<string, readonly (Program | readonly Program[])[]>
+>;
 
 export interface RejectedVariant {
   readonly programs: readonly string[];
@@ -104,8 +106,20 @@ export class Variants {
     return this.#group(name).chosen;
   }
 
-  reject(name: string, reason: Error): void {
-    this.#group(name).reject(reason);
+  /** @throws BpfError when this was the last candidate: then those since `tried` are candidates again, so that the caller may try once more */
+  reject(name: string, reason: Error, tried: number): void {
+    const group = this.#group(name);
+    try {
+      group.reject(reason);
+    } catch (error) {
+      group.rejected.length = tried;
+      throw error;
+    }
+  }
+
+  /** How many candidates were rejected. */
+  tried(name: string): number {
+    return this.#group(name).rejected.length;
   }
 
   /** For users: what was chosen and why. */

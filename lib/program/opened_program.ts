@@ -8,6 +8,8 @@ export interface ProgramIdentity {
   readonly name: string;
   /** The ELF section it came from, for example `kprobe/nf_hook_slow`. */
   readonly section: string;
+  /** Whether its section begins with `?` in C, which `section` leaves out: it is loaded only where `autoload` is set to true. */
+  readonly optional: boolean;
   /** libbpf's name of its type, for example `kprobe`, `tracing`, `sock_ops`. */
   readonly type: string;
 }
@@ -20,6 +22,7 @@ export function programTypeName(addon: NativeAddon, type: number): string {
 export class OpenedProgram implements ProgramIdentity {
   readonly name: string;
   readonly section: string;
+  readonly optional: boolean;
   readonly type: string;
   readonly #native: () => NativeProgram;
   #autoattach = true;
@@ -30,6 +33,7 @@ export class OpenedProgram implements ProgramIdentity {
     const program = native();
     this.name = program.name;
     this.section = program.section;
+    this.optional = program.optional;
     this.type = programTypeName(addon, program.type);
   }
 
@@ -39,7 +43,7 @@ export class OpenedProgram implements ProgramIdentity {
   }
 
   /**
-   * Whether `load()` loads this program. Programs with a section that starts with `?` begin as false.
+   * Whether `load()` loads this program. {@link OpenedProgram.optional} ones begin as false.
    * @throws BpfError INVALID_STATE once the object is being loaded
    */
   get autoload(): boolean {

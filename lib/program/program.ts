@@ -56,6 +56,7 @@ import { type TestRunOptions, type TestRunResult, testRun } from "./test_run.js"
 export class Program implements ProgramIdentity {
   readonly name: string;
   readonly section: string;
+  readonly optional: boolean;
   readonly type: string;
   readonly #attacher: Attacher;
 
@@ -64,6 +65,7 @@ export class Program implements ProgramIdentity {
     this.#attacher = new Attacher(owner);
     this.name = this.#attacher.name;
     this.section = this.#attacher.section;
+    this.optional = owner.native().optional;
     this.type = this.#attacher.typeName;
   }
 

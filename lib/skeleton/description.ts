@@ -5,7 +5,7 @@ import { RINGS_SECTION, ringRecordType } from "../object/rings.js";
 
 export interface ProgramDescription {
   readonly name: string;
-  /** The ELF section, for example `fexit/nf_hook_slow`. */
+  /** The ELF section, for example `fexit/nf_hook_slow`; with the `?` that it may begin with. */
   readonly section: string;
 }
 
@@ -40,7 +40,7 @@ export interface ObjectDescription {
 
 /** The parts of an opened object that are described. `NativeObject` has them. */
 export interface DescribedObject {
-  readonly programs: readonly ProgramDescription[];
+  readonly programs: readonly { readonly name: string; readonly section: string; readonly optional: boolean }[];
   readonly maps: readonly {
     readonly name: string;
     readonly isInternal: boolean;
@@ -62,7 +62,10 @@ export function describeObject(object: DescribedObject, btf: Btf | undefined): O
     btf !== undefined && typeId !== 0 && btf.size(typeId) === size ? typeId : 0;
   return {
     btf,
-    programs: object.programs.map(({ name, section }) => ({ name, section })),
+    programs: object.programs.map(({ name, section, optional }) => ({
+      name,
+      section: `${optional ? "?" : ""}${section}`,
+    })),
     maps: object.maps
       .filter((map) => !map.isInternal && !OWN_NAMES.test(map.name))
       .map((map) => ({

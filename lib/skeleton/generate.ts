@@ -259,7 +259,7 @@ function skeletonClass(name: string, object: ObjectDescription, options: Generat
 
 ${data}${doc(`${file} in the kernel. Closing it closes its links, streams and maps.`, "")}export class ${name} extends LoadedObject<${name}Object> {
   /** Parses the object; nothing of it is in the kernel yet. */
-  static open(options: OpenOptions = {}): Opened${name} {
+  static open(options: OpenOptions<${name}Object> = {}): Opened${name} {
     return openSkeleton(${name}, options, {
       file: ${JSON.stringify(file)},
       name: ${JSON.stringify((stem.split(".", 1)[0] as string).replace(/[^A-Za-z0-9_]/g, "_"))},
@@ -269,7 +269,7 @@ ${data}${doc(`${file} in the kernel. Closing it closes its links, streams and ma
   }
 
   /** Opens and loads. */
-  static async load(options: OpenOptions = {}): Promise<${name}> {
+  static async load(options: OpenOptions<${name}Object> = {}): Promise<${name}> {
     return ${name}.open(options).load();
   }
 }

@@ -23,6 +23,7 @@ Napi::Function Program::Define(Napi::Env env) {
       {
           InstanceAccessor<&Program::Read<bpf_program__name>>("name"),
           InstanceAccessor<&Program::Read<bpf_program__section_name>>("section"),
+          InstanceAccessor<&Program::IsOptional>("optional"),
           InstanceAccessor<&Program::Read<bpf_program__insn_cnt>>("instructionCount"),
           InstanceAccessor<&Program::Read<bpf_program__type>, &Program::Write<bpf_program__set_type, kSetType>>("type"),
           InstanceAccessor<&Program::Read<bpf_program__expected_attach_type>,
@@ -68,6 +69,7 @@ Program::Program(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Program>(inf
   const Source& source = *info[0].As<Napi::External<Source>>().Data();
   handle_ = source.handle;
   program_ = source.program;
+  optional_ = !bpf_program__autoload(program_);
 }
 
 bpf_program* Program::Use(napi_env env, const char* operation) const {
@@ -85,6 +87,10 @@ void Program::Write(const Napi::CallbackInfo& info, const Napi::Value& value) {
   bpf_program* const program = Use(info.Env(), operation);
   const auto checked = FromValue<decltype(SetterValue(Set))>(value);
   Perform(info.Env(), operation, [&] { return Set(program, checked); });
+}
+
+Napi::Value Program::IsOptional(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), optional_);
 }
 
 void Program::SetAutoattach(const Napi::CallbackInfo& info, const Napi::Value& value) {

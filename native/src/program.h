@@ -29,6 +29,7 @@ class Program final : public Napi::ObjectWrap<Program> {
   Napi::Value Read(const Napi::CallbackInfo& info);
   template <auto Set, const char* operation>
   void Write(const Napi::CallbackInfo& info, const Napi::Value& value);
+  Napi::Value IsOptional(const Napi::CallbackInfo& info);
   void SetAutoattach(const Napi::CallbackInfo& info, const Napi::Value& value);
   void SetAttachTarget(const Napi::CallbackInfo& info);
   Napi::Value Instructions(const Napi::CallbackInfo& info);
@@ -59,6 +60,8 @@ class Program final : public Napi::ObjectWrap<Program> {
 
   std::shared_ptr<ObjectHandle> handle_;
   bpf_program* program_ = nullptr;
+  /// As the object was opened: libbpf strips the `?` of its section, and only its autoload tells.
+  bool optional_ = false;
 };
 
 }  // namespace ebpf

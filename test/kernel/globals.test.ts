@@ -7,7 +7,7 @@ import type { OpenOptions } from "ebpf";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { kernelBtf } from "../../lib/btf/sources.js";
 import { BtfBuilder } from "../../lib/map/btf_builder.js";
-import { Globals } from "../fixtures/globals.bpf.js";
+import { Globals, type GlobalsObject } from "../fixtures/globals.bpf.js";
 import { Child } from "./support/run.js";
 import { until } from "./support/until.js";
 
@@ -44,7 +44,7 @@ test("kconfig: what does not fit is an error", async () => {
 });
 
 test("btfPath: an object is relocated to the types of that file, in place of the kernel's", async () => {
-  const knows = async (options: OpenOptions) => {
+  const knows = async (options: OpenOptions<GlobalsObject>) => {
     using globals = await Globals.load({ kconfig: KCONFIG, ...options });
     globals.programs.report.testRun({ data: PACKET });
     return globals.bss.knows_tasks;

@@ -261,9 +261,8 @@ describe("programs, by their section", () => {
   });
 
   test("the whole object attaches with what its programs need", () => {
-    expectTypeOf(bare.attach).parameters.toEqualTypeOf<[options: { readonly cgroup: string }]>();
     expectTypeOf(sections.attach).parameters.toEqualTypeOf<[]>();
-    expectTypeOf<BareObject["programs"]["flows"]>().toEqualTypeOf<ProgramOf<"sockops">>();
+    expectTypeOf<BareObject["programs"]["connect"]>().toEqualTypeOf<ProgramOf<"kprobe/tcp_connect">>();
   });
 
   test("what a section leaves open is an option, and all of an object's together", () => {
@@ -300,6 +299,31 @@ describe("programs, by their section", () => {
     both.attach({ cgroup: "/sys/fs/cgroup" });
     // @ts-expect-error both are
     both.attach();
+  });
+
+  test("what only an optional program needs is optional", () => {
+    expectTypeOf(bare.programs.flows).toEqualTypeOf<ProgramOf<"?sockops">>();
+    expectTypeOf(bare.programs.flows.section).toEqualTypeOf<"sockops">();
+    expectTypeOf(bare.programs.flows.optional).toEqualTypeOf<true>();
+    expectTypeOf(bare.programs.connect.optional).toEqualTypeOf<false>();
+    expectTypeOf(bare.programs.flows.attach).parameters.toEqualTypeOf<[options: { readonly cgroup: string }]>();
+    bare.attach();
+    bare.attach({ cgroup: "/sys/fs/cgroup" });
+    // @ts-expect-error no program of it is for a device
+    bare.attach({ device: "lo" });
+    interface Mixed extends ObjectShape {
+      readonly programs: {
+        readonly a: ProgramOf<"?tcx/ingress">;
+        readonly b: ProgramOf<"?sk_lookup">;
+        readonly c: ProgramOf<"sockops">;
+        readonly d: ProgramOf<"?cgroup_skb/egress">;
+      };
+    }
+    const mixed = {} as LoadedObject<Mixed>;
+    mixed.attach({ cgroup: "/sys/fs/cgroup" });
+    mixed.attach({ cgroup: "/sys/fs/cgroup", device: "lo", netns: "/run/netns/x" });
+    // @ts-expect-error the sockops program is always loaded
+    mixed.attach({ device: "lo" });
   });
 
   test("a sleepable or optional section is of the same kind", () => {

@@ -3,9 +3,11 @@ import { BpfObject, type Link, type Program, type VariantSpec, VerifierError } f
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Probes, type sighting } from "../../fixtures/probes.bpf.js";
 import { UnknownFunc } from "../../fixtures/unknown_func.bpf.js";
+import { type read_dir, Variants, type VariantsObject } from "../../fixtures/variants.bpf.js";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { fixture } from "../support/fixture.js";
+import { NetNamespace } from "../support/namespace.js";
 import { requires } from "../support/requires.js";
 import { Tracefs } from "../support/tracefs.js";
 import { until } from "../support/until.js";
@@ -302,22 +304,20 @@ describe("what cannot be attached says why", () => {
 });
 
 describe("variants of one probe", () => {
-  const variants: Record<string, (string | string[])[]> & { read_dir: (string | string[])[] } = {
-    read_dir: ["read_dir_fexit", ["read_dir_kprobe", "read_dir_kretprobe"], "xdp_only"],
-  };
-  const open = (spec: VariantSpec = variants) => {
-    const opened = BpfObject.open(fixture("variants"), { variants: spec });
-    opened.program("xdp_only").autoload = false;
-    opened.rodata["only_tgid"] = process.pid;
+  type Candidates = VariantSpec<keyof VariantsObject["programs"]>[string];
+  const candidates: Candidates = ["read_dir_fexit", ["read_dir_kprobe", "read_dir_kretprobe"], "xdp_only"];
+  const open = (read_dir: Candidates = candidates) => {
+    const opened = Variants.open({ variants: { read_dir } });
+    opened.rodata.only_tgid = process.pid;
     return opened;
   };
 
   requires({ tracing: true }).test("the first that loads is used, the rest are not loaded", async () => {
     using object = await open().load();
     expect(object.variants["read_dir"]).toEqual({ chosen: ["read_dir_fexit"], rejected: [] });
-    expect(object.program("read_dir_kprobe").loaded).toBe(false);
-    const seen: { size: bigint; retval: bigint; variant: number }[] = [];
-    object.ringBuffer<(typeof seen)[number]>("reads").on("event", (event) => seen.push(event));
+    expect(object.programs.read_dir_kprobe.loaded).toBe(false);
+    const seen: read_dir[] = [];
+    object.maps.reads.on("event", (event) => seen.push(event));
     object.attach();
     readDirectory(77);
     await until("the event", () => seen.length > 0);
@@ -329,7 +329,7 @@ describe("variants of one probe", () => {
     async () => {
       using opened = open();
       // A function without arguments: there is no fifth for the program to read, so on every kernel it is rejected.
-      opened.program("read_dir_fexit").setAttachTarget("schedule");
+      opened.programs.read_dir_fexit.setAttachTarget("schedule");
       using object = await opened.load();
       const choice = object.variants["read_dir"];
       expect(choice?.chosen).toEqual(["read_dir_kprobe", "read_dir_kretprobe"]);
@@ -337,8 +337,8 @@ describe("variants of one probe", () => {
       expect(choice?.rejected[0]?.reason.message).toMatch(
         /schedule|doesn't have 5-th argument|invalid bpf_context access/,
       );
-      const seen: { size: bigint; retval: bigint; variant: number }[] = [];
-      object.ringBuffer<(typeof seen)[number]>("reads").on("event", (event) => seen.push(event));
+      const seen: read_dir[] = [];
+      object.maps.reads.on("event", (event) => seen.push(event));
       object.attach();
       readDirectory(78);
       await until("the event", () => seen.length > 0);
@@ -348,7 +348,7 @@ describe("variants of one probe", () => {
 
   test("where neither works, the last is used, with the reasons of both", async ({ skip }) => {
     if (requires({ tracing: true }).reason === undefined) skip("this kernel runs the first variant");
-    using object = await open({ read_dir: [...variants.read_dir.slice(0, 2), []] }).load();
+    using object = await open([...candidates.slice(0, 2), []]).load();
     expect(object.attach()).toEqual([]);
     const choice = object.variants["read_dir"];
     expect(choice?.chosen).toEqual([]);
@@ -362,7 +362,7 @@ describe("variants of one probe", () => {
 
   test("where nothing works, the error has every reason", async ({ skip }) => {
     if (requires({ tracing: true }).reason === undefined) skip("this kernel runs the first variant");
-    using object = await open({ read_dir: variants.read_dir.slice(0, 2) }).load();
+    using object = await open(candidates.slice(0, 2)).load();
     const error = await errorOf(() => object.attach());
     expect(error.message).toContain('no variant of "read_dir" works on this kernel:');
     expect(error.message).toContain("read_dir_fexit: cannot load");
@@ -371,14 +371,14 @@ describe("variants of one probe", () => {
   });
 
   requires({}).test("what loads and cannot be attached gives way to the next, which is loaded then", async () => {
-    using opened = open({ read_dir: ["read_dir_nowhere", "signal_instead"] });
-    for (const name of ["read_dir_fexit", "read_dir_kprobe", "read_dir_kretprobe"])
-      opened.program(name).autoload = false;
+    using opened = open(["read_dir_nowhere", "signal_instead"]);
+    for (const name of ["read_dir_fexit", "read_dir_kprobe", "read_dir_kretprobe"] as const)
+      opened.programs[name].autoload = false;
     using object = await opened.load();
-    expect(object.program("read_dir_nowhere").loaded).toBe(true);
-    expect(object.program("signal_instead").loaded).toBe(false);
-    const seen: { variant: number; tgid: number }[] = [];
-    object.ringBuffer<(typeof seen)[number]>("reads").on("event", (event) => seen.push(event));
+    expect(object.programs.read_dir_nowhere.loaded).toBe(true);
+    expect(object.programs.signal_instead.loaded).toBe(false);
+    const seen: read_dir[] = [];
+    object.maps.reads.on("event", (event) => seen.push(event));
     const [link] = object.attach();
     expect(link).toMatchObject({ kind: "raw_tp", target: "signal_generate" });
     const choice = object.variants["read_dir"];
@@ -391,7 +391,7 @@ describe("variants of one probe", () => {
     expect(seen).toMatchObject([{ variant: 3, tgid: process.pid }]);
     link?.close();
     wink();
-    expect(object.ringBuffer("reads").totals.produced).toBe(1);
+    expect(object.maps.reads.totals.produced).toBe(1);
   });
 
   requires({}).test("one that no kernel verifies does not take the object down, where we can do without", async () => {
@@ -404,11 +404,23 @@ describe("variants of one probe", () => {
   });
 
   test("a specification that the object does not fit", async () => {
-    const misnamed = await errorOf(() => BpfObject.open(fixture("variants"), { variants: { x: ["read_dir_fexti"] } }));
+    // @ts-expect-error the compiler knows the programs, too
+    const misnamed = await errorOf(() => Variants.open({ variants: { x: ["read_dir_fexti"] } }));
     expect(misnamed.message).toContain('did you mean "read_dir_fexit"?');
-    const twice = await errorOf(() =>
-      BpfObject.open(fixture("variants"), { variants: { x: ["xdp_only"], y: ["xdp_only"] } }),
-    );
+    const twice = await errorOf(() => Variants.open({ variants: { x: ["xdp_only"], y: ["xdp_only"] } }));
     expect(twice.message).toContain('"xdp_only" is in "x" and again in "y"');
+  });
+
+  requires({ netns: true }).test("what only the last candidate needs is asked for when that is chosen", async () => {
+    using namespace = new NetNamespace();
+    const opened = open(["xdp_only"]);
+    for (const name of ["read_dir_fexit", "read_dir_kprobe", "read_dir_kretprobe"] as const)
+      opened.programs[name].autoload = false;
+    using object = await opened.load();
+    expect((await errorOf(() => object.attach())).message).toContain('say which, attach({ device: "eth0" })');
+    const [link] = object.attach({ device: "lo", netns: namespace.path });
+    expect(link).toMatchObject({ kind: "xdp", program: "xdp_only" });
+    expect(object.programs.xdp_only).toMatchObject({ section: "xdp", optional: true, loaded: true });
+    expect(object.programs.read_dir_fexit).toMatchObject({ optional: false, loaded: false });
   });
 });

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runCommand } from "../../../lib/cli/command.js";
 import type { Skeleton } from "../../fixtures/skeleton.bpf.js";
 
-describe("a skeleton and its object belong together", () => {
+describe("a skeleton and its object belong together", { timeout: 60_000 }, () => {
   let folder: string;
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), "ebpf-skeleton-"));

@@ -19,8 +19,6 @@ const USERS = ["lib", "examples", "test", "bench"];
 const WITHOUT: Readonly<Record<string, string>> = {
   "test/fixtures/no_btf.bpf.o": "has no BTF, which is what it is there for",
   "test/fixtures/maps_xsk.bpf.o": "is opened by a JavaScript program of its own, among sockets that Node cannot make",
-  "test/fixtures/variants.bpf.o":
-    "has candidates that are chosen at run time: attach() of a skeleton asks for what each of them needs",
   "test/fixtures/old_libbpf.bpf.o": "is opened by a JavaScript program of its own, with the addon of another libbpf",
 };
 

@@ -9,6 +9,7 @@ int accept_all(struct __sk_buff *skb)
 	return -1;
 }
 
+/* Loaded where that is asked for: attach() needs no cgroup otherwise. */
 SEC("?sockops")
 int flows(struct bpf_sock_ops *ops)
 {

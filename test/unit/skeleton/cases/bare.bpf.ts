@@ -9,7 +9,7 @@ import { type ObjectShape, openSkeleton, type ProgramOf } from "ebpf/skeleton";
 export interface BareObject extends ObjectShape {
   readonly programs: {
     readonly accept_all: ProgramOf<"socket">;
-    readonly flows: ProgramOf<"sockops">;
+    readonly flows: ProgramOf<"?sockops">;
     readonly anywhere: ProgramOf<"kprobe">;
     readonly connect: ProgramOf<"kprobe/tcp_connect">;
   };
@@ -23,17 +23,17 @@ export type OpenedBare = OpenedObject<BareObject, Bare>;
 /** bare.bpf.o in the kernel. Closing it closes its links, streams and maps. */
 export class Bare extends LoadedObject<BareObject> {
   /** Parses the object; nothing of it is in the kernel yet. */
-  static open(options: OpenOptions = {}): OpenedBare {
+  static open(options: OpenOptions<BareObject> = {}): OpenedBare {
     return openSkeleton(Bare, options, {
       file: "bare.bpf.o",
       name: "bare",
       url: new URL("./bare.bpf.o", import.meta.url),
-      fingerprint: "a1bfbae01bcb955fb116a455cdcd7cab",
+      fingerprint: "a37d1a230b896de6a17aadecb5131c6d",
     });
   }
 
   /** Opens and loads. */
-  static async load(options: OpenOptions = {}): Promise<Bare> {
+  static async load(options: OpenOptions<BareObject> = {}): Promise<Bare> {
     return Bare.open(options).load();
   }
 }

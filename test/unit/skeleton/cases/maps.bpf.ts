@@ -90,7 +90,7 @@ export type OpenedMaps = OpenedObject<MapsObject, Maps>;
 /** maps.bpf.o in the kernel. Closing it closes its links, streams and maps. */
 export class Maps extends LoadedObject<MapsObject> {
   /** Parses the object; nothing of it is in the kernel yet. */
-  static open(options: OpenOptions = {}): OpenedMaps {
+  static open(options: OpenOptions<MapsObject> = {}): OpenedMaps {
     return openSkeleton(Maps, options, {
       file: "maps.bpf.o",
       name: "maps",
@@ -100,7 +100,7 @@ export class Maps extends LoadedObject<MapsObject> {
   }
 
   /** Opens and loads. */
-  static async load(options: OpenOptions = {}): Promise<Maps> {
+  static async load(options: OpenOptions<MapsObject> = {}): Promise<Maps> {
     return Maps.open(options).load();
   }
 }

@@ -122,7 +122,7 @@ export type OpenedNames = OpenedObject<NamesObject, Names>;
 /** names.bpf.o in the kernel. Closing it closes its links, streams and maps. */
 export class Names extends LoadedObject<NamesObject> {
   /** Parses the object; nothing of it is in the kernel yet. */
-  static open(options: OpenOptions = {}): OpenedNames {
+  static open(options: OpenOptions<NamesObject> = {}): OpenedNames {
     return openSkeleton(Names, options, {
       file: "names.bpf.o",
       name: "names",
@@ -132,7 +132,7 @@ export class Names extends LoadedObject<NamesObject> {
   }
 
   /** Opens and loads. */
-  static async load(options: OpenOptions = {}): Promise<Names> {
+  static async load(options: OpenOptions<NamesObject> = {}): Promise<Names> {
     return Names.open(options).load();
   }
 }

@@ -107,7 +107,7 @@ export type OpenedRings = OpenedObject<RingsObject, Rings>;
 /** rings.bpf.o in the kernel. Closing it closes its links, streams and maps. */
 export class Rings extends LoadedObject<RingsObject> {
   /** Parses the object; nothing of it is in the kernel yet. */
-  static open(options: OpenOptions = {}): OpenedRings {
+  static open(options: OpenOptions<RingsObject> = {}): OpenedRings {
     return openSkeleton(Rings, options, {
       file: "rings.bpf.o",
       name: "rings",
@@ -117,7 +117,7 @@ export class Rings extends LoadedObject<RingsObject> {
   }
 
   /** Opens and loads. */
-  static async load(options: OpenOptions = {}): Promise<Rings> {
+  static async load(options: OpenOptions<RingsObject> = {}): Promise<Rings> {
     return Rings.open(options).load();
   }
 }

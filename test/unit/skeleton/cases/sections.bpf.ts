@@ -113,7 +113,7 @@ export type OpenedSections = OpenedObject<SectionsObject, Sections>;
 /** sections.bpf.o in the kernel. Closing it closes its links, streams and maps. */
 export class Sections extends LoadedObject<SectionsObject> {
   /** Parses the object; nothing of it is in the kernel yet. */
-  static open(options: OpenOptions = {}): OpenedSections {
+  static open(options: OpenOptions<SectionsObject> = {}): OpenedSections {
     return openSkeleton(Sections, options, {
       file: "sections.bpf.o",
       name: "sections",
@@ -123,7 +123,7 @@ export class Sections extends LoadedObject<SectionsObject> {
   }
 
   /** Opens and loads. */
-  static async load(options: OpenOptions = {}): Promise<Sections> {
+  static async load(options: OpenOptions<SectionsObject> = {}): Promise<Sections> {
     return Sections.open(options).load();
   }
 }

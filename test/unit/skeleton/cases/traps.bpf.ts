@@ -393,7 +393,7 @@ export type OpenedTraps = OpenedObject<TrapsObject, Traps>;
 /** traps.bpf.o in the kernel. Closing it closes its links, streams and maps. */
 export class Traps extends LoadedObject<TrapsObject> {
   /** Parses the object; nothing of it is in the kernel yet. */
-  static open(options: OpenOptions = {}): OpenedTraps {
+  static open(options: OpenOptions<TrapsObject> = {}): OpenedTraps {
     return openSkeleton(Traps, options, {
       file: "traps.bpf.o",
       name: "traps",
@@ -403,7 +403,7 @@ export class Traps extends LoadedObject<TrapsObject> {
   }
 
   /** Opens and loads. */
-  static async load(options: OpenOptions = {}): Promise<Traps> {
+  static async load(options: OpenOptions<TrapsObject> = {}): Promise<Traps> {
     return Traps.open(options).load();
   }
 }
