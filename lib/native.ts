@@ -458,20 +458,32 @@ export interface NativeRingReaderOptions {
   readonly slab: ArrayBuffer;
   /** Pairs (offset, length) per record, written only when a batch is not uniform. Bounds the records of a batch. */
   readonly index: Int32Array;
+  /** Of REPORT_LENGTH: what `fill()` says of its batch, at the places of `Report`. */
+  readonly report: Float64Array;
   /**
-   * Called at most once per turn of the event loop, never with count 0, in its own callback scope (microtasks run after it).
-   * stride > 0: `count` records of `size` bytes each, at 0, stride, 2*stride, ...; stride 0: see `index`.
-   * `cpu`: the one whose perf buffer they come from; -1 for a ring.
+   * Called at most once per turn of the event loop, in its own callback scope (microtasks run after it): there may be records to `fill()`.
+   * When it returns, the reader waits for what comes, unless it was stopped.
    */
-  readonly onBatch: (count: number, stride: number, size: number, cpu: number) => void;
-  /** The next record is larger than the slab and is held back; call `setBuffers` with at least `bytes`, then it comes. */
-  readonly onOversize: (bytes: number) => void;
-  /** The kernel had no room for `count` records in the perf buffer of `cpu`. Rings never call it. */
-  readonly onLost: (count: number, cpu: number) => void;
+  readonly onReady: () => void;
   /** Refuses (EBUSY, operation "bind") a map that another reader has open, in this process or another of its network namespace. */
   readonly exclusive: boolean;
   readonly perf?: NativePerfOptions;
 }
+
+/** Places in the report of `fill()`. */
+export const Report = {
+  stride: 0,
+  size: 1,
+  /** Whose perf buffer the records come from; -1 for a ring. */
+  cpu: 2,
+  /** Records that the kernel had no room for in the perf buffer of `cpu`, as it told on the way. */
+  lost: 3,
+  /** When not 0: the next record is larger than the slab, and comes after `setBuffers` with at least so many bytes. */
+  oversize: 4,
+  /** 1 when there is more now; what is being written at the moment included. */
+  more: 5,
+} as const;
+export const REPORT_LENGTH = 6;
 
 export interface NativePerfOptions {
   /** Pages of each CPU's buffer, a power of two. */
@@ -488,8 +500,12 @@ export interface NativePerfOptions {
 export interface NativeRingReader {
   start(): void;
   stop(): void;
-  /** Drains at most one slab now, synchronously, calling onBatch; returns the number of records. */
-  drain(): number;
+  /**
+   * Fills the slab with what is there now, and the report; returns the number of records. At a stride above 0 they lie at 0, stride,
+   * 2 * stride, ..., each of `size` bytes; at stride 0 see `index`. Throws what came after the records of the call before: EBADMSG when
+   * the ring was tampered with, and then the reader has stopped; ENOMEM when a record was lost that did not fit.
+   */
+  fill(): number;
   setBuffers(slab: ArrayBuffer, index: Int32Array): void;
   /** Bytes in the ring not yet consumed, record headers included. */
   available(): number;

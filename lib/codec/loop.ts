@@ -37,6 +37,8 @@ export type RecordLoop<T = unknown> = (
   control: LoopControl,
 ) => boolean;
 
+let loops = 0;
+
 /**
  * The loop for a type; undefined where code must not be generated. Next to a loop around `decode()`, no record is checked again, and
  * each stream's loop is its own to V8, which then inlines that stream's handler.
@@ -46,10 +48,12 @@ export function compileLoop<T = unknown>(btf: Btf, typeId: number, label: string
   const shape = shapeOf(btf, typeId);
   const source = new Source(label);
   const emitter = new DecodeEmitter(source, fixedSize(shape));
+  // V8 keeps one feedback for one text. Two streams of one type would share it, and neither would have its handler inlined.
+  const unique = `/* ${++loops} */`;
   const end = hasTail(shape) ? "const end = offset + size;" : "";
   source.function("loop", "memory, position, count, stride, size, handler, extra, control", (views) => {
     const value = emitter.value(views, shape, { base: "offset", offset: 0, alignment: 8 }, "", "end");
-    return `if (count * stride > memory.byteLength) sizeMismatch(${source.label}, count * stride, memory.byteLength);
+    return `${unique} if (count * stride > memory.byteLength) sizeMismatch(${source.label}, count * stride, memory.byteLength);
 for (let at = position.next; at < count; at = position.next) {
   position.next = at + 1;
   const offset = at * stride; ${end}

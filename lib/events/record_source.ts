@@ -16,7 +16,7 @@ export interface RecordAccess<T> {
   readonly loop: RecordLoop<T> | undefined;
 }
 
-export type SourceBuffers = Pick<NativeRingReaderOptions, "slab" | "index" | "onBatch" | "onOversize" | "onLost">;
+export type SourceBuffers = Pick<NativeRingReaderOptions, "slab" | "index" | "report" | "onReady">;
 
 /** What a stream reads from. @internal */
 export interface RecordSource<T> {

@@ -49,7 +49,6 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
   #budget = DEFAULT_BUDGET;
   #paused = false;
   #closed = false;
-  #flushing = false;
   /** The kernel's buffer could not be opened, and listeners know. */
   #failed = false;
   #iterators = 0;
@@ -62,7 +61,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     this.#source = source;
     this.#loss = lossReporter(source.counters, source.bornNs);
     this.#reader = new SlabReader<T>(source, this.#held, {
-      batch: () => this.#onBatch(),
+      turn: () => this.#turn(),
       lost: (count, cpu) => this.#report(this.#loss.add(count, cpu)),
     });
     const stream = this;
@@ -157,18 +156,15 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     const reader = this.#open();
     if (this.#paused || this.#delivery.dispatching || this.#iterators > 0 || !this.#listening()) return 0;
     const before = this.#held.delivered;
-    this.#flushing = true;
-    try {
-      this.#clock.begin(Number.POSITIVE_INFINITY);
+    this.#clock.begin(Number.POSITIVE_INFINITY);
+    this.#dispatch();
+    // A steady producer must not keep us here: no further than what was there at the call.
+    let left = reader.available();
+    while (left > 0 && this.#held.empty && this.#wanted() && this.#reader.fill() > 0) {
+      left -= this.#held.bytesInRing();
       this.#dispatch();
-      this.#reader.renew();
-      // A steady producer must not keep us here: no further than what was there at the call.
-      let left = reader.available();
-      while (left > 0 && this.#held.empty && !this.#closed && reader.drain() > 0) left -= this.#held.bytesInRing();
-    } finally {
-      this.#flushing = false;
     }
-    this.#schedule();
+    this.#delivered();
     return this.#held.delivered - before;
   }
 
@@ -355,9 +351,29 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     if (!told && this.#failed) this.#delivery.emitError(error);
   }
 
-  #onBatch(): void {
-    this.#clock.begin(this.#flushing ? Number.POSITIVE_INFINITY : this.#budget.milliseconds);
-    this.#dispatch();
+  /** One turn of the event loop: batch after batch, as long as there is more, time is left, and handlers keep up. */
+  #turn(): void {
+    this.#clock.begin(this.#budget.milliseconds);
+    let read = 0;
+    try {
+      let count: number;
+      do {
+        count = this.#reader.fill();
+        read += count;
+        this.#dispatch();
+      } while (count > 0 && read + count <= this.#budget.records && this.#reader.more && this.#goesOn());
+    } catch (error) {
+      process.nextTick(rethrow, error);
+    }
+    if (read > 0) this.#delivered();
+  }
+
+  /** Whether there is anyone to read on for in this turn. */
+  #goesOn(): boolean {
+    return this.#held.empty && this.#wanted() && !this.#clock.expired;
+  }
+
+  #delivered(): void {
     this.#report(this.#loss.check());
     this.#schedule();
     this.#reader.delivered();

@@ -1,4 +1,4 @@
-import type { NativeRingReader } from "../native.js";
+import { type NativeRingReader, REPORT_LENGTH, Report } from "../native.js";
 import type { HeldBatch } from "./held_batch.js";
 import type { RecordSource } from "./record_source.js";
 import { DEFAULT_BUDGET } from "./turn.js";
@@ -9,8 +9,8 @@ const SLAB_BYTES = 256 * 1024;
 
 /** What a reader tells. */
 export interface SlabEvents {
-  /** The held batch was filled. */
-  batch(): void;
+  /** There may be records: the time to `fill()`. */
+  turn(): void;
   /** The kernel says that it had no room for records. */
   lost(count: number, cpu: number): void;
 }
@@ -24,8 +24,7 @@ export class SlabReader<T> {
   #waker: Waker | undefined;
   #records = DEFAULT_BUDGET.records;
   #referenced = true;
-  /** Between two calls of the native reader about one batch: its slab must stay. */
-  #busy = false;
+  readonly #report = new Float64Array(REPORT_LENGTH);
 
   constructor(source: RecordSource<T>, held: HeldBatch, events: SlabEvents) {
     this.#source = source;
@@ -46,19 +45,8 @@ export class SlabReader<T> {
     const native = this.#source.open({
       slab: held.memory.buffer,
       index: held.index,
-      onBatch: (count, stride, size, cpu) => {
-        held.fill(count, stride, size, cpu);
-        this.#events.batch();
-      },
-      onOversize: (bytes) => this.#grow(bytes),
-      onLost: (count, cpu) => {
-        this.#busy = true;
-        try {
-          this.#events.lost(count, cpu);
-        } finally {
-          this.#busy = false;
-        }
-      },
+      report: this.#report,
+      onReady: () => this.#events.turn(),
     });
     this.#native = native;
     this.#waker = new Waker(native, this.#source.wakeup);
@@ -70,15 +58,41 @@ export class SlabReader<T> {
   read(wanted: boolean): void {
     if (wanted) {
       this.open();
-      this.renew();
       this.#waker?.start();
     } else this.#waker?.stop();
   }
 
+  /**
+   * Fills the held batch, which must be empty, with what is there now; returns how many records.
+   * @throws BpfError BUSY, PERMISSION_DENIED, ...; what the native reader throws
+   */
+  fill(): number {
+    const native = this.open();
+    const report = this.#report;
+    this.#renew();
+    let count = native.fill();
+    let lost = report[Report.lost] as number;
+    if (count === 0 && report[Report.oversize] !== 0) {
+      this.#grow(report[Report.oversize] as number);
+      count = native.fill();
+      lost += report[Report.lost] as number;
+    }
+    const cpu = report[Report.cpu] as number;
+    if (count > 0) this.#held.fill(count, report[Report.stride] as number, report[Report.size] as number, cpu);
+    // Whoever hears of it finds the batch complete.
+    if (lost > 0) this.#events.lost(lost, cpu);
+    return count;
+  }
+
+  /** Whether the last `fill()` left anything. */
+  get more(): boolean {
+    return this.#report[Report.more] === 1;
+  }
+
   /** Other memory in place of what was handed out with its records. To be called before anything is read. */
-  renew(): void {
+  #renew(): void {
     const held = this.#held;
-    if (this.#native === undefined || this.#busy || !held.spent) return;
+    if (this.#native === undefined || !held.spent) return;
     held.allocate(held.memory.byteLength);
     this.#native.setBuffers(held.memory.buffer, held.index);
   }
@@ -89,16 +103,15 @@ export class SlabReader<T> {
     this.#applyLimit();
   }
 
-  /** A batch was handed out, as far as that went. */
+  /** What this turn of the event loop read was handed out, as far as that went. */
   delivered(): void {
-    this.renew();
     this.#applyLimit();
     this.#waker?.delivered();
   }
 
   #applyLimit(): void {
     const held = this.#held;
-    if (this.#native === undefined || this.#busy || !held.empty || held.index.length === 2 * this.#records) return;
+    if (this.#native === undefined || !held.empty || held.index.length === 2 * this.#records) return;
     held.index = new Int32Array(2 * this.#records);
     this.#native.setBuffers(held.memory.buffer, held.index);
   }

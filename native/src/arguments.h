@@ -85,6 +85,15 @@ struct Integers {
   static Type From(const Napi::Value& value) { return value.As<Napi::Int32Array>(); }
 };
 
+struct Doubles {
+  using Type = Napi::Float64Array;
+  static constexpr const char* kName = "a Float64Array";
+  static bool Is(const Napi::Value& value) {
+    return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_float64_array;
+  }
+  static Type From(const Napi::Value& value) { return value.As<Napi::Float64Array>(); }
+};
+
 struct Memory {
   using Type = Napi::ArrayBuffer;
   static constexpr const char* kName = "an ArrayBuffer";

@@ -34,7 +34,6 @@ class Perf final : public RecordSource {
   bool StaysReadable() const override { return false; }
   uint64_t Available() const override;
   uint64_t Consumed() const override { return consumed_; }
-  size_t Parts() const override { return count_; }
   int Cpu() const override { return cpu_; }
   uint64_t Lost() const override { return lost_; }
 

@@ -29,8 +29,6 @@ class RecordSource {
   /// Grows with whatever is read.
   virtual uint64_t Consumed() const = 0;
 
-  /// How many batches it takes to look everywhere once.
-  virtual size_t Parts() const { return 1; }
   /// Whose buffer the last batch came from; -1 for a ring.
   virtual int Cpu() const { return -1; }
   /// What the kernel reported as lost in the last Fill().

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "arguments.h"
 #include "perf.h"
@@ -12,7 +13,6 @@
 namespace ebpf {
 namespace {
 constexpr uint64_t kLongestBackOff = 50;
-constexpr uint32_t kRecordsPerTurn = 1024;
 }  // namespace
 
 Napi::Function RingReader::Define(Napi::Env env) {
@@ -20,7 +20,7 @@ Napi::Function RingReader::Define(Napi::Env env) {
                      {
                          InstanceMethod<&RingReader::Start>("start"),
                          InstanceMethod<&RingReader::Stop>("stop"),
-                         InstanceMethod<&RingReader::Drain>("drain"),
+                         InstanceMethod<&RingReader::Fill>("fill"),
                          InstanceMethod<&RingReader::SetBuffers>("setBuffers"),
                          InstanceMethod<&RingReader::Available>("available"),
                          InstanceMethod<&RingReader::Ref>("ref"),
@@ -34,10 +34,8 @@ RingReader::RingReader(const Napi::CallbackInfo& info) : Held<RingReader>(info),
   const int fd = Option<Number<int>>(options, "mapFd");
   const auto slab = Option<Memory>(options, "slab");
   const auto index = Option<Integers>(options, "index");
-  onBatch_ = Napi::Persistent(Option<Callable>(options, "onBatch"));
-  onOversize_ = Napi::Persistent(Option<Callable>(options, "onOversize"));
-
-  onLost_ = Napi::Persistent(Option<Callable>(options, "onLost"));
+  const auto report = Option<Doubles>(options, "report");
+  onReady_ = Napi::Persistent(Option<Callable>(options, "onReady"));
 
   if (Option<Flag>(options, "exclusive")) Perform(env_, "bind", [&, fd = fd] { return lock_.Take(fd); });
   if (const auto perf = Option<Optional<Options>>(options, "perf")) {
@@ -50,6 +48,8 @@ RingReader::RingReader(const Napi::CallbackInfo& info) : Held<RingReader>(info),
     Perform(env_, "ring_buffer__new", [&, fd = fd] { return Ring::Open(fd, ring_); });
   }
   BindBuffers(slab, index);
+  report_ = Napi::Persistent(report);
+  reportData_ = report_.Value().Data();
 
   napi_value name = nullptr;
   napi_create_string_utf8(env_, "ebpf.RingReader", NAPI_AUTO_LENGTH, &name);
@@ -96,21 +96,42 @@ void RingReader::Stop(const Napi::CallbackInfo& info) {
   poller_->Rest();
 }
 
-Napi::Value RingReader::Drain(const Napi::CallbackInfo& info) {
+Napi::Value RingReader::Fill(const Napi::CallbackInfo& info) {
   Use(info.Env(), "ring_buffer__consume");
-  int error = 0;
-  const uint32_t count = Deliver(From::kJavaScript, error);
-  if (info.Env().IsExceptionPending()) throw info.Env().GetAndClearPendingException();
-  if (error != 0) ThrowFailure(info.Env(), -error, "ring_buffer__consume");
-  if (ring_ && started_ && ring_->batch().oversize() == 0) Await();
-  return Napi::Number::New(info.Env(), count);
+  int error = std::exchange(error_, 0);
+  if (error == 0) error = ring_->Fill();
+  const Batch& batch = ring_->batch();
+  if (error != 0 && (batch.count() > 0 || ring_->Lost() > 0)) {
+    // These first: the next call throws.
+    error_ = std::exchange(error, 0);
+  }
+  if (error != 0) {
+    if (error == -EBADMSG) {
+      // Whatever lies there now, these are no records.
+      started_ = false;
+      poller_->Rest();
+    }
+    // Memory for a record held back, or a ring that was tampered with.
+    ThrowFailure(info.Env(), -error, "ring_buffer__consume");
+  }
+  const bool more = error_ != 0 || batch.holds() || ring_->Available() > 0;
+  // Report in lib/native.ts.
+  reportData_[0] = static_cast<double>(batch.stride());
+  reportData_[1] = static_cast<double>(batch.size());
+  reportData_[2] = ring_->Cpu();
+  reportData_[3] = static_cast<double>(ring_->Lost());
+  reportData_[4] = static_cast<double>(batch.oversize());
+  reportData_[5] = more ? 1 : 0;
+  filled_ |= batch.count() > 0;
+  if (!turning_ && started_) Await();
+  return Napi::Number::New(info.Env(), batch.count());
 }
 
 void RingReader::SetBuffers(const Napi::CallbackInfo& info) {
   Use(info.Env(), "setBuffers");
   const auto [slab, index] = Arguments<Memory, Integers>(info);
   BindBuffers(slab, index);
-  if (started_ && ring_->batch().holds()) Await();
+  if (!turning_ && started_ && ring_->batch().holds()) Await();
 }
 
 Napi::Value RingReader::Available(const Napi::CallbackInfo& info) {
@@ -142,9 +163,8 @@ void RingReader::CloseWithEnvironment() noexcept {
   asyncContext_ = nullptr;
   slab_.Reset();
   index_.Reset();
-  onBatch_.Reset();
-  onOversize_.Reset();
-  onLost_.Reset();
+  report_.Reset();
+  onReady_.Reset();
   lock_ = ReaderLock();
   LetGo();
 }
@@ -157,31 +177,17 @@ void RingReader::OnReady() {
   napi_value self;
   napi_get_reference_value(env_, *this, &self);
   const uint64_t before = ring_->Consumed();
-  int error = 0;
-  uint32_t count = 0;
-  // Every CPU's buffer has its turn, as long as each holds little.
-  for (size_t part = 0; ring_ && started_ && error == 0 && count < kRecordsPerTurn && part < ring_->Parts(); ++part) {
-    const uint32_t more = Deliver(From::kLoop, error);
-    if (more == 0) break;
-    count += more;
-  }
-  if (error == -EBADMSG && ring_) {
-    // Whatever lies there now, these are no records.
-    started_ = false;
-    poller_->Rest();
-  }
-  if (error != 0) {
-    // Memory for a record held back, or a ring that was tampered with. Nobody called, so nobody can catch it.
-    if (const napi_value failure = MakeFailure(env_, -error, "ring_buffer__consume"))
-      napi_fatal_exception(env_, failure);
-  }
-  if (ring_ && started_) Rearm(count > 0 || ring_->Consumed() != before);
+  filled_ = false;
+  turning_ = true;
+  Tell();
+  turning_ = false;
+  if (ring_ && started_) Rearm(filled_ || ring_->Consumed() != before);
   napi_close_handle_scope(env_, scope);
 }
 
 int RingReader::Await() {
   // A record held back is not in the ring any more: when it is the last one, nothing else wakes us for it.
-  if (ring_->batch().holds() && ring_->Available() == 0) {
+  if (error_ != 0 || (ring_->batch().holds() && ring_->Available() == 0)) {
     poller_->Wait(0);
     return 0;
   }
@@ -198,7 +204,7 @@ void RingReader::Rearm(bool progress) {
   if (batch.oversize() > 0 && !progress) {
     // Told, and nothing came of it: setBuffers goes on.
     poller_->Rest();
-  } else if (progress || batch.holds() || ring_->Available() == 0) {
+  } else if (progress || error_ != 0 || batch.holds() || ring_->Available() == 0) {
     backOff_ = 0;
     if (Await() != 0) started_ = false;
   } else {
@@ -208,49 +214,13 @@ void RingReader::Rearm(bool progress) {
   }
 }
 
-uint32_t RingReader::Deliver(From from, int& error) {
-  if (delivering_) return 0;
-  // A second round only after onOversize has made room.
-  for (int round = 0; round < 2; ++round) {
-    if (const size_t bytes = ring_->batch().oversize()) {
-      if (!Call(from, onOversize_, {static_cast<double>(bytes)})) return 0;
-      if (!ring_ || ring_->batch().oversize() > 0) return 0;
-    }
-    error = ring_->Fill();
-    const Batch& batch = ring_->batch();
-    const uint32_t count = batch.count();
-    const double stride = static_cast<double>(batch.stride()), size = static_cast<double>(batch.size()),
-                 cpu = ring_->Cpu();
-    if (const uint64_t lost = ring_->Lost()) {
-      if (!Call(from, onLost_, {static_cast<double>(lost), cpu}) || !ring_) return 0;
-    }
-    if (count > 0) {
-      Call(from, onBatch_, {double(count), stride, size, cpu});
-      return count;
-    }
-    if (error != 0 || batch.oversize() == 0) return 0;
+void RingReader::Tell() {
+  napi_value receiver, result, callee = nullptr;
+  if (napi_get_global(env_, &receiver) != napi_ok || napi_get_reference_value(env_, onReady_, &callee) != napi_ok) {
+    return;
   }
-  return 0;
-}
-
-bool RingReader::Call(From from, const Napi::FunctionReference& function, std::initializer_list<double> numbers) {
-  napi_value arguments[4], receiver, result, callee = nullptr;
-  size_t count = 0;
-  for (const double number : numbers) napi_create_double(env_, number, &arguments[count++]);
-  if (napi_get_undefined(env_, &receiver) != napi_ok || napi_get_reference_value(env_, function, &callee) != napi_ok) {
-    return false;
-  }
-  delivering_ = true;
-  napi_status status;
-  if (from == From::kLoop) {
-    napi_get_global(env_, &receiver);
-    status = napi_make_callback(env_, asyncContext_, receiver, callee, count, arguments, &result);
-  } else {
-    status = napi_call_function(env_, receiver, callee, count, arguments, &result);
-  }
-  delivering_ = false;
-  if (status == napi_ok) return true;
-  if (from == From::kJavaScript) return false;
+  const napi_status status = napi_make_callback(env_, asyncContext_, receiver, callee, 0, nullptr, &result);
+  if (status == napi_ok) return;
   napi_value thrown;
   if (status == napi_pending_exception) {
     if (napi_get_and_clear_last_exception(env_, &thrown) == napi_ok) napi_fatal_exception(env_, thrown);
@@ -259,7 +229,6 @@ bool RingReader::Call(From from, const Napi::FunctionReference& function, std::i
     started_ = false;
     poller_->Rest();
   }
-  return false;
 }
 
 }  // namespace ebpf

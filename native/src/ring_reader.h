@@ -19,12 +19,9 @@ class RingReader final : public Held<RingReader> {
   void CloseWithEnvironment() noexcept override;
 
  private:
-  /// How JavaScript is called: from the event loop, in a callback scope of its own, or from JavaScript itself.
-  enum class From { kLoop, kJavaScript };
-
   void Start(const Napi::CallbackInfo& info);
   void Stop(const Napi::CallbackInfo& info);
-  Napi::Value Drain(const Napi::CallbackInfo& info);
+  Napi::Value Fill(const Napi::CallbackInfo& info);
   void SetBuffers(const Napi::CallbackInfo& info);
   Napi::Value Available(const Napi::CallbackInfo& info);
   void Ref(const Napi::CallbackInfo& info);
@@ -33,12 +30,10 @@ class RingReader final : public Held<RingReader> {
 
   void Use(napi_env env, const char* operation) const;
   void BindBuffers(Napi::ArrayBuffer slab, Napi::Int32Array index);
-  /// One turn of the event loop: one batch, then decides what to wait for.
+  /// One turn of the event loop: JavaScript fills as many batches as it wants, then this decides what to wait for.
   void OnReady();
-  /// Fills one batch and hands it over. Returns the number of records; `error` is a negative errno of the ring's.
-  uint32_t Deliver(From from, int& error);
-  /// False when JavaScript cannot be called any more, or threw while called from JavaScript.
-  bool Call(From from, const Napi::FunctionReference& function, std::initializer_list<double> numbers);
+  /// Calls JavaScript in a callback scope of its own.
+  void Tell();
   void Rearm(bool progress);
   /// Wakes for what is there and what comes. A negative errno when the loop does not take the descriptor.
   int Await();
@@ -50,12 +45,16 @@ class RingReader final : public Held<RingReader> {
   napi_async_context asyncContext_ = nullptr;
   Napi::Reference<Napi::ArrayBuffer> slab_;
   Napi::Reference<Napi::Int32Array> index_;
-  Napi::FunctionReference onBatch_;
-  Napi::FunctionReference onOversize_;
-  Napi::FunctionReference onLost_;
+  Napi::Reference<Napi::Float64Array> report_;
+  double* reportData_ = nullptr;
+  Napi::FunctionReference onReady_;
   bool started_ = false;
-  /// JavaScript is being called with a batch: its slab must stay as it is.
-  bool delivering_ = false;
+  /// Within OnReady(), which decides at its end what to wait for.
+  bool turning_ = false;
+  /// A batch was filled in this turn.
+  bool filled_ = false;
+  /// A negative errno that came with records, and is still to be told.
+  int error_ = 0;
   /// Milliseconds to wait before looking again at a ring whose first record is still being written.
   uint64_t backOff_ = 0;
 };
