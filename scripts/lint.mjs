@@ -1,11 +1,12 @@
 /**
- * npm run lint, npm run format: biome for TypeScript and JSON, clang-format for C++ and BPF C, the import directions.
+ * npm run lint, npm run format: biome for TypeScript and JSON, clang-format for C++ and BPF C, the import directions, and that nothing is decoded by hand.
  */
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { decodingProblems } from "./lint/decoding.mjs";
 import { importProblems } from "./lint/imports.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -45,7 +46,7 @@ if (sources.length > 0) {
   check("clang-format", "clang-format-19", values.fix ? ["-i", ...sources] : ["--dry-run", "-Werror", ...sources]);
 }
 
-for (const problem of importProblems(join(root, "lib"))) {
+for (const problem of [...importProblems(join(root, "lib")), ...decodingProblems(root)]) {
   failed = true;
   console.error(`lint: ${problem}`);
 }
