@@ -1,6 +1,6 @@
 /** vmlinux.h: all types of a kernel, as one header for CO-RE programs. */
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir, userInfo } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { BpfError } from "../errors.js";
@@ -62,6 +62,8 @@ export function vmlinuxFolder(from?: string | undefined): string {
   const path = from ?? KERNEL_BTF;
   if (from !== undefined && !existsSync(from))
     throw new BpfError({ code: "NOT_FOUND", message: `no such file: ${from}` });
+  if (from !== undefined && !statSync(from).isFile())
+    throw new BpfError({ code: "INVALID_ARGUMENT", message: `${from} is not a file: give a vmlinux.h, or BTF` });
   if (from !== undefined && isText(from)) return keep(digestOf(from), () => readFileSync(from, "utf8"));
   if (!existsSync(path)) vmlinuxHeader(path);
   return keep(digestOf(path), () => vmlinuxHeader(path));

@@ -40,10 +40,15 @@ export async function runCommand(args: readonly string[], out: Output, options: 
   } catch (error) {
     // commander has said what it had to say.
     if (error instanceof CommanderError) return error.exitCode === 0 ? ExitStatus.ok : ExitStatus.usage;
-    if (!(error instanceof BpfError)) throw error;
+    if (!(error instanceof BpfError || isSystemError(error))) throw error;
     out.stderr.write(`${styleOf(out.stderr).red("ebpf:")} ${error.message.trimEnd()}\n`);
     return ExitStatus.failure;
   }
+}
+
+/** What the system refused: a file that may not be read, a disk that is full. */
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === "string";
 }
 
 function version(): string {

@@ -51,6 +51,14 @@ const GENERAL: Readonly<Record<number, Meaning>> = {
   [errno.EBADF]: { code: "CLOSED", text: "the descriptor is not open, or not of the right kind" },
 };
 
+/** Of what looks at everything in the kernel, by id: the narrower capabilities do not do. */
+export const BY_ID: Readonly<Record<number, Meaning>> = {
+  [errno.EPERM]: {
+    code: "PERMISSION_DENIED",
+    text: "the kernel refused it: what anybody has loaded may be seen by root, or with CAP_SYS_ADMIN, only",
+  },
+};
+
 /** Lines that say only that it failed. */
 const EMPTY_WORDS = [
   /PROG LOAD LOG/,

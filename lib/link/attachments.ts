@@ -123,6 +123,7 @@ export function listAttachments(options: ListAttachmentsOptions = {}): FoundAtta
       ];
     }),
   );
+  if (options.cgroup !== undefined) withCgroup("listAttachments", options.cgroup, () => {});
   const cgroup = options.cgroup ?? cgroup2Mount();
   return cgroup === undefined ? found : [...found, ...cgroups(cgroup)];
 }

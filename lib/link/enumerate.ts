@@ -2,7 +2,7 @@
 import { closeSync } from "node:fs";
 import { MapType } from "../kernel/abi.js";
 import { errno } from "../kernel/errno.js";
-import { attempt, isNativeFailure } from "../kernel/explain.js";
+import { attempt, BY_ID, isNativeFailure } from "../kernel/explain.js";
 import { InfoBuffer, textOf } from "../kernel/layout.js";
 import { snakeCase } from "../kernel/since.js";
 import { type MapInfo, mapInfo } from "../map/map_info.js";
@@ -27,14 +27,14 @@ const MAP_TYPE_NAMES = new Map<number, string>(Object.entries(MapType).map(([nam
 function* each<T>(kind: NativeKind, read: (fd: number, id: number) => T): Generator<T, void, undefined> {
   const addon = native();
   for (let id = 0; ; ) {
-    id = attempt({ doing: `list the ${kind}s in the kernel` }, () => addon.nextId[kind](id));
+    id = attempt({ doing: `list the ${kind}s in the kernel`, meanings: BY_ID }, () => addon.nextId[kind](id));
     if (id === 0) return;
     let fd: number;
     try {
       fd = addon.openById[kind](id);
     } catch (failure) {
       if (isNativeFailure(failure) && failure.errno === errno.ENOENT) continue;
-      throw attempt({ doing: `open the ${kind} with id ${id}` }, () => {
+      throw attempt({ doing: `open the ${kind} with id ${id}`, meanings: BY_ID }, () => {
         throw failure;
       });
     }

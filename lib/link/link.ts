@@ -1,7 +1,7 @@
 import { closeSync } from "node:fs";
 import { BpfError, closedError } from "../errors.js";
 import { errno } from "../kernel/errno.js";
-import { attempt, isNativeFailure } from "../kernel/explain.js";
+import { attempt, BY_ID, isNativeFailure } from "../kernel/explain.js";
 import { descriptorKind, programNameOf } from "../kernel/handles.js";
 import { type NativeAttachment, type NativeLink, native } from "../native.js";
 import { checkString, invalid, shown } from "../options.js";
@@ -92,7 +92,7 @@ export class Link implements LinkTarget, Disposable {
   static fromId(id: number): Link {
     if (!Number.isInteger(id) || id < 1 || id > 0xffffffff)
       throw invalid(`Link.fromId: id must be a whole number from 1, got ${shown(id)}`);
-    const link = attempt({ doing: `open the link with id ${id}` }, () =>
+    const link = attempt({ doing: `open the link with id ${id}`, meanings: BY_ID }, () =>
       native().linkFromFd(native().openById.link(id)),
     );
     try {

@@ -2,7 +2,7 @@
 import { Btf } from "../btf/btf.js";
 import { type Descriptor, descriptorOf } from "../kernel/descriptor.js";
 import { errno } from "../kernel/errno.js";
-import { attempt } from "../kernel/explain.js";
+import { attempt, BY_ID } from "../kernel/explain.js";
 import { native as addon, type NativeMap, type NativeMapInfo } from "../native.js";
 import { checkString, invalid, shown } from "../options.js";
 import type { BpfMap } from "./bpf_map.js";
@@ -57,7 +57,7 @@ export function mapById(id: number, type?: MapClass<BpfMap>): BpfMap {
   const native = attempt(
     {
       doing: `open map ${id}`,
-      meanings: { [errno.ENOENT]: { code: "NOT_FOUND", text: "the kernel has no map of this id" } },
+      meanings: { ...BY_ID, [errno.ENOENT]: { code: "NOT_FOUND", text: "the kernel has no map of this id" } },
     },
     () => addon().mapFromId(id),
   );

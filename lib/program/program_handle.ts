@@ -1,7 +1,7 @@
 import { closeSync } from "node:fs";
 import { kernelBtf } from "../btf/sources.js";
 import { closedError } from "../errors.js";
-import { attempt } from "../kernel/explain.js";
+import { attempt, BY_ID } from "../kernel/explain.js";
 import { native } from "../native.js";
 import { checkString, invalid, shown } from "../options.js";
 import { openPinnedProgram, pinProgram, unpinProgram } from "./pin.js";
@@ -50,7 +50,7 @@ export class ProgramHandle implements Disposable {
     if (!Number.isInteger(id) || id < 1 || id > 0xffffffff)
       throw invalid(`ProgramHandle.fromId: id must be a whole number from 1, got ${shown(id)}`);
     return new ProgramHandle(
-      attempt({ doing: `open the program with id ${id}` }, () => native().openById.program(id)),
+      attempt({ doing: `open the program with id ${id}`, meanings: BY_ID }, () => native().openById.program(id)),
       `the program with id ${id}`,
     );
   }

@@ -1,9 +1,11 @@
 /** `ebpf features`, `prog`, `map` and `link`, on what the test itself put into the kernel. */
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runCommand } from "../../lib/cli/command.js";
 import { Skeleton } from "../fixtures/skeleton.bpf.js";
 import { TestCgroup } from "./support/cgroup.js";
 import { requires } from "./support/requires.js";
+import { Child } from "./support/run.js";
 
 async function ebpf(...args: string[]) {
   let stdout = "";
@@ -83,6 +85,23 @@ requires({ mapType: "ringbuf", cgroup2: true, kernel: ">=5.9" }).describe("ebpf 
 
     expect(await ebpf("link", "remove", `${id}`)).toEqual({ status: 0, stdout: `${id}  removed\n`, stderr: "" });
     expect(link.info()).toMatchObject({ cgroupId: 0n });
+  });
+
+  test("what a user may not is one line on stderr", async () => {
+    const script = fileURLToPath(new URL("children/unprivileged_command.mjs", import.meta.url));
+    const refusals = {
+      prog: /^ebpf: cannot list the programs in the kernel: .*CAP_SYS_ADMIN.* \(EPERM\)\n$/,
+      map: /^ebpf: cannot list the maps in the kernel: .*CAP_SYS_ADMIN.* \(EPERM\)\n$/,
+      link: /^ebpf: cannot list the links in the kernel: .*CAP_SYS_ADMIN.* \(EPERM\)\n$/,
+      "link remove 1": /^ebpf: cannot open the link with id 1: .*CAP_SYS_ADMIN.* \(EPERM\)\n$/,
+      "vmlinux -o /proc/1/vmlinux.h": /^ebpf: cannot write \/proc\/1\/vmlinux\.h: E.*\n$/,
+      "inspect /proc/1/mem": /^ebpf: .*\/proc\/1\/mem.*\n$/,
+    };
+    const child = new Child(process.execPath, [script, ...Object.keys(refusals)]);
+    const found = JSON.parse(await child.output()) as Awaited<ReturnType<typeof ebpf>>[];
+    expect(found).toEqual(
+      Object.values(refusals).map((stderr) => ({ status: 1, stdout: "", stderr: expect.stringMatching(stderr) })),
+    );
   });
 
   test("what is not there is one line on stderr", async () => {

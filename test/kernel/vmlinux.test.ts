@@ -36,7 +36,6 @@ describe("vmlinux.h", () => {
 
   test("is bpftool's to the byte, but for enums that are one byte wide: its libbpf 1.1 does not say so", () => {
     const ours = output(process.execPath, [COMMAND, "vmlinux"]);
-    expect(ours).not.toBe(theirs);
     expect(difference(ours.replaceAll("\n} __attribute__((mode(byte)));", "\n};"), theirs)).toBeUndefined();
   });
 });

@@ -238,6 +238,8 @@ describe("gen", { timeout: 60_000 }, () => {
       ["cut.bpf.o"],
       ["drops.bpf.o", "--class", "1st"],
       ["drops.bpf.o", "-o", "/proc/nowhere/x.ts"],
+      ["drops.bpf.o", "-o", "/dev/full"],
+      ["drops.bpf.o", "-o", "/"],
     ]) {
       const failed = await ebpf("gen", ...args);
       expect(failed).toMatchObject({ status: ExitStatus.failure, stdout: "" });
@@ -349,6 +351,11 @@ describe("vmlinux", { timeout: 60_000 }, () => {
       stdout: "",
       stderr: expect.stringMatching(/^ebpf: text\.btf has no BTF that libbpf can read/),
     });
+    expect(await ebpf("build", "--vmlinux", "/", source)).toMatchObject({
+      status: 1,
+      stdout: "",
+      stderr: "ebpf: / is not a file: give a vmlinux.h, or BTF\n",
+    });
     expect(await ebpf("vmlinux", "--btf", "none.btf")).toMatchObject({
       status: 1,
       stdout: "",
@@ -422,6 +429,13 @@ describe("as a program", () => {
       encoding: "utf8",
     });
     expect(run).toMatchObject({ status: 0, stdout: "/**\n", stderr: "" });
+    const full = spawnSync("/bin/sh", ["-c", `"${process.execPath}" "${main}" gen -o - drops.bpf.o > /dev/full`], {
+      encoding: "utf8",
+    });
+    expect(full).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/^ebpf: cannot write the output: ENOSPC.*\n$/),
+    });
     const wrong = spawnSync(process.execPath, [main, "gen", "nothing.bpf.o"], { encoding: "utf8" });
     expect(wrong).toMatchObject({ status: 1, stdout: "", stderr: "ebpf: open: no such file: nothing.bpf.o\n" });
   });
