@@ -50,9 +50,9 @@ function describe(found: Features, stream: Stream): string {
       lines.push(`  ${bold("refused to this process:")}
 ${wrapped(names(refused), stream, "    ")}`);
     if (lacks.length > 0) {
-      const since = lacks.map(([name, feature]) => `${name} (${feature.since})`);
+      const since = lacks.map(([name, { since, missingConfig }]) => `${name} (${missingConfig ?? since})`);
       lines.push(
-        dim(`  not in this kernel, and since when there are:
+        dim(`  not in this kernel, and since when there are, or the option it was built without:
 ${wrapped(since, stream, "    ")}`),
       );
     }

@@ -30,6 +30,8 @@ export interface Feature {
   readonly support: Support;
   /** The kernel version that brought it. */
   readonly since: KernelVersion;
+  /** The option that this kernel was built without, where its configuration can be read: `CONFIG_FPROBE` for kprobe.multi. */
+  readonly missingConfig?: string;
 }
 
 /** Plain data, for `JSON.stringify()`. */
@@ -85,6 +87,8 @@ export interface FeaturesOptions {
   readonly helpers?: boolean | undefined;
 }
 
+type Config = Features["config"];
+
 let known: Features | undefined;
 
 /**
@@ -117,12 +121,18 @@ function support(probed: number, since: KernelVersion): Support {
 function probeTable(
   table: Readonly<Record<string, number>>,
   since: Readonly<Record<string, KernelVersion>>,
+  config: Config,
   probe: (type: number) => number,
 ): Record<string, Feature> {
   return Object.fromEntries(
     Object.entries(table).map(([name, type]) => {
       const version = since[name] as KernelVersion;
-      return [snakeCase(name), { support: support(probe(type), version), since: version }];
+      const found = support(probe(type), version);
+      const missingConfig = found === "no" && kernelAtLeast(version) ? withoutConfig(name, config) : undefined;
+      return [
+        snakeCase(name),
+        { support: found, since: version, ...(missingConfig === undefined ? {} : { missingConfig }) },
+      ];
     }),
   );
 }
@@ -168,8 +178,12 @@ function programTypeOf(attachType: string): keyof typeof ProgramType | undefined
   );
 }
 
-/** What an attach or link type needs beside its number: undefined where that is not known. */
+/** What a type needs the kernel to be built with, beside BPF itself. */
 const CONFIG: Readonly<Record<string, string>> = {
+  lsm: "CONFIG_BPF_LSM",
+  lwtIn: "CONFIG_LWTUNNEL_BPF",
+  lwtOut: "CONFIG_LWTUNNEL_BPF",
+  lwtXmit: "CONFIG_LWTUNNEL_BPF",
   traceKprobeMulti: "CONFIG_FPROBE",
   traceKprobeSession: "CONFIG_FPROBE",
   kprobeMulti: "CONFIG_FPROBE",
@@ -183,36 +197,46 @@ const CONFIG: Readonly<Record<string, string>> = {
   netfilter: "CONFIG_NETFILTER_BPF_LINK",
 };
 
-function probeAttachTypes(
-  programTypes: Readonly<Record<string, Feature>>,
-  config: Readonly<Record<string, string>> | undefined,
-): Record<string, Feature> {
+function probeAttachTypes(programTypes: Readonly<Record<string, Feature>>, config: Config): Record<string, Feature> {
   const values = kernelEnum("bpf_attach_type");
   return Object.fromEntries(
     Object.entries(AttachType).map(([name, type]) => {
       const since = ATTACH_TYPE_SINCE[name as keyof typeof AttachType];
-      const exists = (values === undefined ? kernelAtLeast(since) : values.has(type)) && configured(name, config);
       const program = programTypeOf(name);
       const loads = program === undefined ? "yes" : (programTypes[snakeCase(program)]?.support ?? "no");
-      return [snakeCase(name), { support: exists ? loads : "no", since }];
+      return [snakeCase(name), featureOf(name, since, values?.has(type), config, loads)];
     }),
   );
 }
 
-function probeLinkTypes(config: Readonly<Record<string, string>> | undefined): Record<string, Feature> {
+function probeLinkTypes(config: Config): Record<string, Feature> {
   const values = kernelEnum("bpf_link_type");
   return Object.fromEntries(
     Object.entries(LinkType).map(([name, type]) => {
       const since = LINK_TYPE_SINCE[name as keyof typeof LinkType];
-      const exists = (values === undefined ? kernelAtLeast(since) : values.has(type)) && configured(name, config);
-      return [snakeCase(name), { support: exists ? "yes" : "no", since } as const];
+      // The number came with 5.19, for the kernel's own use (kernel/bpf/bpf_struct_ops.c); the link itself with 6.4.
+      const has = name === "structOps" ? kernelAtLeast(since) : values?.has(type);
+      return [snakeCase(name), featureOf(name, since, has, config, "yes")];
     }),
   );
 }
 
-function configured(name: string, config: Readonly<Record<string, string>> | undefined): boolean {
+/** What the kernel knows by its BTF (`has`; undefined without BTF: then its version says it) and was built with, it has. */
+function featureOf(
+  name: string,
+  since: KernelVersion,
+  has: boolean | undefined,
+  config: Config,
+  support: Support,
+): Feature {
+  if (!(has ?? kernelAtLeast(since))) return { support: "no", since };
+  const missingConfig = withoutConfig(name, config);
+  return missingConfig === undefined ? { support, since } : { support: "no", since, missingConfig };
+}
+
+function withoutConfig(name: string, config: Config): string | undefined {
   const option = CONFIG[name];
-  return option === undefined || config === undefined || config[option] !== undefined;
+  return option !== undefined && config !== undefined && config[option] === undefined ? option : undefined;
 }
 
 /** `CONFIG_BPF...` and what else BPF depends on, as far as it is set. */
@@ -257,7 +281,7 @@ function probeAll(): Features {
   const capabilities = processCapabilities();
   // A program that every kernel since 3.19 takes: what is refused with it is refused for lack of privilege.
   const mayLoad = addon.probeProgramType(ProgramType.socketFilter) === 1;
-  const programTypes = probeTable(ProgramType, PROGRAM_TYPE_SINCE, (type) => {
+  const programTypes = probeTable(ProgramType, PROGRAM_TYPE_SINCE, config, (type) => {
     const name = Object.keys(ProgramType).find(
       (key) => ProgramType[key as keyof typeof ProgramType] === type,
     ) as keyof typeof ProgramType;
@@ -272,7 +296,7 @@ function probeAll(): Features {
       ? -1
       : refusedOr(probed, PROGRAM_TYPE_SINCE[name], mayLoad);
   });
-  const mapTypes = probeTable(MapType, MAP_TYPE_SINCE, (type) => {
+  const mapTypes = probeTable(MapType, MAP_TYPE_SINCE, config, (type) => {
     const name = Object.keys(MapType).find(
       (key) => MapType[key as keyof typeof MapType] === type,
     ) as keyof typeof MapType;

@@ -5,6 +5,7 @@ import { errno } from "../kernel/errno.js";
 import { attempt, BY_ID, isNativeFailure } from "../kernel/explain.js";
 import { InfoBuffer, textOf } from "../kernel/layout.js";
 import { snakeCase } from "../kernel/since.js";
+import { kernelAtLeast } from "../kernel/version.js";
 import { type MapInfo, mapInfo } from "../map/map_info.js";
 import { type NativeKind, native } from "../native.js";
 import { type ProgramInfo, readProgramInfo } from "../program/program_info.js";
@@ -89,9 +90,13 @@ export function listBtf(): BtfInfo[] {
   return [
     ...each("btf", (fd, id) => {
       const name = new Uint8Array(64);
+      // struct bpf_btf_info ended with the id until 5.11, and a kernel refuses what is set behind its own end (E2BIG).
+      const named = kernelAtLeast("5.11");
       const info = new InfoBuffer(32);
-      info.point(16, name);
-      info.setU32(24, name.length);
+      if (named) {
+        info.point(16, name);
+        info.setU32(24, name.length);
+      }
       info.fill(fd, `the BTF with id ${id}`);
       return { id: info.u32(12), name: textOf(name), size: info.u32(8), kernel: info.u32(28) === 1 };
     }),

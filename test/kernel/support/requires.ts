@@ -161,12 +161,14 @@ function* features(wanted: Requirements): Generator<Feature> {
   }
   if (wanted.attachType !== undefined) {
     const name = wanted.attachType;
+    const { support, missingConfig } = featuresOfKernel().attachTypes[snakeCase(name)] ?? {};
+    const without = missingConfig === undefined ? "" : `: it was built without ${missingConfig}`;
     yield {
       name: `the attach type ${snakeCase(name)}`,
-      // netkit is a device driver, which a kernel may be built without.
-      ...(name.startsWith("netkit") ? {} : { since: ATTACH_TYPE_SINCE[name] }),
-      present: () => featuresOfKernel().attachTypes[snakeCase(name)]?.support === "yes",
-      missing: `this kernel has no attach type ${snakeCase(name)}`,
+      // What a kernel was built without is no matter of its version.
+      ...(missingConfig === undefined ? { since: ATTACH_TYPE_SINCE[name] } : {}),
+      present: () => support === "yes",
+      missing: `this kernel has no attach type ${snakeCase(name)}${without}`,
     };
   }
   for (const name of [wanted.programType ?? []].flat()) {
