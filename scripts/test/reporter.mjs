@@ -31,7 +31,8 @@ export default class Reporter {
 
   /** @param {import("vitest/node").TestModule} module */
   onTestModuleEnd(module) {
-    this.#running.delete(module.relativeModuleId);
+    // Also its tests: what is skipped at once may have been announced after its result.
+    for (const name of this.#running.keys()) if (name.startsWith(module.relativeModuleId)) this.#running.delete(name);
   }
 
   /** @param {import("vitest/node").TestCase} test */

@@ -1,7 +1,8 @@
 import { BpfError } from "ebpf";
 import { type NfVerdict, type NfVerdictsOptions, nfVerdicts } from "ebpf/net";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isPreemptible } from "../../../lib/kernel/preemption.js";
+import { Actor } from "../support/actor.js";
 import { TestCgroup } from "../support/cgroup.js";
 import { NetNamespace } from "../support/namespace.js";
 import { requires } from "../support/requires.js";
@@ -10,37 +11,37 @@ import { until } from "../support/until.js";
 const PACKETS = 50;
 
 /** Sends UDP packets inside the namespace: to 127.0.0.1 or ::1, from a port of its own. */
-async function sendUdp(
-  namespace: NetNamespace,
-  port: number,
-  count: number,
-  from: number,
-  family: 4 | 6 = 4,
-): Promise<void> {
-  const script = `
-    import { createSocket } from "node:dgram";
-    const [port, count, from, family] = process.argv.slice(1).map(Number);
-    const socket = createSocket("udp" + family);
-    await new Promise((resolve) => socket.bind(from, family === 4 ? "127.0.0.1" : "::1", resolve));
-    for (let i = 0; i < count; i++) {
+async function sendUdp(sender: Actor, port: number, count: number, from: number, family: 4 | 6 = 4): Promise<void> {
+  const host = family === 4 ? "127.0.0.1" : "::1";
+  const { error } = await sender.do(`
+    const socket = dgram.createSocket("udp${family}");
+    await new Promise((resolve) => socket.bind(${from}, "${host}", resolve));
+    for (let i = 0; i < ${count}; i++) {
       // A packet that a rule drops on its way out is an EPERM to its sender.
-      await new Promise((resolve) => socket.send("hello " + i, port, family === 4 ? "127.0.0.1" : "::1", resolve));
+      await new Promise((resolve) => socket.send("hello " + i, ${port}, "${host}", resolve));
     }
     socket.close();
-  `;
-  await namespace.node(script, String(port), String(count), String(from), String(family)).output();
+  `);
+  expect(error).toBeUndefined();
 }
 
 requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfVerdicts", () => {
   let namespace: NetNamespace;
-  beforeEach(() => {
+  let sender: Actor;
+  beforeAll(async () => {
     namespace = new NetNamespace();
-    namespace.nft("add table inet t");
-    namespace.nft("add chain inet t in { type filter hook input priority 0 ; }");
-    namespace.nft("add rule inet t in udp dport 9999 drop");
-    namespace.nft("add rule inet t in udp dport 9998 accept");
+    namespace.nft(
+      "add table inet t",
+      "add chain inet t in { type filter hook input priority 0 ; }",
+      "add rule inet t in udp dport 9999 drop",
+      "add rule inet t in udp dport 9998 accept",
+    );
+    sender = await Actor.start(namespace);
   });
-  afterEach(() => namespace.close());
+  afterAll(async () => {
+    await sender.close();
+    namespace.close();
+  });
 
   /** What is seen of the traffic. */
   async function watch(
@@ -69,7 +70,7 @@ requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfV
       const before = process.hrtime.bigint();
       const { seen, probe: programs } = await watch(
         { probe, netns: namespace.path, port: 9999, hook: "input" },
-        () => sendUdp(namespace, 9999, PACKETS, 4321),
+        () => sendUdp(sender, 9999, PACKETS, 4321),
         PACKETS,
       );
       expect(programs).toContain(program);
@@ -101,7 +102,7 @@ requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfV
     test("a rule that accepts: accepts", async () => {
       const { seen } = await watch(
         { probe, netns: namespace.path, port: 9998, hook: "input" },
-        () => sendUdp(namespace, 9998, PACKETS, 4321),
+        () => sendUdp(sender, 9998, PACKETS, 4321),
         PACKETS,
       );
       expect(new Set(seen.map(({ verdict, retval }) => `${verdict} ${retval}`))).toEqual(new Set(["accept 1"]));
@@ -110,7 +111,7 @@ requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfV
     test("IPv6 too", async () => {
       const { seen } = await watch(
         { probe, netns: namespace.path, port: 9999, hook: "input", family: "ipv6" },
-        () => sendUdp(namespace, 9999, 3, 4321, 6),
+        () => sendUdp(sender, 9999, 3, 4321, 6),
         3,
       );
       for (const verdict of seen) {
@@ -128,8 +129,8 @@ requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfV
 
     test("filters hold in the kernel: nothing else is even produced", async () => {
       const traffic = async () => {
-        await sendUdp(namespace, 9998, 5, 4321);
-        await sendUdp(namespace, 9999, 7, 4321);
+        await sendUdp(sender, 9998, 5, 4321);
+        await sendUdp(sender, 9999, 7, 4321);
       };
       const { seen } = await watch({ probe, netns: namespace.path, only: "drop" }, traffic, 7);
       expect(seen.every(({ verdict }) => verdict === "drop")).toBe(true);
@@ -142,7 +143,7 @@ requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfV
     const seen: NfVerdict[][] = [[], []];
     fexit.on("event", (verdict) => seen[0]?.push(verdict));
     kprobe.on("event", (verdict) => seen[1]?.push(verdict));
-    await sendUdp(namespace, 9999, PACKETS, 4321);
+    await sendUdp(sender, 9999, PACKETS, 4321);
     await until("both to see all", () => seen.every((list) => list.length === PACKETS));
     const comparable = (list: NfVerdict[] = []) => list.map(({ timeNs, durationNs, ...rest }) => rest);
     expect(comparable(seen[0])).toEqual(comparable(seen[1]));
@@ -163,38 +164,20 @@ requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfV
   test("the sender's process and cgroup are filters too", async () => {
     await using cgroup = new TestCgroup();
     // nf_hook_slow runs for the output hook in the sender's own context, where the process and the socket's cgroup are its own.
-    namespace.nft("add chain inet t out { type filter hook output priority 0 ; }");
-    namespace.nft("add rule inet t out udp dport 9999 accept");
-    const script = `
-      import { createSocket } from "node:dgram";
-      const socket = createSocket("udp4");
-      await new Promise((resolve) => process.stdin.once("data", resolve));
-      for (let i = 0; i < 5; i++) await new Promise((resolve) => socket.send("x", 9999, "127.0.0.1", resolve));
-      socket.close();
-      process.stdin.destroy();
-    `;
-    const inside = cgroup.spawn("ip", [
-      "netns",
-      "exec",
-      namespace.name,
-      process.execPath,
-      "--input-type=module",
-      "--eval",
-      script,
-    ]);
-    const other = namespace.node(script);
-    await until("both senders to have their own process", () => inside.pid > 0 && other.pid > 0);
+    namespace.nft(
+      "add chain inet t out { type filter hook output priority 0 ; }",
+      "add rule inet t out udp dport 9999 accept",
+    );
+    const inside = await Actor.start(cgroup, namespace);
     using byCgroup = await nfVerdicts({ cgroup: cgroup.path, port: 9999, hook: "output" });
-    using byPid = await nfVerdicts({ pid: other.pid, port: 9999, hook: "output" });
+    using byPid = await nfVerdicts({ pid: sender.pid, port: 9999, hook: "output" });
     const seen: [NfVerdict[], NfVerdict[]] = [[], []];
     byCgroup.on("event", (verdict) => seen[0].push(verdict));
     byPid.on("event", (verdict) => seen[1].push(verdict));
-    inside.process.stdin?.end("go");
-    other.process.stdin?.end("go");
-    await Promise.all([inside.output(), other.output()]);
+    await Promise.all([sendUdp(inside, 9999, 5, 4322), sendUdp(sender, 9999, 5, 4323)]);
     await until("five of each", () => seen[0].length >= 5 && seen[1].length >= 5);
     expect(seen[0].map(({ cgroupId, pid }) => [cgroupId, pid])).toEqual(Array(5).fill([cgroup.id, inside.pid]));
-    expect(seen[1].map(({ pid }) => pid)).toEqual(Array(5).fill(other.pid));
+    expect(seen[1].map(({ pid }) => pid)).toEqual(Array(5).fill(sender.pid));
   });
 });
 

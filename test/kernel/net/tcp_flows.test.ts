@@ -1,47 +1,61 @@
 import { type TcpFlow, type TcpFlowEvent, type TcpFlowsOptions, tcpFlows } from "ebpf/net";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Actor } from "../support/actor.js";
 import { TestCgroup } from "../support/cgroup.js";
 import { NetNamespace } from "../support/namespace.js";
 import { requires } from "../support/requires.js";
-import type { Child } from "../support/run.js";
 import { until } from "../support/until.js";
 
 const MEBIBYTE = 1024 * 1024;
 
-/** Listens on loopback in this process, takes all that comes and answers with `answer` bytes when the peer is done. */
-const SINK = `
-  import { createServer } from "node:net";
-  const [host, answer] = process.argv.slice(1);
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    let received = 0;
-    socket.on("data", (bytes) => (received += bytes.length)).on("end", () => socket.end(Buffer.alloc(Number(answer)))).on("close", () => {
-      console.log("received", received);
-    });
+/** Body for an {@link Actor}: listens, takes all that comes and answers with so many bytes when the peer is done; gives the port. */
+const listening = (host: string, answer: number) => `
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on("end", () => socket.end(Buffer.alloc(${answer}))).resume();
   });
-  server.listen(0, host, () => console.log("port", server.address().port));
+  await once(server.listen(0, "${host}"), "listening");
+  state.server?.close();
+  state.server = server;
+  return server.address().port;
 `;
 
-const SOURCE = `
-  import { connect } from "node:net";
-  const [host, port, bytes] = process.argv.slice(1);
-  const socket = connect({ host, port: Number(port) }, () => socket.end(Buffer.alloc(Number(bytes), 7)));
+/** Body for an {@link Actor}: sends so many bytes; gives how many came back. */
+const sending = (host: string, port: number, bytes: number) => `
+  const socket = net.connect({ host: "${host}", port: ${port} });
   let received = 0;
-  socket.on("data", (part) => (received += part.length)).on("close", () => console.log("done", received, "from", process.pid));
+  socket.on("data", (part) => (received += part.length));
+  await once(socket, "connect");
+  socket.end(Buffer.alloc(${bytes}, 7));
+  await once(socket, "close");
+  return received;
 `;
 
-/** Where a {@link SINK} listens. */
-const portOf = (sink: Child): Promise<number> =>
-  until("the server to listen", () => Number(/port (\d+)/.exec(sink.stdout)?.[1]) || undefined);
+/** Body for an {@link Actor}: connects, and sends when it is told to. */
+const connecting = (port: number) => `
+  state.socket = net.connect({ host: "127.0.0.1", port: ${port} });
+  await once(state.socket, "connect");
+`;
+const FINISHING = `
+  state.socket.resume().end();
+  await once(state.socket, "close");
+`;
+
+async function listen(actor: Actor, host = "127.0.0.1", answer = 0): Promise<number> {
+  return Number((await actor.do(listening(host, answer))).value);
+}
 
 const closes = (events: readonly TcpFlowEvent[]): TcpFlow[] =>
   events.flatMap(({ kind, flow }) => (kind === "close" ? [flow] : []));
 
 requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
   let cgroup: TestCgroup;
-  beforeEach(() => {
+  let server: Actor;
+  let client: Actor;
+  beforeAll(async () => {
     cgroup = new TestCgroup();
+    [server, client] = await Promise.all([Actor.start(cgroup), Actor.start(cgroup)]);
   });
-  afterEach(() => cgroup.close());
+  afterAll(() => cgroup.close());
 
   async function watch(options: Omit<TcpFlowsOptions, "cgroup"> = {}) {
     const flows = await tcpFlows({ cgroup: cgroup.path, ...options });
@@ -50,16 +64,8 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
     return { flows, events };
   }
 
-  async function listen(host: string, answer = 0): Promise<{ child: Child; port: number }> {
-    const child = cgroup.node(SINK, host, String(answer));
-    return { child, port: await portOf(child) };
-  }
-
-  /** A Node script in the cgroup and in a network namespace. */
-  function nodeInside(namespace: NetNamespace, script: string, ...args: string[]): Child {
-    const node = [process.execPath, "--input-type=module", "--eval", script, "--", ...args];
-    return cgroup.spawn("ip", ["netns", "exec", namespace.name, ...node]);
-  }
+  /** Both ends of connections, in the cgroup and in a network namespace. */
+  const startInside = (namespace: NetNamespace): Promise<Actor> => Actor.start(cgroup, namespace);
 
   describe.each([
     ["IPv4", "127.0.0.1", "ipv4"],
@@ -68,10 +74,8 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
     test("a child that sends exactly 1 MiB: the close says so, on both sides", async () => {
       const { flows, events } = await watch();
       using _closing = flows;
-      const server = await listen(host, 12_345);
-      const client = cgroup.node(SOURCE, host, String(server.port), String(MEBIBYTE));
-      const output = await client.output();
-      expect(output).toContain("done 12345");
+      const port = await listen(server, host, 12_345);
+      expect(await client.do(sending(host, port, MEBIBYTE))).toEqual({ value: 12_345 });
       await until("both closes", () => closes(events).length === 2);
       const active = closes(events).find((flow) => flow.direction === "active") as TcpFlow;
       const passive = closes(events).find((flow) => flow.direction === "passive") as TcpFlow;
@@ -79,7 +83,7 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
         family,
         localAddress: host,
         remoteAddress: host,
-        remotePort: server.port,
+        remotePort: port,
         bytesSent: MEBIBYTE,
         bytesAcked: MEBIBYTE,
         bytesReceived: 12_345,
@@ -91,14 +95,14 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
       });
       expect(passive).toMatchObject({
         family,
-        localPort: server.port,
+        localPort: port,
         remotePort: active.localPort,
         bytesReceived: MEBIBYTE,
         bytesSent: 12_345,
         bytesAcked: 12_345,
         state: "closed",
         cgroupId: cgroup.id,
-        pid: server.child.pid,
+        pid: server.pid,
       });
       // A machine that is slow enough sends again even on loopback, and the payload's counters are as exact. A SYN or FIN sent again
       // is a retransmit without a byte, so only the one direction holds.
@@ -119,20 +123,14 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
   test("a connection is in flows() while it lives", async () => {
     const { flows, events } = await watch();
     using _closing = flows;
-    const server = await listen("127.0.0.1");
-    const client = cgroup.node(
-      `import { connect } from "node:net";
-       const socket = connect({ host: "127.0.0.1", port: ${server.port} }, () => socket.write(Buffer.alloc(1000)));
-       process.stdin.on("end", () => socket.end()).resume();`,
-    );
+    await client.do(connecting(await listen(server)));
     await until("both ends to be established", () => events.filter(({ kind }) => kind === "established").length === 2);
     const alive = [...flows.flows()];
     expect(alive.map(({ direction, state }) => `${direction} ${state}`).sort()).toEqual([
       "active established",
       "passive established",
     ]);
-    client.process.stdin?.end();
-    await client.output();
+    await client.do(FINISHING);
     await until("both closes", () => closes(events).length === 2);
     expect([...flows.flows()]).toEqual([]);
   });
@@ -141,48 +139,36 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
     const { flows, events } = await watch();
     using _closing = flows;
     // A port that was free a moment ago, and that nobody listens on.
-    const server = await listen("127.0.0.1");
-    server.child.process.kill("SIGKILL");
-    await server.child.finished;
-    const client = cgroup.node(
-      `import { connect } from "node:net"; connect({ host: "127.0.0.1", port: ${server.port} }).on("error", (error) => console.log(error.code));`,
-    );
-    expect(await client.output()).toBe("ECONNREFUSED\n");
+    const port = await listen(server);
+    await server.do('await once(state.server.close(), "close")');
+    expect(await client.do(connecting(port))).toEqual({ error: "ECONNREFUSED" });
     await until("the close", () => closes(events).length === 1);
     expect(closes(events)[0]).toMatchObject({
       error: "ECONNREFUSED",
       direction: "active",
-      remotePort: server.port,
+      remotePort: port,
       bytesSent: 0,
       establishedNs: undefined,
     });
   });
 
   test("filters hold in the kernel: port", async () => {
-    const server = await listen("127.0.0.1");
-    const other = await listen("127.0.0.1");
-    const { flows, events } = await watch({ port: server.port });
+    const port = await listen(server);
+    const other = await listen(client);
+    const { flows, events } = await watch({ port });
     using _closing = flows;
-    await cgroup.node(SOURCE, "127.0.0.1", String(other.port), "10").output();
-    await cgroup.node(SOURCE, "127.0.0.1", String(server.port), "10").output();
+    await server.do(sending("127.0.0.1", other, 10));
+    await client.do(sending("127.0.0.1", port, 10));
     await until("both closes", () => closes(events).length === 2);
-    expect(new Set(events.flatMap(({ flow }) => [flow.localPort, flow.remotePort])).has(other.port)).toBe(false);
+    expect(new Set(events.flatMap(({ flow }) => [flow.localPort, flow.remotePort])).has(other)).toBe(false);
     expect(flows.totals.produced).toBe(events.length);
   });
 
   test("filters hold in the kernel: process", async () => {
-    const server = await listen("127.0.0.1");
-    // The client waits until we know, and filter by, its process.
-    const client = cgroup.node(
-      `import { connect } from "node:net";
-       await new Promise((resolve) => process.stdin.once("data", resolve));
-       connect({ host: "127.0.0.1", port: ${server.port} }, function () { this.end("hello"); });
-       process.stdin.destroy();`,
-    );
+    const port = await listen(server);
     const { flows, events } = await watch({ pid: client.pid });
     using _closing = flows;
-    client.process.stdin?.end("go");
-    await client.output();
+    await client.do(sending("127.0.0.1", port, 5));
     await until("the close", () => closes(events).length === 1);
     expect(new Set(events.map(({ flow }) => `${flow.pid} ${flow.direction}`))).toEqual(
       new Set([`${client.pid} active`]),
@@ -194,10 +180,9 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
     using namespace = new NetNamespace();
     const { flows, events } = await watch({ netns: namespace.path });
     using _closing = flows;
-    const outside = await listen("127.0.0.1");
-    await cgroup.node(SOURCE, "127.0.0.1", String(outside.port), "10").output();
-    const port = await portOf(nodeInside(namespace, SINK, "127.0.0.1", "0"));
-    await nodeInside(namespace, SOURCE, "127.0.0.1", String(port), "10").output();
+    const inside = await startInside(namespace);
+    await client.do(sending("127.0.0.1", await listen(server), 10));
+    await inside.do(sending("127.0.0.1", await listen(inside), 10));
     await until("both closes", () => closes(events).length === 2);
     expect(events.every(({ flow }) => flow.netns === namespace.inode)).toBe(true);
     expect(flows.totals.produced).toBe(events.length);
@@ -207,24 +192,21 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
     using namespace = new NetNamespace();
     const { flows, events } = await watch({ netns: namespace.path, retransmits: true, rtt: true });
     using _closing = flows;
-    const port = await portOf(nodeInside(namespace, SINK, "127.0.0.1", "0"));
-    const client = nodeInside(
-      namespace,
-      `import { connect } from "node:net";
-       const socket = connect({ host: "127.0.0.1", port: ${port} });
-       process.stdin.on("data", () => socket.write(Buffer.alloc(1000))).on("end", () => socket.end());
-       socket.on("close", () => process.exit());`,
-    );
+    const inside = await startInside(namespace);
+    const port = await listen(inside);
+    await inside.do(connecting(port));
     const seen = (kind: TcpFlowEvent["kind"]) => events.filter((event) => event.kind === kind);
     await until("both ends to be established", () => seen("established").length === 2);
-    namespace.nft("add table inet test");
-    namespace.nft("add chain inet test input { type filter hook input priority 0 ; }");
-    namespace.nft(`add rule inet test input tcp dport ${port} drop`);
-    client.process.stdin?.write("go");
+    namespace.nft(
+      "add table inet test",
+      "add chain inet test input { type filter hook input priority 0 ; }",
+      `add rule inet test input tcp dport ${port} drop`,
+    );
+    await inside.do("state.socket.write(Buffer.alloc(1000))");
     const [again] = await until("a retransmit", () => (seen("retransmit").length > 0 ? seen("retransmit") : undefined));
     expect(again).toMatchObject({ segments: 1, flow: { direction: "active", remotePort: port, state: "established" } });
     namespace.nft("flush chain inet test input");
-    client.process.stdin?.end();
+    await inside.do(FINISHING);
     await until("both closes", () => closes(events).length === 2);
     const active = closes(events).find((flow) => flow.direction === "active") as TcpFlow;
     expect(active).toMatchObject({ bytesSent: 1000, bytesAcked: 1000, error: undefined });
@@ -240,10 +222,9 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
     await using outside = new TestCgroup();
     const { flows, events } = await watch();
     using _closing = flows;
-    const port = await portOf(outside.node(SINK, "127.0.0.1", "0"));
-    await outside.node(SOURCE, "127.0.0.1", String(port), "10").output();
-    const server = await listen("127.0.0.1");
-    await cgroup.node(SOURCE, "127.0.0.1", String(server.port), "10").output();
+    const stranger = await Actor.start(outside);
+    await stranger.do(sending("127.0.0.1", await listen(stranger), 10));
+    await client.do(sending("127.0.0.1", await listen(server), 10));
     await until("both closes", () => closes(events).length === 2);
     expect(events.every(({ flow }) => flow.cgroupId === cgroup.id)).toBe(true);
   });

@@ -35,9 +35,9 @@ export class Actor implements AsyncDisposable {
     this.#lines = createInterface({ input: output })[Symbol.asyncIterator]();
   }
 
-  /** In a cgroup, or in a network namespace. */
-  static async start(place: TestCgroup | NetNamespace): Promise<Actor> {
-    const actor = new Actor(place.node(ACTOR));
+  /** In a cgroup, in a network namespace, or in both. */
+  static async start(place: TestCgroup | NetNamespace, inside?: NetNamespace): Promise<Actor> {
+    const actor = new Actor(inside === undefined ? place.node(ACTOR) : place.spawn("ip", inside.nodeCommand(ACTOR)));
     await actor.#lines.next();
     return actor;
   }

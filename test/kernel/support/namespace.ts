@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import { Child, run } from "./run.js";
+import { Child, ipBatch, run } from "./run.js";
 
 let made = 0;
 
@@ -43,11 +43,18 @@ export class NetNamespace implements Disposable {
 
   /** Starts a Node script inside. */
   node(script: string, ...args: string[]): Child {
-    return this.spawn(process.execPath, ["--input-type=module", "--eval", script, "--", ...args]);
+    return new Child("ip", this.nodeCommand(script, ...args));
   }
 
-  nft(rules: string): void {
-    this.run("nft", ...rules.split(" "));
+  /** What ip(8) is called with to run a Node script inside. */
+  nodeCommand(script: string, ...args: string[]): string[] {
+    const command = [process.execPath, "--input-type=module", "--eval", script, "--", ...args];
+    return ["netns", "exec", this.name, ...command];
+  }
+
+  /** Commands of nft(8), all or none of them. */
+  nft(...commands: string[]): void {
+    this.run("nft", commands.join("\n"));
   }
 
   close(): void {
@@ -67,32 +74,26 @@ export class NamespacePair implements Disposable {
   constructor() {
     run(
       "ip",
-      "link",
-      "add",
-      "veth0",
-      "netns",
+      ..."link add veth0 netns".split(" "),
       this.a.name,
-      "type",
-      "veth",
-      "peer",
-      "name",
-      "veth0",
-      "netns",
+      ..."type veth peer name veth0 netns".split(" "),
       this.b.name,
     );
     for (const [namespace, host] of [
       [this.a, 1],
       [this.b, 2],
     ] as const) {
-      namespace.ip("addr", "add", `10.99.0.${host}/24`, "dev", "veth0");
-      namespace.ip("addr", "add", `fd99::${host}/64`, "dev", "veth0", "nodad");
-      namespace.ip("link", "set", "veth0", "up");
+      const commands = [
+        `addr add 10.99.0.${host}/24 dev veth0`,
+        `addr add fd99::${host}/64 dev veth0 nodad`,
+        "link set veth0 up",
+      ];
+      ipBatch(commands, "-n", namespace.name);
     }
   }
 
   close(): void {
-    this.a.close();
-    this.b.close();
+    ipBatch([`netns del ${this.a.name}`, `netns del ${this.b.name}`]);
   }
 
   [Symbol.dispose](): void {

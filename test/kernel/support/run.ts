@@ -5,6 +5,11 @@ export function run(command: string, ...args: string[]): string {
   return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
 
+/** Runs commands of ip(8) by one process: where every instruction is emulated, starting one takes longer than what it does. */
+export function ipBatch(commands: readonly string[], ...options: readonly string[]): void {
+  execFileSync("ip", [...options, "-batch", "-"], { input: commands.join("\n"), stdio: ["pipe", "pipe", "pipe"] });
+}
+
 export interface Finished {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
