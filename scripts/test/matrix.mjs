@@ -1,6 +1,6 @@
 /**
  * Vitest reporter: what became of each test of an attach type (suites named "attach type"), as one JSON line in the file that EBPF_MATRIX
- * names. scripts/kernel-matrix.mjs makes docs/kernels.md of it.
+ * names. kernel_table.mjs makes docs/kernels.md of them.
  */
 import { appendFileSync } from "node:fs";
 import { release } from "node:os";
