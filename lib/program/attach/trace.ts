@@ -1,6 +1,7 @@
 /** What attaches through BTF: functions and tracepoints of the kernel, other BPF programs, security hooks. */
 import { ProgramType } from "../../kernel/abi.js";
 import { errno } from "../../kernel/errno.js";
+import { kernelAtLeast } from "../../kernel/version.js";
 import type { Link } from "../../link/link.js";
 import { checkOptions, checkString, invalid, shown } from "../../options.js";
 import type { Attacher, Meanings } from "../attacher.js";
@@ -16,6 +17,15 @@ export interface TargetProgram {
 const TRACE: Meanings = {
   [errno.EBUSY]: { code: "BUSY", text: "the function is traced in a way that allows no second" },
   [errno.E2BIG]: { code: "FULL", text: "the function has as many programs attached as the kernel allows (38)" },
+  // bpf_tracing_prog_attach() of kernels before 5.13 has no trampoline left for a second time.
+  ...(kernelAtLeast("5.13")
+    ? {}
+    : {
+        [errno.ENOENT]: {
+          code: "KERNEL_UNSUPPORTED",
+          text: "this kernel attaches a loaded tracing or LSM program once (until 5.13): load the object again, or keep the link",
+        },
+      }),
 };
 
 function place(attacher: Attacher): { kind: string; target: string } {
