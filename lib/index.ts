@@ -9,6 +9,7 @@ export type { LostRecords, StreamTotals } from "./events/loss.js";
 export { PerfBuffer } from "./events/perf_buffer.js";
 export { PerfRecorder, type RecordedEvent } from "./events/perf_recorder.js";
 export type { StreamOptions } from "./events/readable.js";
+export type { ReaderChoice } from "./events/reader_choice.js";
 export type { ColumnName, ColumnOf, RawRecord, RecordBatch } from "./events/record_batch.js";
 export { type NextOptions, RecordStream } from "./events/record_stream.js";
 export { RingBuffer } from "./events/ring_buffer.js";

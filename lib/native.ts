@@ -468,6 +468,17 @@ export interface NativeRingReaderOptions {
   /** Refuses (EBUSY, operation "bind") a map that another reader has open, in this process or another of its network namespace. */
   readonly exclusive: boolean;
   readonly perf?: NativePerfOptions;
+  /** A thread reads what comes first, as far as `readAhead()` lets it. */
+  readonly thread?: NativeReaderThread;
+}
+
+export interface NativeReaderThread {
+  /** Of memory for records that were read and not delivered. */
+  readonly bytes: number;
+  /** It looks so often by itself; -1: only when told. */
+  readonly milliseconds: number;
+  /** The descriptor tells of records; else only time does. */
+  readonly watches: boolean;
 }
 
 /** Places in the report of `fill()`. */
@@ -500,6 +511,8 @@ export interface NativePerfOptions {
 export interface NativeRingReader {
   start(): void;
   stop(): void;
+  /** Lets a thread read ahead of `start()` and on through `stop()`, or has it rest, as it does at first. Nothing without a thread. */
+  readAhead(on: boolean): void;
   /**
    * Fills the slab with what is there now, and the report; returns the number of records. At a stride above 0 they lie at 0, stride,
    * 2 * stride, ..., each of `size` bytes; at stride 0 see `index`. Throws what came after the records of the call before: EBADMSG when
@@ -507,7 +520,7 @@ export interface NativeRingReader {
    */
   fill(): number;
   setBuffers(slab: ArrayBuffer, index: Int32Array): void;
-  /** Bytes in the ring not yet consumed, record headers included. */
+  /** Bytes not yet delivered, record headers included: in the ring, in a thread's queue, held back. */
   available(): number;
   ref(): void;
   unref(): void;

@@ -1,5 +1,5 @@
-// Builds and runs the tests of the C++ that needs no Node, under AddressSanitizer and UndefinedBehaviorSanitizer; then fuzzes it for a
-// while, where a clang with libFuzzer is installed (libclang-rt-*-dev).
+// Builds and runs the tests of the C++ that needs no Node: under ThreadSanitizer, then under AddressSanitizer and
+// UndefinedBehaviorSanitizer; then fuzzes it for a while, where a clang with libFuzzer is installed (libclang-rt-*-dev).
 //
 //   node scripts/test-native.mjs [--fuzz-seconds 10] [--no-sanitize]
 import { spawnSync } from "node:child_process";
@@ -49,19 +49,28 @@ function compiles(compiler, flags) {
 
 const clang = newestClang();
 const fuzzes = clang !== undefined && compiles(clang, ["-fsanitize=fuzzer,address,undefined"]);
-const out = join(root, "build", fuzzes ? "native-tests-clang" : "native-tests");
-run("cmake", [
-  "-S",
-  join(root, "native"),
-  "-B",
-  out,
-  "-DCMAKE_BUILD_TYPE=Release",
-  "-DEBPF_TESTS=ON",
-  `-DEBPF_SANITIZE=${options.sanitize ? "ON" : "OFF"}`,
-  ...(fuzzes ? [`-DCMAKE_CXX_COMPILER=${clang}`, `-DCMAKE_C_COMPILER=${clang.replace("++", "")}`] : []),
-]);
-run("cmake", ["--build", out, "--parallel", "2"]);
-run(join(out, "native-tests", "ebpf_native_tests"), []);
+const suffix = fuzzes ? "-clang" : "";
+
+/** Builds the tests in a folder of their own under build/, and runs them. @returns {string} where they are */
+function test(name, ...flags) {
+  const out = join(root, "build", name + suffix);
+  run("cmake", [
+    "-S",
+    join(root, "native"),
+    "-B",
+    out,
+    "-DCMAKE_BUILD_TYPE=Release",
+    "-DEBPF_TESTS=ON",
+    ...flags,
+    ...(fuzzes ? [`-DCMAKE_CXX_COMPILER=${clang}`, `-DCMAKE_C_COMPILER=${clang.replace("++", "")}`] : []),
+  ]);
+  run("cmake", ["--build", out, "--parallel", "2"]);
+  run(join(out, "native-tests", "ebpf_native_tests"), []);
+  return out;
+}
+
+if (options.sanitize) test("native-tests-thread", "-DEBPF_SANITIZE_THREAD=ON");
+const out = test("native-tests", `-DEBPF_SANITIZE=${options.sanitize ? "ON" : "OFF"}`);
 if (fuzzes && Number(options["fuzz-seconds"]) > 0) {
   const fuzzers = readdirSync(join(out, "native-tests")).filter((name) => /^ebpf_fuzz_\w+$/.test(name));
   for (const fuzzer of fuzzers) {

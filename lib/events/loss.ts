@@ -37,7 +37,7 @@ export interface StreamTotals {
   readonly delivered: number;
   /** Records there was no room for. Undefined for a ring that the BPF side does not count; the kernel counts for perf buffers. */
   readonly lost: number | undefined;
-  /** Submitted and not yet delivered: in the ring, or in the batch being read. Undefined where the BPF side does not count. */
+  /** Submitted and not yet delivered: in the ring, with a thread that reads ahead, or in the batch being read. Undefined where the BPF side does not count. */
   readonly pending: number | undefined;
 }
 

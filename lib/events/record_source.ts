@@ -4,6 +4,7 @@ import type { RecordLoop } from "../codec/loop.js";
 import type { ReaderFactory } from "../codec/reader.js";
 import type { NativeRingReader, NativeRingReaderOptions } from "../native.js";
 import type { CountersReader } from "./loss.js";
+import type { ReaderChoice } from "./reader_choice.js";
 import type { WakeupControl } from "./wakeup.js";
 
 /** What the C type of a record offers beyond decoding it. @internal */
@@ -30,6 +31,7 @@ export interface RecordSource<T> {
   /** CLOCK_MONOTONIC nanoseconds since when programs could send. */
   readonly bornNs: bigint;
   readonly wakeup: WakeupControl | undefined;
+  readonly reader: ReaderChoice;
   /**
    * Bytes that a record may have after those of its type: the perf buffer pads raw data to 8 bytes, less the 4 of its own length
    * (kernel/events/core.c: perf_prepare_sample).

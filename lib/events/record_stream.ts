@@ -8,6 +8,7 @@ import { Delivery, rethrow } from "./delivery.js";
 import { HeldBatch } from "./held_batch.js";
 import { type LossReporter, type LostRecords, lossReporter, type StreamTotals } from "./loss.js";
 import { iterate, type StreamOptions, toReadable, toWebStream } from "./readable.js";
+import type { ReaderChoice } from "./reader_choice.js";
 import type { RecordSource } from "./record_source.js";
 import { SlabReader } from "./slab_reader.js";
 import type { StreamEvents } from "./stream_events.js";
@@ -94,7 +95,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     return this.#loss.totals(this.#held.delivered);
   }
 
-  /** Bytes in the kernel's buffer that were not read yet, record headers included. @throws BpfError CLOSED, BUSY */
+  /** Bytes that were not read yet, record headers included: in the kernel's buffer, and with a thread that reads ahead. @throws BpfError CLOSED, BUSY */
   get available(): number {
     return this.#open().available();
   }
@@ -114,7 +115,12 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     return this.#source.wakeup?.wakeup ?? "event";
   }
 
-  /** Stops reading until `resume()`: the kernel's buffer fills meanwhile. */
+  /** Who empties the kernel's buffer. */
+  get reader(): ReaderChoice {
+    return this.#source.reader;
+  }
+
+  /** Stops reading until `resume()`: the kernel's buffer fills meanwhile. A thread rests too. */
   pause(): this {
     this.#paused = true;
     this.#clock.interrupted = true;
@@ -224,7 +230,10 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     return this;
   }
 
-  /** Stops reading and frees the reader. What is still in the ring is left there. Idempotent. */
+  /**
+   * Stops reading and frees the reader. What is still in the kernel's buffer is left there; what was read and not handed out, by a thread
+   * say, goes: `totals` keeps it as pending, and `flush()` before hands it out. Idempotent.
+   */
   close(): void {
     if (this.#closed) return;
     this.#report(this.#loss.check());
@@ -313,9 +322,15 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     return this.listenerCount("event") > 0 || this.listenerCount("batch") > 0;
   }
 
+  /** Whether the next record would be taken. */
   #wanted(): boolean {
+    return this.#reading() && (this.#waiters.waiting || this.#iterators === 0);
+  }
+
+  /** Whether anyone is at it, though perhaps busy with a record. */
+  #reading(): boolean {
     if (this.#closed || this.#paused) return false;
-    return this.#waiters.waiting || (this.#iterators === 0 && this.#listening());
+    return this.#waiters.waiting || this.#iterators > 0 || this.#listening();
   }
 
   /** Starts or stops the native reader by whether anyone wants another batch. */
@@ -325,6 +340,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     if (!wanted) this.#failed = false;
     else if (this.#failed && !this.#waiters.waiting) return;
     try {
+      this.#reader.readAhead(this.#reading());
       this.#reader.read(wanted && this.#held.empty);
       if (wanted) this.#failed = false;
     } catch (error) {

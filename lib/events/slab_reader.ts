@@ -25,6 +25,7 @@ export class SlabReader<T> {
   #records = DEFAULT_BUDGET.records;
   #referenced = true;
   readonly #report = new Float64Array(REPORT_LENGTH);
+  #ahead = false;
 
   constructor(source: RecordSource<T>, held: HeldBatch, events: SlabEvents) {
     this.#source = source;
@@ -49,7 +50,8 @@ export class SlabReader<T> {
       onReady: () => this.#events.turn(),
     });
     this.#native = native;
-    this.#waker = new Waker(native, this.#source.wakeup);
+    // A thread keeps time by itself.
+    this.#waker = new Waker(native, this.#source.reader === "loop" ? this.#source.wakeup : undefined);
     if (!this.#referenced) this.#waker.unref();
     return native;
   }
@@ -60,6 +62,14 @@ export class SlabReader<T> {
       this.open();
       this.#waker?.start();
     } else this.#waker?.stop();
+  }
+
+  /** Lets a thread go on while records are handed out, or has it rest. Without a thread there is nothing to do. */
+  readAhead(on: boolean): void {
+    if (this.#source.reader === "loop" || on === this.#ahead) return;
+    this.#ahead = on;
+    if (on) this.open().readAhead(true);
+    else this.#native?.readAhead(false);
   }
 
   /**

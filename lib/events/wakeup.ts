@@ -74,6 +74,17 @@ export function wakeupOf(constant: bigint): Wakeup {
   return { bytes: Number(constant), milliseconds: DEFAULT_MILLISECONDS };
 }
 
+/** Milliseconds after which a reader looks by itself; undefined where it need not. */
+export function periodOf(wakeup: Wakeup): number | undefined {
+  if (wakeup === "event") return undefined;
+  return wakeup === "adaptive" ? ADAPTIVE_MILLISECONDS : (wakeup.milliseconds ?? DEFAULT_MILLISECONDS);
+}
+
+/** Whether the BPF side wakes when so much waits. */
+export function hasThreshold(wakeup: Wakeup): boolean {
+  return typeof wakeup === "object" && ("bytes" in wakeup || "records" in wakeup);
+}
+
 /** Starts and stops a native reader so that it wakes as was chosen. */
 export class Waker {
   readonly #reader: NativeRingReader;
@@ -94,9 +105,8 @@ export class Waker {
     const wakeup = control?.wakeup ?? "event";
     this.#wakeup = wakeup;
     this.#set = control?.set ?? (() => {});
-    this.#timed = typeof wakeup === "object" && !("bytes" in wakeup) && !("records" in wakeup);
-    this.#milliseconds =
-      typeof wakeup === "object" ? (wakeup.milliseconds ?? DEFAULT_MILLISECONDS) : ADAPTIVE_MILLISECONDS;
+    this.#timed = typeof wakeup === "object" && !hasThreshold(wakeup);
+    this.#milliseconds = periodOf(wakeup) ?? 0;
   }
 
   start(): void {

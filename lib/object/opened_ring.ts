@@ -1,4 +1,5 @@
 import { BpfError } from "../errors.js";
+import { checkReader, type ReaderChoice, threadOf } from "../events/reader_choice.js";
 import { checkWakeup, type Wakeup, wakeupConstant, wakeupOf } from "../events/wakeup.js";
 import { MapType } from "../kernel/abi.js";
 import { OpenedMap } from "../map/opened_map.js";
@@ -6,7 +7,8 @@ import { invalid, shown } from "../options.js";
 import type { ObjectCore } from "./core.js";
 import { sectionOf } from "./globals.js";
 import { type BufferKind, chooseBuffer } from "./perf.js";
-import { chooseWakeup, chosenWakeup, findRing, wakeupVariable } from "./rings.js";
+import { findRing, wakeupVariable } from "./rings.js";
+import { choose, chosen } from "./stream_choices.js";
 
 /** A ring buffer or perf event array of an opened object: what is set here takes effect at `load()`. */
 export class OpenedRing extends OpenedMap {
@@ -28,8 +30,8 @@ export class OpenedRing extends OpenedMap {
   get wakeup(): Wakeup {
     const core = this.#core;
     core.mustBeOpened(`map ${this.name}`);
-    const chosen = chosenWakeup(core, this.name);
-    if (chosen !== undefined) return chosen;
+    const { wakeup } = chosen(core, this.name);
+    if (wakeup !== undefined) return wakeup;
     const offset = core.btfOrUndefined === undefined ? undefined : wakeupVariable(core.btf, this.name);
     if (offset === undefined) return "event";
     const word = new BigUint64Array(1);
@@ -42,6 +44,7 @@ export class OpenedRing extends OpenedMap {
     const { name } = this;
     core.mustBeOpened(`map ${name}`);
     const wakeup = checkWakeup(name, value);
+    this.#checkThread(this.reader, wakeup);
     const btf = core.btfOrUndefined;
     const declaration = btf === undefined ? undefined : findRing(btf, name);
     const offset = btf === undefined ? undefined : wakeupVariable(btf, name);
@@ -52,7 +55,28 @@ export class OpenedRing extends OpenedMap {
       const message = `ring ${name} is not declared with EBPF_RINGBUF, so its program decides when to wake, not the loader`;
       throw new BpfError({ code: "INVALID_STATE", message });
     }
-    chooseWakeup(core, name, wakeup);
+    choose(core, name, { wakeup });
+  }
+
+  /**
+   * Who empties the kernel's buffer: the event loop, or a thread that goes on while JavaScript is busy.
+   * @throws BpfError INVALID_ARGUMENT; INVALID_STATE after load
+   */
+  get reader(): ReaderChoice {
+    this.#core.mustBeOpened(`map ${this.name}`);
+    return chosen(this.#core, this.name).reader ?? "loop";
+  }
+
+  set reader(value: ReaderChoice) {
+    this.#core.mustBeOpened(`map ${this.name}`);
+    const reader = checkReader(this.name, value);
+    this.#checkThread(reader, this.wakeup);
+    choose(this.#core, this.name, { reader });
+  }
+
+  #checkThread(reader: ReaderChoice, wakeup: Wakeup): void {
+    // What is adaptive of a ring is a threshold of a perf event array.
+    if (this.#core.map(this.name).type === MapType.ringbuf) threadOf(this.name, reader, wakeup);
   }
 
   /**

@@ -11,7 +11,8 @@ import type { NativeMapDefinition, NativePerfOptions } from "../native.js";
 import type { OptionCheck } from "../options.js";
 import type { ObjectCore } from "./core.js";
 import { sectionOf, variablesOf } from "./globals.js";
-import { chosenWakeup, RING_OPTIONS, type RingOptions, recordType } from "./rings.js";
+import { RING_OPTIONS, type RingOptions, recordType } from "./rings.js";
+import { chosen } from "./stream_choices.js";
 
 const PERF_PREFIX = "ebpf_perf__";
 const PAGE_BYTES = 4096;
@@ -132,7 +133,7 @@ export function perfReading(
 ): PerfReading {
   const pages = options.pages ?? pagesOf(ringBytes.get(core)?.get(name), core.addon.possibleCpus());
   const bytes = pages * PAGE_BYTES;
-  let wakeup = options.wakeup ?? chosenWakeup(core, name) ?? "event";
+  let wakeup = options.wakeup ?? chosen(core, name).wakeup ?? "event";
   // No program reads a perf buffer's settings while it runs: this comes nearest.
   if (wakeup === "adaptive") wakeup = { bytes: bytes / 8, milliseconds: 5 };
   let wakeupEvents = 1;

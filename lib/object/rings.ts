@@ -6,8 +6,9 @@ import { compileLoop } from "../codec/loop.js";
 import { Memory } from "../codec/memory.js";
 import { compileReader } from "../codec/reader.js";
 import type { CountersReader, RingCounters } from "../events/loss.js";
+import { checkReader, type ReaderChoice, threadOf } from "../events/reader_choice.js";
 import type { RecordAccess, RecordSource } from "../events/record_source.js";
-import { WAKEUP_LIVE, type Wakeup, type WakeupControl, wakeupOf } from "../events/wakeup.js";
+import { WAKEUP_LIVE, type WakeupControl, wakeupOf } from "../events/wakeup.js";
 import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
 import type { NativeMapDefinition, NativePerfOptions } from "../native.js";
@@ -15,6 +16,7 @@ import { invalid, type OptionCheck } from "../options.js";
 import type { ObjectCore } from "./core.js";
 import { sectionOf, variablesOf } from "./globals.js";
 import { recordCodec, taggedUnion } from "./records.js";
+import { chosen } from "./stream_choices.js";
 
 export const RINGS_SECTION = ".data.ebpf";
 const VARIABLE_PREFIX = "ebpf_ring__";
@@ -32,12 +34,16 @@ export interface RingOptions<T = unknown> {
    * library in this network namespace. Default true.
    */
   readonly exclusive?: boolean | undefined;
+  /** Who empties the kernel's buffer; by default what was set on the opened map, or the event loop. */
+  readonly reader?: ReaderChoice | undefined;
 }
 
 export const RING_OPTIONS: Readonly<Record<keyof RingOptions, OptionCheck>> = {
   type: "string",
   convert: "function",
   exclusive: "boolean",
+  // Looked into by checkReader.
+  reader: { wants: "a reader", accepts: () => true },
 };
 
 /** A ring's declaration as BTF has it. */
@@ -156,18 +162,6 @@ export function wakeupVariable(btf: Btf, name: string): number | undefined {
   return variablesOf(btf, ".rodata").find((variable) => variable.name === WAKEUP_PREFIX + name)?.offset;
 }
 
-/** What was chosen on opened objects, with the milliseconds that the constant does not hold. */
-const chosen = new WeakMap<ObjectCore, Map<string, Wakeup>>();
-
-export function chooseWakeup(core: ObjectCore, name: string, wakeup: Wakeup): void {
-  const known = chosen.get(core) ?? new Map<string, Wakeup>();
-  chosen.set(core, known.set(name, wakeup));
-}
-
-export function chosenWakeup(core: ObjectCore, name: string): Wakeup | undefined {
-  return chosen.get(core)?.get(name);
-}
-
 function wakeupControl(
   core: ObjectCore,
   name: string,
@@ -185,7 +179,7 @@ function wakeupControl(
     word[0] = value;
     ringsSection(core).writeData(declaration.controlOffset, bytes);
   };
-  return { wakeup: chosenWakeup(core, name) ?? wakeupOf(constant), set: constant === WAKEUP_LIVE ? set : undefined };
+  return { wakeup: chosen(core, name).wakeup ?? wakeupOf(constant), set: constant === WAKEUP_LIVE ? set : undefined };
 }
 
 export function ringsSection(core: ObjectCore): NativeMapDefinition {
@@ -230,10 +224,12 @@ export interface SourceParts {
 export function makeSource<T>(
   core: ObjectCore,
   { codec, typeId }: RecordType,
-  { convert, exclusive = true }: Pick<RingOptions<T>, "convert" | "exclusive">,
+  { convert, exclusive = true, reader = "loop" }: Pick<RingOptions<T>, "convert" | "exclusive" | "reader">,
   parts: SourceParts,
 ): RecordSource<T> {
   const { label, perf } = parts;
+  const readBy = checkReader(parts.name, reader);
+  const thread = threadOf(parts.name, readBy, parts.wakeup?.wakeup ?? "event");
   const access = (id: number): RecordAccess<T> => {
     const { btf } = core;
     return {
@@ -251,13 +247,18 @@ export function makeSource<T>(
     counters: parts.counters,
     bornNs: core.loadedNs,
     wakeup: parts.wakeup,
+    reader: readBy,
     padding: perf !== undefined,
     fd: () => parts.fd(),
     release: () => parts.release?.(),
     open: (buffers) =>
       attempt({ doing: `read ${label}`, meanings: { [errno.EBUSY]: { code: "BUSY", text: meaning } } }, () => {
         const options = { mapFd: parts.fd(), exclusive, ...buffers };
-        return new core.addon.RingReader(perf === undefined ? options : { ...options, perf });
+        return new core.addon.RingReader({
+          ...options,
+          ...(perf === undefined ? {} : { perf }),
+          ...(thread === undefined ? {} : { thread }),
+        });
       }),
   };
 }
@@ -272,17 +273,23 @@ export function recordSource<T>(
   const btf = core.btfOrUndefined;
   const declaration = btf === undefined ? undefined : findRing(btf, name);
   const type = recordType(core, name, declaration?.recordType, options.type);
-  return makeSource(core, type, options, {
-    name,
-    label: `${perf === undefined ? "ring" : "perf buffer"} ${name}`,
-    counters:
-      btf === undefined || declaration === undefined
-        ? undefined
-        : ringCounters(btf, declaration, core.addon.possibleCpus(), () => ringsSection(core)),
-    wakeup: perf?.control ?? wakeupControl(core, name, declaration),
-    perf: perf?.options,
-    fd: () => core.map(name).fd(),
-  });
+  const { reader = chosen(core, name).reader } = options;
+  return makeSource(
+    core,
+    type,
+    { ...options, reader },
+    {
+      name,
+      label: `${perf === undefined ? "ring" : "perf buffer"} ${name}`,
+      counters:
+        btf === undefined || declaration === undefined
+          ? undefined
+          : ringCounters(btf, declaration, core.addon.possibleCpus(), () => ringsSection(core)),
+      wakeup: perf?.control ?? wakeupControl(core, name, declaration),
+      perf: perf?.options,
+      fd: () => core.map(name).fd(),
+    },
+  );
 }
 
 /** Decodes, and converts what was decoded. Streams only decode. */

@@ -43,6 +43,7 @@ class Batch {
 
   /// A record has been read that this batch had no room for; the next one starts with it.
   bool holds() const { return held_; }
+  size_t heldSize() const { return held_ ? heldSize_ : 0; }
   /// Size of the held record when it is larger than the whole slab, else 0.
   size_t oversize() const { return held_ && heldSize_ > slabSize_ ? heldSize_ : 0; }
   /// Records that were lost because there was no memory to hold them back.

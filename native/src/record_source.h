@@ -24,8 +24,16 @@ class RecordSource {
   /// Whether that descriptor is readable for as long as there is anything; else it says so once, to whoever asks first.
   virtual bool StaysReadable() const { return true; }
 
+  /// Whether that descriptor is readable now.
+  virtual bool Ready() const { return Available() > 0; }
+
+  /// Whether to read before anyone asks for it.
+  virtual void ReadAhead(bool) {}
+
   /// Bytes written and not read, headers included.
   virtual uint64_t Available() const = 0;
+  /// The same, and a record that was read and is held back.
+  uint64_t Unread() const { return Available() + (batch_.holds() ? Batch::RoundUp(batch_.heldSize()) + 8 : 0); }
   /// Grows with whatever is read.
   virtual uint64_t Consumed() const = 0;
 

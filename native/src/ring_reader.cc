@@ -8,6 +8,7 @@
 #include "arguments.h"
 #include "perf.h"
 #include "perform.h"
+#include "reader_thread.h"
 #include "ring.h"
 
 namespace ebpf {
@@ -20,6 +21,7 @@ Napi::Function RingReader::Define(Napi::Env env) {
                      {
                          InstanceMethod<&RingReader::Start>("start"),
                          InstanceMethod<&RingReader::Stop>("stop"),
+                         InstanceMethod<&RingReader::ReadAhead>("readAhead"),
                          InstanceMethod<&RingReader::Fill>("fill"),
                          InstanceMethod<&RingReader::SetBuffers>("setBuffers"),
                          InstanceMethod<&RingReader::Available>("available"),
@@ -46,6 +48,13 @@ RingReader::RingReader(const Napi::CallbackInfo& info) : Held<RingReader>(info),
     Perform(env_, "perf_buffer__new_raw", [&, fd = fd] { return Perf::Open(fd, settings, ring_); });
   } else {
     Perform(env_, "ring_buffer__new", [&, fd = fd] { return Ring::Open(fd, ring_); });
+  }
+  if (const auto thread = Option<Optional<Options>>(options, "thread")) {
+    ThreadSettings settings;
+    settings.bytes = Option<Number<uint32_t>>(*thread, "bytes");
+    settings.milliseconds = Option<Number<int>>(*thread, "milliseconds");
+    settings.watches = Option<Flag>(*thread, "watches");
+    Perform(env_, "pthread_create", [&] { return ReaderThread::Open(std::move(ring_), settings, ring_); });
   }
   BindBuffers(slab, index);
   report_ = Napi::Persistent(report);
@@ -96,6 +105,12 @@ void RingReader::Stop(const Napi::CallbackInfo& info) {
   poller_->Rest();
 }
 
+void RingReader::ReadAhead(const Napi::CallbackInfo& info) {
+  Use(info.Env(), "eventfd_write");
+  const auto [on] = Arguments<Flag>(info);
+  ring_->ReadAhead(on);
+}
+
 Napi::Value RingReader::Fill(const Napi::CallbackInfo& info) {
   Use(info.Env(), "ring_buffer__consume");
   int error = std::exchange(error_, 0);
@@ -114,7 +129,7 @@ Napi::Value RingReader::Fill(const Napi::CallbackInfo& info) {
     // Memory for a record held back, or a ring that was tampered with.
     ThrowFailure(info.Env(), -error, "ring_buffer__consume");
   }
-  const bool more = error_ != 0 || batch.holds() || ring_->Available() > 0;
+  const bool more = error_ != 0 || batch.holds() || ring_->Ready();
   // Report in lib/native.ts.
   reportData_[0] = static_cast<double>(batch.stride());
   reportData_[1] = static_cast<double>(batch.size());
@@ -136,7 +151,7 @@ void RingReader::SetBuffers(const Napi::CallbackInfo& info) {
 
 Napi::Value RingReader::Available(const Napi::CallbackInfo& info) {
   Use(info.Env(), "ring__avail_data_size");
-  return Napi::Number::New(info.Env(), static_cast<double>(ring_->Available()));
+  return Napi::Number::New(info.Env(), static_cast<double>(ring_->Unread()));
 }
 
 void RingReader::Ref(const Napi::CallbackInfo& info) {
@@ -187,7 +202,7 @@ void RingReader::OnReady() {
 
 int RingReader::Await() {
   // A record held back is not in the ring any more: when it is the last one, nothing else wakes us for it.
-  if (error_ != 0 || (ring_->batch().holds() && ring_->Available() == 0)) {
+  if (error_ != 0 || (ring_->batch().holds() && !ring_->Ready())) {
     poller_->Wait(0);
     return 0;
   }
@@ -195,7 +210,7 @@ int RingReader::Await() {
   const int error = poller_->Watch();
   // What is there already is looked for, not waited for. So is, once the loop has begun to watch, what comes before
   // that.
-  if (error == 0 && !ring_->StaysReadable() && (anew || ring_->Available() > 0)) poller_->Soon();
+  if (error == 0 && !ring_->StaysReadable() && (anew || ring_->Ready())) poller_->Soon();
   return error;
 }
 
@@ -204,7 +219,7 @@ void RingReader::Rearm(bool progress) {
   if (batch.oversize() > 0 && !progress) {
     // Told, and nothing came of it: setBuffers goes on.
     poller_->Rest();
-  } else if (progress || error_ != 0 || batch.holds() || ring_->Available() == 0) {
+  } else if (progress || error_ != 0 || batch.holds() || !ring_->Ready()) {
     backOff_ = 0;
     if (Await() != 0) started_ = false;
   } else {

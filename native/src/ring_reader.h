@@ -21,6 +21,7 @@ class RingReader final : public Held<RingReader> {
  private:
   void Start(const Napi::CallbackInfo& info);
   void Stop(const Napi::CallbackInfo& info);
+  void ReadAhead(const Napi::CallbackInfo& info);
   Napi::Value Fill(const Napi::CallbackInfo& info);
   void SetBuffers(const Napi::CallbackInfo& info);
   Napi::Value Available(const Napi::CallbackInfo& info);

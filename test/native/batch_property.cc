@@ -5,15 +5,11 @@
 
 #include "batch.h"
 #include "check.h"
+#include "numbered_record.h"
 
 namespace {
 
 using ebpf::Batch;
-
-/// Bytes of a record, different for each and cheap to check.
-uint8_t ByteOf(uint32_t record, size_t at) {
-  return static_cast<uint8_t>(record * 31 + at * 7 + 1);
-}
 
 /// A batch with its buffers, each allocated to the byte, so that a sanitizer sees one step too far.
 class Rig {
@@ -37,7 +33,7 @@ class Rig {
       static constexpr size_t kSizes[] = {8, 32, 32, 24, 1, 13, 64, 0, 100, 512, 2048, 5000, 40, 48, 56, 16};
       const size_t size = kSizes[sizes[i] % 16];
       std::unique_ptr<uint8_t[]> record(new uint8_t[size]);
-      for (size_t at = 0; at < size; ++at) record[at] = ByteOf(produced_, at);
+      WriteRecord(record.get(), produced_, size);
       expected_.push_back({produced_++, size});
       if (batch_.Append(record.get(), size) != Batch::kMore) break;
     }
@@ -70,8 +66,7 @@ class Rig {
       CHECK(size == record.size);
       CHECK(offset % 8 == 0);
       CHECK(offset + size <= slabSize_);
-      const uint8_t* const bytes = reinterpret_cast<const uint8_t*>(slab_.get()) + offset;
-      for (size_t at = 0; at < size; ++at) CHECK(bytes[at] == ByteOf(record.number, at));
+      CheckRecord(reinterpret_cast<const uint8_t*>(slab_.get()) + offset, size, record.number);
     }
     CHECK(expected_.size() == (batch_.holds() ? 1u : 0u));
     if (batch_.holds()) {

@@ -28,6 +28,7 @@ int Info(void* info) {
 }  // namespace
 
 extern "C" {
+int __real_epoll_ctl(int, int, int, epoll_event*);
 void* __real_mmap64(void*, size_t, int, int, int, off64_t);
 
 int __wrap_bpf_map_get_info_by_fd(int, bpf_map_info* info, uint32_t*) {
@@ -36,8 +37,10 @@ int __wrap_bpf_map_get_info_by_fd(int, bpf_map_info* info, uint32_t*) {
 int __wrap_bpf_obj_get_info_by_fd(int, void* info, uint32_t*) {
   return Info(info);
 }
-int __wrap_epoll_ctl(int, int, int, epoll_event*) {
-  return 0;
+/// A file cannot be waited for, a ring can.
+int __wrap_epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
+  const int result = __real_epoll_ctl(epoll, operation, fd, event);
+  return result != 0 && errno == EPERM ? 0 : result;
 }
 /// The kernel shows the data twice in a row, so that records at the end need no wrapping.
 void* __wrap_mmap64(void* address, size_t length, int protection, int flags, int fd, off64_t offset) {

@@ -1,16 +1,15 @@
 #include "ring_property.h"
 
-#include <atomic>
-#include <cstring>
 #include <deque>
 #include <memory>
 #include <random>
 #include <thread>
-#include <vector>
 
 #include "check.h"
 #include "fake_ring.h"
+#include "numbered_record.h"
 #include "ring.h"
+#include "source_reader.h"
 
 namespace {
 
@@ -19,59 +18,10 @@ using ebpf::Ring;
 
 constexpr size_t kRingBytes = 4096;
 
-uint8_t ByteOf(uint32_t record, size_t at) {
-  return static_cast<uint8_t>(record * 31 + at * 7 + 1);
-}
-
-class Reader {
- public:
-  explicit Reader(const FakeRing& ring) {
-    CHECK(Ring::Open(ring.fd(), source_) == 0);
-    SetBuffers(1024, 16);
-  }
-
-  /// Allocated to the byte, so that a sanitizer sees one step too far.
-  void SetBuffers(size_t slabSize, size_t capacity) {
-    slab_.reset(new uint64_t[slabSize / 8]);
-    index_.reset(new int32_t[capacity * 2]);
-    slabSize_ = slabSize;
-    capacity_ = capacity;
-    source_->batch().SetBuffers(reinterpret_cast<uint8_t*>(slab_.get()), slabSize, index_.get(), capacity);
-  }
-
-  /// Reads one batch and hands each record to `each`.
-  template <typename Each>
-  int Fill(Each&& each) {
-    const int error = source_->Fill();
-    source_->Available();
-    const ebpf::Batch& batch = source_->batch();
-    CHECK(batch.count() <= capacity_);
-    for (uint32_t i = 0; i < batch.count(); ++i) {
-      const size_t offset = batch.stride() > 0 ? i * batch.stride() : static_cast<size_t>(index_[2 * i]);
-      const size_t size = batch.stride() > 0 ? batch.size() : static_cast<size_t>(index_[2 * i + 1]);
-      CHECK(offset % 8 == 0 && offset + size <= slabSize_);
-      each(reinterpret_cast<const uint8_t*>(slab_.get()) + offset, size);
-    }
-    return error;
-  }
-
-  bool pending() const { return source_->batch().holds() || source_->Available() > 0; }
-  bool oversize() const { return source_->batch().oversize() > 0; }
-
- private:
-  std::unique_ptr<RecordSource> source_;
-  std::unique_ptr<uint64_t[]> slab_;
-  std::unique_ptr<int32_t[]> index_;
-  size_t slabSize_ = 0;
-  size_t capacity_ = 0;
-};
-
-void Write(uint8_t* record, uint32_t number, uint32_t size) {
-  for (uint32_t at = 0; at < size; ++at) record[at] = ByteOf(number, at);
-}
-
-void CheckContent(const uint8_t* bytes, size_t size, uint32_t number) {
-  for (size_t at = 0; at < size; ++at) CHECK(bytes[at] == ByteOf(number, at));
+std::unique_ptr<RecordSource> OpenRing(const FakeRing& ring) {
+  std::unique_ptr<RecordSource> source;
+  CHECK(Ring::Open(ring.fd(), source) == 0);
+  return source;
 }
 
 struct Sent {
@@ -104,7 +54,7 @@ class Input {
 void CheckRing(const uint8_t* data, size_t dataSize) {
   Input input(data, dataSize);
   FakeRing ring(kRingBytes);
-  Reader reader(ring);
+  SourceReader reader(OpenRing(ring));
   std::deque<Sent> sent;
   struct Open {
     uint8_t* record;
@@ -117,7 +67,7 @@ void CheckRing(const uint8_t* data, size_t dataSize) {
     reader.Fill([&](const uint8_t* bytes, size_t size) {
       if (!honest) return;
       CHECK(!sent.empty() && sent.front().size == size);
-      CheckContent(bytes, size, sent.front().number);
+      CheckRecord(bytes, size, sent.front().number);
       sent.pop_front();
     });
   };
@@ -134,7 +84,7 @@ void CheckRing(const uint8_t* data, size_t dataSize) {
         uint8_t* const record = ring.Reserve(size);
         if (record == nullptr) break;
         const bool discard = step & 8;
-        Write(record, number, size);
+        WriteRecord(record, number, size);
         if (!discard) sent.push_back({number, size});
         ++number;
         if (step & 16) {
@@ -182,20 +132,15 @@ void CheckRing(const uint8_t* data, size_t dataSize) {
 
 void CheckConcurrentRing(uint32_t records, uint32_t seed) {
   FakeRing ring(kRingBytes);
-  Reader reader(ring);
-  const auto sizeOf = [seed](uint32_t number) {
-    const uint32_t mixed = (number ^ seed) * 2654435761u;
-    // Runs of one size, and now and then one that fits no slab of ours.
-    return mixed % 64 == 0 ? 2000 : mixed % 8 == 0 ? mixed % 300 : 32u;
-  };
+  SourceReader reader(OpenRing(ring));
   std::thread producer([&] {
     for (uint32_t number = 0; number < records;) {
-      uint8_t* const record = ring.Reserve(sizeOf(number));
+      uint8_t* const record = ring.Reserve(MixedSize(number, seed));
       if (record == nullptr) {
         std::this_thread::yield();
         continue;
       }
-      Write(record, number, sizeOf(number));
+      WriteRecord(record, number, MixedSize(number, seed));
       FakeRing::Commit(record, false);
       ++number;
     }
@@ -204,8 +149,8 @@ void CheckConcurrentRing(uint32_t records, uint32_t seed) {
   uint32_t next = 0;
   while (next < records) {
     CHECK(reader.Fill([&](const uint8_t* bytes, size_t size) {
-      CHECK(size == sizeOf(next));
-      CheckContent(bytes, size, next++);
+      CHECK(size == MixedSize(next, seed));
+      CheckRecord(bytes, size, next++);
     }) == 0);
     if (reader.oversize()) reader.SetBuffers(4096, 16);
     if (random() % 64 == 0) reader.SetBuffers(256 + random() % 8 * 256, 1 + random() % 32);

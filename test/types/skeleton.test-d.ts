@@ -14,6 +14,7 @@ import {
   type PerCpuArrayMap,
   type PerCpuHashMap,
   type Program,
+  type ReaderChoice,
   type RingBuffer,
   type RingBuffers,
   snapshot,
@@ -45,6 +46,7 @@ import {
 // Never called: vitest only compiles this file. The functions are where awaiting and assigning is allowed.
 declare const sections: Sections;
 declare const openedSections: OpenedObject<SectionsObject, Sections>;
+declare const openedRings: ReturnType<typeof Rings.open>;
 declare const rings: Rings;
 declare const bare: Bare;
 
@@ -187,6 +189,16 @@ describe("maps", () => {
   });
 
   test("rings stream their record", async () => {
+    expectTypeOf(openedRings.maps.lines.reader).toEqualTypeOf<ReaderChoice>();
+    expectTypeOf(openedRings.maps).not.toHaveProperty("line");
+    expectTypeOf<typeof openedRings.maps.tenants>().not.toHaveProperty("reader");
+    () => {
+      openedRings.maps.lines.reader = { thread: { bytes: 1 << 20 } };
+      // @ts-expect-error: there is no such way to read
+      openedRings.maps.lines.reader = "threads";
+      // @ts-expect-error: chosen before load
+      rings.maps.lines.reader = "thread";
+    };
     expectTypeOf(rings.maps.lines).toEqualTypeOf<RingBuffer<{ time_ns: bigint; length: number; text: string }>>();
     expectTypeOf(rings.maps.numbers).toEqualTypeOf<RingBuffer<bigint>>();
     expectTypeOf(rings.maps.plain).toEqualTypeOf<RingBuffer<Uint8Array>>();

@@ -1,11 +1,11 @@
 /** `produced = delivered + lost (+ pending)`, while several processes produce and at rest, under every kind of load. */
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import type { LostRecords, RecordStream, Wakeup } from "ebpf";
+import type { LostRecords, ReaderChoice, RecordStream, Wakeup } from "ebpf";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Child } from "../support/run.js";
 import { until } from "../support/until.js";
-import { type Loaded, loadFixture, type Rec } from "./streams.js";
+import { type Loaded, loadFixture, READERS, type Rec } from "./streams.js";
 
 const PRODUCE = fileURLToPath(new URL("children/produce.mjs", import.meta.url));
 const ROUNDS = 10;
@@ -76,6 +76,7 @@ describe("nothing is unaccounted for", () => {
   interface Load {
     readonly ringBytes?: number;
     readonly wakeup?: Wakeup;
+    readonly reader?: ReaderChoice;
     /** Reads in its way, until told to end. */
     readonly read: (ring: RecordStream<Rec>, reading: Reading) => (() => Promise<void> | void) | undefined;
     /** Whether it must lose. */
@@ -87,35 +88,43 @@ describe("nothing is unaccounted for", () => {
     return undefined;
   };
 
+  const slowly: Load["read"] = (ring, { take }) => {
+    ring.budget = { milliseconds: 1 };
+    ring.on("event", (record) => {
+      take(record);
+      const end = performance.now() + 0.05;
+      while (performance.now() < end);
+    });
+    return undefined;
+  };
+
+  const pausing: Load["read"] = (ring, { take }) => {
+    let count = 0;
+    ring.on("event", (record) => {
+      take(record);
+      if (++count % 50 > 0) return;
+      ring.pause();
+      setTimeout(() => ring.resume(), 1);
+    });
+    return undefined;
+  };
+
+  const iterate: Load["read"] = (ring, { take }) => {
+    const loop = (async () => {
+      let count = 0;
+      for await (const record of ring) {
+        take(record);
+        if (++count % 100 === 0) await new Promise(setImmediate);
+      }
+    })();
+    return () => loop;
+  };
+
   const loads: Record<string, Load> = {
     "an event listener": { read: listen },
     "a tiny ring": { ringBytes: 4096, loses: true, read: listen },
-    "a slow handler": {
-      loses: true,
-      read: (ring, { take }) => {
-        ring.budget = { milliseconds: 1 };
-        ring.on("event", (record) => {
-          take(record);
-          const end = performance.now() + 0.05;
-          while (performance.now() < end);
-        });
-        return undefined;
-      },
-    },
-    "pause and resume": {
-      ringBytes: 16384,
-      loses: true,
-      read: (ring, { take }) => {
-        let count = 0;
-        ring.on("event", (record) => {
-          take(record);
-          if (++count % 50 > 0) return;
-          ring.pause();
-          setTimeout(() => ring.resume(), 1);
-        });
-        return undefined;
-      },
-    },
+    "a slow handler": { loses: true, read: slowly },
+    "pause and resume": { ringBytes: 16384, loses: true, read: pausing },
     batches: {
       ringBytes: 65536,
       read: (ring, { take }) => {
@@ -125,20 +134,7 @@ describe("nothing is unaccounted for", () => {
         return undefined;
       },
     },
-    "an iterator with pauses": {
-      ringBytes: 16384,
-      loses: true,
-      read: (ring, { take }) => {
-        const loop = (async () => {
-          let count = 0;
-          for await (const record of ring) {
-            take(record);
-            if (++count % 100 === 0) await new Promise(setImmediate);
-          }
-        })();
-        return () => loop;
-      },
-    },
+    "an iterator with pauses": { ringBytes: 16384, loses: true, read: iterate },
     "a Node stream": {
       ringBytes: 65536,
       read: (ring, { take }) => {
@@ -149,12 +145,29 @@ describe("nothing is unaccounted for", () => {
     },
     "a timed wake-up": { ringBytes: 16384, wakeup: { milliseconds: 1 }, read: listen },
     "a wake-up by bytes": { ringBytes: 65536, wakeup: { bytes: 8192, milliseconds: 2 }, read: listen },
+    "a thread": { ringBytes: 65536, reader: "thread", read: listen },
+    "a thread with little memory, and a slow handler": {
+      ringBytes: 4096,
+      reader: { thread: { bytes: 65536 } },
+      loses: true,
+      read: slowly,
+    },
+    "a thread, and an iterator with pauses": { ringBytes: 16384, reader: "thread", read: iterate },
+    "a thread, and pause and resume": { ringBytes: 16384, reader: "thread", loses: true, read: pausing },
+    "a thread that looks by time": { ringBytes: 16384, wakeup: { milliseconds: 1 }, reader: "thread", read: listen },
+    "a thread that is woken by bytes": {
+      ringBytes: 65536,
+      wakeup: { bytes: 8192, milliseconds: 2 },
+      reader: "thread",
+      read: listen,
+    },
     "an adaptive wake-up": { ringBytes: 65536, wakeup: "adaptive", read: listen },
   };
 
   test.each(Object.entries(loads))("%s", async (_, load) => {
     object = await loadFixture("ring", (opened) => {
       if (load.ringBytes !== undefined) opened.ring("records").maxEntries = load.ringBytes;
+      if (load.reader !== undefined) opened.ring("records").reader = load.reader;
       if (load.wakeup !== undefined) opened.ring("records").wakeup = load.wakeup;
     });
     const ring = object.ringBuffer<Rec>("records");
@@ -177,9 +190,10 @@ describe("nothing is unaccounted for", () => {
     checkReports(reading.lost, totals.lost);
   });
 
-  test("a perf event array in a ring's place, counted by the program", async () => {
+  test.each(READERS)("a perf event array in a ring's place, counted by the program, read by a %s", async (reader) => {
     object = await loadFixture("events_streams", (opened) => {
       opened.ring("either").buffer = "perf";
+      opened.ring("either").reader = reader;
     });
     const stream = object.ringBuffer<Rec>("either");
     const reading = new Reading();
@@ -196,10 +210,10 @@ describe("nothing is unaccounted for", () => {
     checkReports(reading.lost, totals.lost);
   });
 
-  test("a plain perf event array, counted by the kernel", async () => {
+  test.each(READERS)("a plain perf event array, counted by the kernel, read by a %s", async (reader) => {
     const streams = await loadFixture("events_streams");
     object = streams;
-    const stream = object.perfBuffer<Rec>("plain", { type: "struct record", pages: 1 });
+    const stream = object.perfBuffer<Rec>("plain", { type: "struct record", pages: 1, reader });
     const reading = new Reading();
     stream.on("lost", (report) => reading.lost.push(report));
     stream.on("event", reading.take);

@@ -1,9 +1,10 @@
 import type { RecordBatch, RingBuffer } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
 import { until } from "../support/until.js";
-import { type Blob, expected, type Loaded, loadFixture, type Rec, send } from "./streams.js";
+import { type Blob, expected, type Loaded, READERS, type Rec, readBy, send } from "./streams.js";
 
-describe("batches", () => {
+describe.each(READERS)("batches, read by a %s", (reader) => {
+  const loadFixture = readBy(reader);
   let object: Loaded;
   afterEach(() => object?.close());
 

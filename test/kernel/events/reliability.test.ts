@@ -5,11 +5,12 @@ import { bpfDescriptors } from "../support/descriptors.js";
 import { fixture } from "../support/fixture.js";
 import { Child } from "../support/run.js";
 import { until } from "../support/until.js";
-import { type Blob, expected, type Loaded, loadFixture, type Rec, send } from "./streams.js";
+import { type Blob, expected, type Loaded, READERS, type Rec, readBy, send } from "./streams.js";
 
 const child = (name: string) => fileURLToPath(new URL(`children/${name}.mjs`, import.meta.url));
 
-describe("streams can be trusted", () => {
+describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
+  const loadFixture = readBy(reader);
   let object: Loaded;
   afterEach(() => object?.close());
 
@@ -81,6 +82,7 @@ describe("streams can be trusted", () => {
       counters: undefined,
       bornNs: 0n,
       wakeup: undefined,
+      reader: "loop",
       padding: false,
       fd: () => fd,
       open: (buffers) =>
@@ -257,7 +259,7 @@ describe("streams can be trusted", () => {
     ["worker", 0, /^terminated after some, main goes on\n$/],
     ["fork", 0, /^child ended, all 100 here\n$/],
   ] as const)("process: %s in the middle of a stream", async (name, code, output) => {
-    const run = new Child(process.execPath, [child("stream"), name, fixture("ring")]);
+    const run = new Child(process.execPath, [child("stream"), name, fixture("ring"), reader]);
     const finished = await run.finished;
     expect(finished.stderr).toBe("");
     expect(finished.stdout).toMatch(output);

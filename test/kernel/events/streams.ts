@@ -1,3 +1,4 @@
+import type { OpenedRing, ReaderChoice } from "ebpf";
 import { EventsRingMaps } from "../../fixtures/events_ring_maps.bpf.js";
 import { EventsStreams } from "../../fixtures/events_streams.bpf.js";
 import { Ring } from "../../fixtures/ring.bpf.js";
@@ -29,6 +30,17 @@ export async function loadFixture<N extends Name>(
   const opened = FIXTURES[name].open() as Opened<N>;
   configure(opened);
   return (await opened.load()) as Loaded<N>;
+}
+
+export const READERS = ["loop", "thread"] as const;
+
+/** The same with all of its rings read in one way. */
+export function readBy(reader: ReaderChoice): typeof loadFixture {
+  return (name, configure = () => {}) =>
+    loadFixture(name, (opened) => {
+      for (const map of Object.values(opened.maps)) if ("reader" in map) (map as OpenedRing).reader = reader;
+      configure(opened);
+    });
 }
 
 /** Runs a program so many times. */

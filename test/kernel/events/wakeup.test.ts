@@ -2,7 +2,7 @@ import type { Wakeup } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
 import { Ring } from "../../fixtures/ring.bpf.js";
 import { until } from "../support/until.js";
-import { type Loaded, loadFixture, type Rec, send } from "./streams.js";
+import { type Loaded, loadFixture, READERS, type Rec, send } from "./streams.js";
 
 const NONE = 0xffffffffffffffffn;
 const LIVE = 0xfffffffffffffffen;
@@ -24,11 +24,15 @@ describe("wake-ups", () => {
     { bytes: 4096, milliseconds: 2 },
     { records: 100, milliseconds: 2 },
   ];
-  test.each(modes.map((mode) => [JSON.stringify(mode), mode] as const))(
-    "%s: every record arrives, the last ones too, and after a rest",
-    async (_, mode) => {
+  const ways = READERS.flatMap((reader) =>
+    modes.filter((mode) => reader === "loop" || mode !== "adaptive").map((mode) => ({ reader, mode })),
+  );
+  test.each(ways.map(({ reader, mode }) => [JSON.stringify(mode), reader, mode] as const))(
+    "%s, read by a %s: every record arrives, the last ones too, and after a rest",
+    async (_, reader, mode) => {
       object = await loadFixture("ring", (opened) => {
         opened.ring("records").wakeup = mode;
+        opened.ring("records").reader = reader;
       });
       const ring = object.ringBuffer<Rec>("records");
       expect(ring.wakeup).toEqual(mode);

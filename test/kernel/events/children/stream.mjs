@@ -1,4 +1,4 @@
-// A process that ends, or loses a thread or a child, in the middle of a stream. Usage: stream.mjs exit|worker|fork <ring.bpf.o>
+// A process that ends, or loses a thread or a child, in the middle of a stream. Usage: stream.mjs exit|worker|fork <ring.bpf.o> [loop|thread]
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
@@ -6,15 +6,17 @@ import { BpfObject } from "ebpf";
 
 const PACKET = new Uint8Array(64);
 
-async function streaming(path, handler) {
-  const object = await BpfObject.load(path);
+async function streaming({ path, reader }, handler) {
+  const opened = BpfObject.open(path);
+  opened.ring("records").reader = reader;
+  const object = await opened.load();
   object.ringBuffer("records").on("event", handler);
   return { object, send: (runs) => object.program("generate").testRun({ data: PACKET, repeat: runs }) };
 }
 
-async function exit(path) {
+async function exit(options) {
   let handled = 0;
-  const { send } = await streaming(path, () => {
+  const { send } = await streaming(options, () => {
     if (++handled < 3) return;
     console.log(`handled ${handled}`);
     process.exit(7);
@@ -22,11 +24,11 @@ async function exit(path) {
   send(100);
 }
 
-async function worker(path) {
-  const thread = new Worker(fileURLToPath(import.meta.url), { workerData: path });
+async function worker(options) {
+  const thread = new Worker(fileURLToPath(import.meta.url), { workerData: options });
   await new Promise((resolve) => thread.once("message", resolve));
   await thread.terminate();
-  const { object, send } = await streaming(path, () => {
+  const { object, send } = await streaming(options, () => {
     object.close();
     console.log("terminated after some, main goes on");
   });
@@ -34,9 +36,9 @@ async function worker(path) {
 }
 
 /** In the worker: a stream that never rests. */
-async function endless(path) {
+async function endless(options) {
   let told = false;
-  const { send } = await streaming(path, () => {
+  const { send } = await streaming(options, () => {
     if (!told) parentPort.postMessage("streaming");
     told = true;
   });
@@ -47,9 +49,9 @@ async function endless(path) {
   again();
 }
 
-async function fork(path) {
+async function fork(options) {
   let handled = 0;
-  const { object, send } = await streaming(path, () => {
+  const { object, send } = await streaming(options, () => {
     if (++handled < 100) return;
     object.close();
     console.log("child ended, all 100 here");
@@ -69,4 +71,7 @@ async function fork(path) {
 }
 
 if (!isMainThread) await endless(workerData);
-else await { exit, worker, fork }[process.argv[2]](process.argv[3]);
+else {
+  const [, , way, path, reader = "loop"] = process.argv;
+  await { exit, worker, fork }[way]({ path, reader });
+}
