@@ -1,21 +1,24 @@
 /** Payloads of every length, up to all that a ring holds: whole, to the byte, in the ring's order. */
 import { createHash } from "node:crypto";
+import type { Wakeup } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
 import { until } from "../support/until.js";
-import { type Blob, type Loaded, loadFixture, send } from "./streams.js";
+import { type Blob, type Loaded, READERS, readBy, send } from "./streams.js";
 
 /** Of struct blob: seq, length. */
 const HEAD = 12;
 const SLAB = 256 * 1024;
 
-describe("payloads", () => {
+describe.each(READERS)("payloads, read by a %s", (reader) => {
+  const loadFixture = readBy(reader);
   let object: Loaded;
   let streams: Loaded<"events_streams">;
   afterEach(() => object?.close());
 
-  const load = async (ringBytes: number) => {
+  const load = async (ringBytes: number, wakeup: Wakeup = "event") => {
     object = streams = await loadFixture("events_streams", (opened) => {
       opened.maps.large.maxEntries = ringBytes;
+      opened.maps.large.wakeup = wakeup;
     });
     return object.ringBuffer<Blob>("large");
   };
@@ -99,6 +102,24 @@ describe("payloads", () => {
       expect(ring.totals).toMatchObject({ delivered: sizes.length, lost: 0, pending: 0 });
       object.close();
     }
+  });
+
+  test("a record that was read and had no room in its batch comes though nothing wakes for it, and by flush()", async () => {
+    const lengths: number[] = [];
+    const timed = await load(1 << 20, { milliseconds: 1 });
+    for (const size of [200_000, 100_000]) sendBytes(size);
+    timed.on("event", ({ length }) => lengths.push(length));
+    await until("both", () => lengths.length === 2);
+    expect(lengths).toEqual([200_000 - HEAD, 100_000 - HEAD]);
+    object.close();
+    const never = await load(1 << 20, { milliseconds: 0x7fffffff });
+    for (const size of [200_000, 100_000]) sendBytes(size);
+    expect((await never.next())?.length).toBe(200_000 - HEAD);
+    expect(never.available).toBe(100_008);
+    never.on("event", ({ length }) => lengths.push(length));
+    expect(never.flush()).toBe(1);
+    expect(lengths.at(-1)).toBe(100_000 - HEAD);
+    expect(never.totals).toMatchObject({ delivered: 2, pending: 0 });
   });
 
   test("payloads that are kept stay what they were, whatever is read after them, and after the ring is closed", async () => {
