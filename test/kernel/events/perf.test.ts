@@ -1,5 +1,7 @@
 import { type LostRecords, PerfEventArrayMap, type RecordStream } from "ebpf";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { MapType } from "../../../lib/kernel/abi.js";
+import { native } from "../../../lib/native.js";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { until } from "../support/until.js";
 import { expected, type Loaded, loadFixture, PACKET, type Rec, send } from "./streams.js";
@@ -34,6 +36,29 @@ describe("perf buffer", () => {
       expect(stream.totals).toEqual({ produced: 1000, delivered: 1000, lost: 0, pending: 0 });
       object.close();
     }
+  });
+
+  test("where the kernel has no rings, a program declared with EBPF_EVENTS gets a perf event array by itself", async () => {
+    const addon = native();
+    const probe = addon.probeMapType.bind(addon);
+    const without = vi.spyOn(addon, "probeMapType");
+    without.mockImplementation((type) => (type === MapType.ringbuf ? 0 : probe(type)));
+    try {
+      object = await loadFixture("events_streams", (opened) => expect(opened.ring("either").buffer).toBe("ring"));
+    } finally {
+      without.mockRestore();
+    }
+    expect(object.rodata).toMatchObject({ ebpf_perf__either: 1 });
+    const stream = object.ringBuffer<Rec>("either");
+    const cpus: unknown[] = [];
+    stream.on("event", (_, raw) => cpus.push(raw.cpu));
+    const got = await collect(stream);
+    send(object, "send_either", 20);
+    await until("twenty", () => got.length === 20);
+    expect(got).toEqual(Array.from({ length: 20 }, (_, seq) => expected(seq, "streams")));
+    // A ring would not say.
+    expect(cpus.every((cpu) => typeof cpu === "number")).toBe(true);
+    expect(stream.totals).toEqual({ produced: 20, delivered: 20, lost: 0, pending: 0 });
   });
 
   test("what a perf event array had no room for is counted by the program, and told", async () => {

@@ -92,6 +92,27 @@ describe("wake-ups", () => {
     await until("ten more", () => got === 20);
   });
 
+  test.each(["event", "adaptive"] as const)(
+    "%s: a stream that is read keeps no timer while nothing comes",
+    async (mode) => {
+      object = await loadFixture("ring", (opened) => {
+        opened.ring("records").wakeup = mode;
+      });
+      const ring = object.ringBuffer<Rec>("records");
+      const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+      let got = 0;
+      const before = timers();
+      ring.on("event", () => got++);
+      ring.flush();
+      expect(timers()).toBe(before);
+      send(object, "generate", 10);
+      await until("ten", () => got === 10);
+      const reading = timers();
+      ring.close();
+      expect(timers()).toBe(reading);
+    },
+  );
+
   test("flush() hands out what no wake-up has told of yet", async () => {
     object = await loadFixture("ring", (opened) => {
       opened.ring("records").wakeup = { bytes: 100_000, milliseconds: 0x7fffffff };

@@ -1,4 +1,5 @@
-// A process that ends, or loses a thread or a child, in the middle of a stream. Usage: stream.mjs exit|worker|fork <ring.bpf.o> [loop|thread]
+// A process that ends, or loses a thread or a child, in the middle of a stream. Usage: stream.mjs
+// exit|worker|fork|ref|unref <ring.bpf.o> [loop|thread] [event|timed]
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
@@ -6,8 +7,9 @@ import { BpfObject } from "ebpf";
 
 const PACKET = new Uint8Array(64);
 
-async function streaming({ path, reader }, handler) {
+async function streaming({ path, reader, wakeup }, handler) {
   const opened = BpfObject.open(path);
+  if (wakeup === "timed") opened.ring("records").wakeup = { milliseconds: 1 };
   opened.ring("records").reader = reader;
   const object = await opened.load();
   object.ringBuffer("records").on("event", handler);
@@ -49,6 +51,22 @@ async function endless(options) {
   again();
 }
 
+/** Nothing else keeps the process alive: it ends, or stays for a timer that does not count. */
+async function keepAlive(options, alive) {
+  const { object, send } = await streaming(options, () => {});
+  const ring = object.ringBuffer("records");
+  await new Promise((resolve) => {
+    ring.once("event", resolve);
+    send(1);
+  });
+  ring.unref();
+  if (alive) ring.ref();
+  setTimeout(() => {
+    console.log("kept alive");
+    object.close();
+  }, 200).unref();
+}
+
 async function fork(options) {
   let handled = 0;
   const { object, send } = await streaming(options, () => {
@@ -72,6 +90,13 @@ async function fork(options) {
 
 if (!isMainThread) await endless(workerData);
 else {
-  const [, , way, path, reader = "loop"] = process.argv;
-  await { exit, worker, fork }[way]({ path, reader });
+  const [, , way, path, reader = "loop", wakeup = "event"] = process.argv;
+  const ways = {
+    exit,
+    worker,
+    fork,
+    ref: (options) => keepAlive(options, true),
+    unref: (options) => keepAlive(options, false),
+  };
+  await ways[way]({ path, reader, wakeup });
 }
