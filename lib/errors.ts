@@ -116,6 +116,8 @@ export class VerifierError extends BpfError {
     this.reason = init.reason;
     this.sourceLine = init.sourceLine;
     this.log = init.verifierLog;
+    // Thousands of lines, and the message is above them: there for who asks, and not for whoever prints the error.
+    for (const name of ["log", "libbpfLog"]) Object.defineProperty(this, name, { enumerable: false });
   }
 
   static {

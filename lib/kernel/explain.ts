@@ -83,6 +83,8 @@ function telling(log: readonly string[]): string | undefined {
 /** Turns a failure of the addon into the error users see. Anything else passes through unchanged. */
 export function explain(failure: unknown, attempt: Attempt): Error {
   if (!isNativeFailure(failure)) return failure instanceof Error ? failure : new Error(String(failure));
+  // The error that is made of it has the log: whoever prints that with its cause need not see it twice.
+  Object.defineProperty(failure, "log", { enumerable: false });
   const verifier = explainVerifier(failure, attempt);
   if (verifier !== undefined) return verifier;
   const meaning = attempt.meanings?.[failure.errno] ?? GENERAL[failure.errno];

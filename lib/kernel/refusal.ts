@@ -149,8 +149,10 @@ export function explainRefusal(program: RefusedProgram, code: number): Reason | 
 /** The verifier's `unknown func bpf_loop#181`, `program of this type cannot use helper bpf_loop#181`. */
 const HELPER = /(?:unknown func|cannot use helper) (\w+)#(\d+)/;
 
-/** What a reason of the verifier's means for this kernel: which one has the helper. */
+/** What a reason of the verifier's means for this kernel, and what to do: which one has the helper; how an array in a context is read. */
 export function explainVerifierReason(reason: string): string | undefined {
+  if (/^dereference of modified ctx ptr/.test(reason))
+    return "a context's members are read one at a time, at fixed places; an array in it is copied by BPF_CORE_READ_INTO(&to, ctx, member)";
   const [, name, number] = HELPER.exec(reason) ?? [];
   if (name === undefined || number === undefined) return undefined;
   const since = helperSince(Number(number));

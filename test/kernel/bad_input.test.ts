@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { inspect } from "node:util";
 import { BpfError, BpfObject, VerifierError } from "ebpf";
+import { build } from "ebpf/build";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Reject } from "../fixtures/reject.bpf.js";
 import { Ring } from "../fixtures/ring.bpf.js";
@@ -75,6 +77,24 @@ describe("bad input gets a clear error and leaves nothing behind", () => {
     expect(rejected.log).toContain(rejected.reason);
     expect(rejected.log).toMatch(/processed \d+ insns/);
     expect(rejected.program).not.toBe("");
+    // Whoever prints it has the message, and not thousands of lines.
+    expect(inspect(rejected)).not.toMatch(/processed \d+ insns/);
+  });
+
+  test("what the verifier says in its own terms is explained in the user's", async () => {
+    const { object } = await build({
+      code: `
+        #include <linux/bpf.h>
+        #include <bpf/bpf_helpers.h>
+        SEC("tracepoint") int moved(void *ctx) {
+          asm volatile("%0 += 8" : "+r"(ctx));
+          return *(volatile __u64 *)ctx;
+        }
+        char _license[] SEC("license") = "GPL";`,
+    });
+    const { message } = await errorOf(() => BpfObject.load(object));
+    expect(message).toMatch(/^dereference of modified ctx ptr .*\n.*\n? *a context's members are read one at a time/);
+    expect(message).toContain("BPF_CORE_READ_INTO(&to, ctx, member)");
   });
 
   test("a map that does not exist names the nearest", async () => {
