@@ -1,9 +1,9 @@
-/** 64-bit members and variables that C declares to be numbers in JavaScript: `EBPF_NUMBER` of <ebpf/number.h>. */
+/** 64-bit members, variables and typedefs that C declares to be numbers in JavaScript: `EBPF_NUMBER` of <ebpf/number.h>. */
 import type { Btf } from "../btf/btf.js";
 
 const TAG = "ebpf:number";
 
-/** Tagged components by type id: members of structs and unions by their index, -1 for a variable itself. */
+/** Tagged components by type id: members of structs and unions by their index, -1 for a variable or typedef itself. */
 const known = new WeakMap<Btf, ReadonlyMap<number, ReadonlySet<number>>>();
 
 function tagsOf(btf: Btf): ReadonlyMap<number, ReadonlySet<number>> {
@@ -27,7 +27,7 @@ export function isNumberMember(btf: Btf, structId: number, index: number): boole
   return tagsOf(btf).get(structId)?.has(index) ?? false;
 }
 
-/** Whether a variable was declared to be a number. */
-export function isNumberVariable(btf: Btf, variableId: number): boolean {
-  return tagsOf(btf).get(variableId)?.has(-1) ?? false;
+/** Whether a variable or a typedef was declared to be a number. */
+export function isNumberDeclaration(btf: Btf, id: number): boolean {
+  return tagsOf(btf).get(id)?.has(-1) ?? false;
 }

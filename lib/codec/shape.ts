@@ -6,7 +6,7 @@ import { endianness } from "node:os";
 import type { Btf } from "../btf/btf.js";
 import type { BtfMember, BtfType } from "../btf/types.js";
 import { BpfError } from "../errors.js";
-import { isNumberMember } from "./number_tags.js";
+import { isNumberDeclaration, isNumberMember } from "./number_tags.js";
 
 /** An integer, enum or pointer. */
 export interface IntegerShape {
@@ -167,10 +167,13 @@ class Builder {
     if (depth > MAX_DEPTH) throw unsupported(this.#btf, id, "nested too deeply, or contains itself");
     let at = id;
     let swapped = false;
+    let number = asNumber;
     let type = this.#btf.type(at);
     for (let step = 0; ; step++) {
-      if (type.kind === "typedef" && SWAPPED_TYPEDEF.test(type.name)) swapped = true;
-      else if (type.kind !== "typedef" && !isWrapper(type)) break;
+      if (type.kind === "typedef") {
+        if (SWAPPED_TYPEDEF.test(type.name)) swapped = true;
+        if (isNumberDeclaration(this.#btf, at)) number = true;
+      } else if (!isWrapper(type)) break;
       if (step > MAX_DEPTH) throw unsupported(this.#btf, id, "refers to itself");
       at = type.type;
       type = this.#btf.type(at);
@@ -178,7 +181,7 @@ class Builder {
     switch (type.kind) {
       case "int":
         if (type.bool && type.size <= 8 && isPowerOfTwo(type.size)) return { kind: "boolean", size: type.size };
-        return this.#integer(type.size, type.signed, swapped, path, asNumber);
+        return this.#integer(type.size, type.signed, swapped, path, number);
       case "enum":
       case "enum64":
         return this.#integer(type.size, type.signed, false, path, false);
@@ -190,7 +193,7 @@ class Builder {
           ? { kind: "float", size: type.size }
           : { kind: "bytes", size: type.size, tail: false };
       case "array":
-        return this.#array(at, type.element, type.length, path, last, depth, asNumber);
+        return this.#array(at, type.element, type.length, path, last, depth, number);
       case "struct":
       case "union":
         return this.#record(at, type.size, type.members, type.kind === "union", path, last, depth);

@@ -1,6 +1,6 @@
 /** The object's global variables: sections .rodata, .data, .bss, .kconfig and custom ones, as records of accessors. */
 import type { Btf } from "../btf/btf.js";
-import { isNumberVariable } from "../codec/number_tags.js";
+import { isNumberDeclaration } from "../codec/number_tags.js";
 import { type Shape, shapeOf } from "../codec/shape.js";
 import { BpfError } from "../errors.js";
 import { attempt } from "../kernel/explain.js";
@@ -45,7 +45,7 @@ export function variablesOf(btf: Btf, section: string): GlobalVariable[] {
       offset: entry.offset,
       size: entry.size,
       isStatic: variable.linkage === "static",
-      isNumber: isNumberVariable(btf, entry.type),
+      isNumber: isNumberDeclaration(btf, entry.type),
     });
   }
   return variables;

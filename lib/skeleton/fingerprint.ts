@@ -1,7 +1,7 @@
 /** What tells a skeleton that its object is no longer the one it was made from. */
 import { createHash } from "node:crypto";
 import type { Btf } from "../btf/btf.js";
-import { isNumberMember } from "../codec/number_tags.js";
+import { isNumberDeclaration, isNumberMember } from "../codec/number_tags.js";
 import type { ObjectDescription } from "./description.js";
 
 /**
@@ -48,15 +48,17 @@ class Layouts {
   /** As C writes it, and which definition is meant. Pointers are not followed: they are numbers to us. */
   layout(id: number): string {
     const numbers: number[] = [];
+    let asNumber = "";
     for (let at = id, depth = 0; depth < 64; depth++) {
       const type = this.#btf.type(at);
       if (type.kind === "struct" || type.kind === "union" || type.kind === "enum" || type.kind === "enum64")
         numbers.push(this.#define(at));
+      if (type.kind === "typedef" && isNumberDeclaration(this.#btf, at)) asNumber = "!";
       if (type.kind === "array") at = type.element;
       else if ("type" in type && type.kind !== "ptr" && type.kind !== "func") at = type.type;
       else break;
     }
-    return `${this.#btf.describe(id)}#${numbers.join()}`;
+    return `${this.#btf.describe(id)}#${numbers.join()}${asNumber}`;
   }
 
   #define(id: number): number {

@@ -188,6 +188,12 @@ describe("maps", () => {
     endpoints.has({ family: 2, port: 1, v4: "127.0.0.1" });
   });
 
+  test("64 bits that C declared to be a number are one", () => {
+    const { maps, bss } = {} as Traps;
+    expectTypeOf(maps.small_counts).toEqualTypeOf<HashMap<number, number>>();
+    expectTypeOf(bss.total).toEqualTypeOf<number>();
+  });
+
   test("rings stream their record", async () => {
     expectTypeOf(openedRings.maps.lines.reader).toEqualTypeOf<ReaderChoice>();
     expectTypeOf(openedRings.maps).not.toHaveProperty("line");

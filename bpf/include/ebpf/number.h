@@ -3,7 +3,7 @@
  * 64-bit integers that are small, as numbers.
  *
  * A __u64 is a bigint in JavaScript, since a number holds only 53 bits of it. Where a value never gets there (bytes, packets, a time that
- * is measured from a start), say so on the member or the global variable, and it is a number in records, maps and variables:
+ * is measured from a start), say so on the member, the global variable or the typedef, and it is a number in records, maps and variables:
  *
  *     #include <ebpf/number.h>
  *
@@ -12,6 +12,9 @@
  *             __u64 bytes EBPF_NUMBER;
  *     };
  *     __u64 packets EBPF_NUMBER;
+ *
+ *     typedef __u64 count EBPF_NUMBER;
+ *     struct { ... __type(value, count); } counts SEC(".maps");
  *
  * A value that is past 2^53 all the same is an error when it is read, and never rounded.
  */

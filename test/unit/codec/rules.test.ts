@@ -26,6 +26,8 @@ union plain { __u32 word; __u8 bytes[4]; struct pair pair; };
 struct holder { union plain u; union { } empty; struct { } nothing; int tail; };
 struct pointers { void *any; text_t text; int (*call)(int); struct undefined *opaque; };
 struct floats { float f; double d; };
+typedef __u64 count __attribute__((btf_decl_tag("ebpf:number"))); typedef const count fixed_count;
+struct counted { count one; fixed_count list[2]; __u64 wide; struct { count inner; }; };
 struct bits { __u32 a : 1; __u32 b : 7; int c : 4; __u64 d : 52; _Bool e : 1; enum signed_enum f : 3; };
 struct __attribute__((packed)) crossing { __u8 lead : 3; __u64 all : 64; __u16 rest : 13; int last : 20; };
 struct trailing { int a; int b : 5; };
@@ -43,7 +45,7 @@ struct with_long { unsigned long a; long b; sizes_t c; };
 KEEP(struct numbers, n) KEEP(struct order, o) KEEP(struct bools, b) KEEP(struct enums, e) KEEP(struct text, t) KEEP(struct nested, ne)
 KEEP(struct anonymous, a) KEEP(struct holder, h) KEEP(struct pointers, p) KEEP(struct floats, f) KEEP(struct bits, bi) KEEP(struct crossing, cr)
 KEEP(struct trailing, tr) KEEP(struct packed, pa) KEEP(struct padded, pd) KEEP(struct flex_bytes, *fb) KEEP(struct flex_text, *ft)
-KEEP(struct flex_pairs, *fp) KEEP(struct flex_union, *fu) KEEP(struct empty, em) KEEP(struct exact, ex) KEEP(struct with_long, wl)
+KEEP(struct flex_pairs, *fp) KEEP(struct flex_union, *fu) KEEP(struct empty, em) KEEP(struct exact, ex) KEEP(struct with_long, wl) KEEP(struct counted, co)
 `.replace(/KEEP\((struct \w+), \*(\w+)\)/g, "$1 *keep_$2;");
 
 const workshop = new Workshop();
@@ -190,6 +192,21 @@ describe("64-bit integers as numbers, by choice", () => {
     const value = { ts: 5, in: { bytes: 6, delta: -7, small: 8 }, list: [9, 10], where: 11n, swapped: 12 };
     expectBytes("struct exact", hex, value, { u64: "number" });
     expectBytes("struct exact", hex, { ...value, where: 11 }, { u64: "number", numbers: ["where"] });
+  });
+
+  test("by a typedef that C tagged, wherever it is", () => {
+    const value = { one: 5, list: [6, 7], wide: 8n, inner: 9 };
+    expectBytes(
+      "struct counted",
+      "0500000000000000 0600000000000000 0700000000000000 0800000000000000 0900000000000000",
+      value,
+    );
+    const codec = compileCodec(btf, btf.get("fixed_count", "typedef"));
+    const memory = Memory.allocate(8);
+    memory.u64[0] = 11n;
+    expect(codec.decode(memory, 0)).toBe(11);
+    memory.u64[0] = 2n ** 60n;
+    expect(() => codec.decode(memory, 0)).toThrow(/past 2\^53/);
   });
 
   test.each([true, false])("past 2^53 is an error, not rounded (generated: %s)", (generate) => {

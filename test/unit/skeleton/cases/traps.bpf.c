@@ -148,6 +148,8 @@ struct chosen {
 	};
 };
 MAP_OF(struct chosen, chosen);
+typedef __u64 small_count EBPF_NUMBER;
+MAP_OF(small_count, small_counts);
 __u64 total EBPF_NUMBER;
 struct chosen largest EBPF_NUMBER;
 

@@ -369,6 +369,8 @@ export interface TrapsObject extends ObjectShape {
     readonly numbers: HashMap<number, numbers>;
     /** BPF_MAP_TYPE_HASH, 16 entries. */
     readonly chosen: HashMap<number, chosen>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly small_counts: HashMap<number, number>;
     /** BPF_MAP_TYPE_PERCPU_HASH, 16 entries. */
     readonly endpoints: Accepting<PerCpuHashMap<endpoint, connection>, endpoint_input, connection_input[]>;
     /** BPF_MAP_TYPE_HASH, 16 entries. */
@@ -398,7 +400,7 @@ export class Traps extends LoadedObject<TrapsObject> {
       file: "traps.bpf.o",
       name: "traps",
       url: new URL("./traps.bpf.o", import.meta.url),
-      fingerprint: "c8eadc83e6b340f18128a64076f9deda",
+      fingerprint: "8182f0d8a9791331d47bf308f4dae3c1",
     });
   }
 
