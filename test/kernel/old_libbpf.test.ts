@@ -1,14 +1,13 @@
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { expect } from "vitest";
 import { fixture } from "./support/fixture.js";
+import { requires } from "./support/requires.js";
 import { Child } from "./support/run.js";
 
 // scripts/setup builds it with Debian 12's libbpf 1.1, the oldest supported; other kernels would tell nothing new.
 const addon = fileURLToPath(new URL("../../build/system-libbpf/Release/ebpf.node", import.meta.url));
 
-test("what libbpf is too old for is refused, naming the version that has it", async ({ skip }) => {
-  if (process.env["EBPF_VM"] !== undefined)
-    skip("a matter of libbpf, not of the kernel: runs outside of the virtual machines");
+requires({ notInVm: true }).test("what libbpf is too old for is refused, naming the version that has it", async () => {
   const script = fileURLToPath(new URL("children/old_libbpf.mjs", import.meta.url));
   const child = new Child(process.execPath, [script, fixture("old_libbpf"), "on_enter"], { EBPF_ADDON: addon });
   expect(JSON.parse(await child.output())).toEqual({

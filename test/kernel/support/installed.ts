@@ -1,6 +1,6 @@
 /** The package as its users get it: packed, and installed by npm in a folder of its own. */
 import { type SpawnSyncReturns, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,6 +29,9 @@ function dependencies(): string[] {
   return [...found];
 }
 
+/** Where every instruction is emulated npm takes minutes, and tells nothing new: there the package is linked, as it lies here. */
+const linked = process.env["EBPF_VM"] !== undefined;
+
 /** A folder of a user's. */
 export class Installation implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), "ebpf-installed-"));
@@ -41,7 +44,10 @@ export class Installation implements Disposable {
   run(program: string, ...args: string[]): SpawnSyncReturns<string> {
     // Of npm's own environment, in which tests may run, npx would look into this project.
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm|node)_/i.test(name)));
-    return spawnSync(program, args, { cwd: this.folder, env, encoding: "utf8" });
+    const bin = join(this.folder, "node_modules/.bin", args[0] ?? "");
+    const [file, ...rest] =
+      linked && program === "npx" ? [process.execPath, realpathSync(bin), ...args.slice(1)] : [program, ...args];
+    return spawnSync(file, rest, { cwd: this.folder, env, encoding: "utf8" });
   }
 
   /** Its output, once it ended well. */
@@ -51,8 +57,19 @@ export class Installation implements Disposable {
     return stdout;
   }
 
+  /** What makes the folder a package: `npm init` and what follows it. */
+  init(...commands: readonly string[]): void {
+    if (linked) writeFileSync(join(this.folder, "package.json"), '{ "type": "module" }\n');
+    else for (const command of commands) this.output("sh", "-c", command);
+  }
+
   /** `npm install ebpf`, without a registry: the packed package, and its dependencies packed likewise. */
   install(): void {
+    if (linked) {
+      this.#link("ebpf", ROOT);
+      this.#link(".bin/ebpf", join(ROOT, "dist/cli/main.js"));
+      return;
+    }
     const sources = [ROOT, ...dependencies().map((name) => join(ROOT, "node_modules", name))];
     const packed = this.output("npm", "pack", "--json", "--ignore-scripts", ...sources);
     const files = (JSON.parse(packed) as { readonly filename: string }[]).map(({ filename }) => `./${filename}`);
@@ -61,10 +78,12 @@ export class Installation implements Disposable {
 
   /** `npm install typescript @types/node`: links to this project's. */
   installTypeScript(): void {
-    for (const name of ["typescript", "@types/node", ".bin/tsc"]) {
-      const to = join(this.folder, "node_modules", name);
-      mkdirSync(dirname(to), { recursive: true });
-      symlinkSync(join(ROOT, "node_modules", name), to);
-    }
+    for (const name of ["typescript", "@types/node", ".bin/tsc"]) this.#link(name, join(ROOT, "node_modules", name));
+  }
+
+  #link(name: string, target: string): void {
+    const path = join(this.folder, "node_modules", name);
+    mkdirSync(dirname(path), { recursive: true });
+    symlinkSync(target, path);
   }
 }

@@ -15,6 +15,8 @@ export interface Requirements {
   readonly vm?: true;
   /** The kernel's own types in /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF). */
   readonly btf?: true;
+  /** For what is a matter of the package or of libbpf: virtual machines have other kernels, and the same of these. */
+  readonly notInVm?: true;
   /** kprobes and kretprobes (CONFIG_KPROBES). */
   readonly kprobes?: true;
   /** uprobes and uretprobes. */
@@ -109,6 +111,14 @@ function* features(wanted: Requirements): Generator<Feature> {
   if (wanted.vm) {
     const present = () => vm !== undefined;
     yield { name: "a virtual machine", present, missing: "concerns the whole system: runs in virtual machines only" };
+  }
+  if (wanted.notInVm) {
+    const present = () => vm === undefined;
+    yield {
+      name: "the machine itself",
+      present,
+      missing: "no matter of the kernel: runs outside of the virtual machines",
+    };
   }
   yield { name: "root", since: "0.0", present: () => process.geteuid?.() === 0, missing: "needs root" };
   if (wanted.kernel !== undefined) {
