@@ -98,7 +98,7 @@ export { type TcDirection, TcLink, type TcOptions, type TcxOptions } from "./pro
 export type { TargetProgram } from "./program/attach/trace.js";
 export type { ProcessOptions, UprobeMultiOptions, UprobeOptions, UsdtOptions } from "./program/attach/uprobe.js";
 export type { XdpOptions } from "./program/attach/xdp.js";
-export type { OpenedProgram, ProgramIdentity } from "./program/opened_program.js";
+export type { OpenedProgram, ProgramIdentity, ProgramLoadFlag } from "./program/opened_program.js";
 export { Program } from "./program/program.js";
 export { ProgramHandle } from "./program/program_handle.js";
 export { enableStatistics, type ProgramInfo, type Statistics } from "./program/program_info.js";

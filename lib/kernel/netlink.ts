@@ -5,7 +5,7 @@ import { native } from "../native.js";
 const LITTLE = endianness() === "LE";
 const HEADER = 16;
 
-// include/uapi/linux/{netlink,rtnetlink}.h
+// include/uapi/linux/{netlink,rtnetlink,lwtunnel}.h
 export const Rtm = {
   newLink: 16,
   getLink: 18,
@@ -18,6 +18,8 @@ export const Rtm = {
   getFilter: 46,
 } as const;
 export const NlmFlag = { excl: 0x200, create: 0x400, dump: 0x300 } as const;
+/** LWTUNNEL_ENCAP_*: what a route does to a packet, those that run programs. */
+export const LwtEncap = { bpf: 6, seg6Local: 7 } as const;
 export const NLA_F_NESTED = 0x8000;
 
 export function u16(value: number): Buffer {

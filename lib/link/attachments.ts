@@ -13,6 +13,7 @@ import { programNameOf } from "../kernel/handles.js";
 import {
   attribute,
   attributesOf,
+  LwtEncap,
   message,
   NLA_F_NESTED,
   NlmFlag,
@@ -47,7 +48,7 @@ export interface ListAttachmentsOptions extends NetnsOption {
   readonly cgroup?: string | undefined;
 }
 
-// include/uapi/linux/{if_link,pkt_cls,pkt_sched,rtnetlink,lwtunnel}.h
+// include/uapi/linux/{if_link,pkt_cls,pkt_sched,rtnetlink,seg6_local}.h
 const IFLA = { name: 3, xdp: 43 } as const;
 const IFLA_XDP = { fd: 1, attached: 2, flags: 3, programId: 4 } as const;
 /** XDP_ATTACHED_* -> XDP_FLAGS_*: driver, generic, hardware. */
@@ -56,7 +57,7 @@ const TCA = { kind: 1, options: 2 } as const;
 const TCA_BPF_ID = 11;
 const CLSACT = { ingress: 0xfffffff2, egress: 0xfffffff3 } as const;
 const RTA = { dst: 1, oif: 4, table: 15, encapType: 21, encap: 22 } as const;
-const LWTUNNEL_ENCAP_BPF = 6;
+const SEG6_LOCAL_BPF = 8;
 const IFINFO_SIZE = 16;
 const TCMSG_SIZE = 20;
 const RTMSG_SIZE = 12;
@@ -196,16 +197,29 @@ function filters(device: Device, remove: Remove): FoundAttachment[] {
   });
 }
 
-/** The kernel does not tell a route's program by its id, only by the name it was given. */
+/** What a route's encapsulation says of its program: always the name it was given, its id only of one at a segment. */
+function routeProgram(attributes: ReadonlyMap<number, Buffer>): { id: number; name: string } | undefined {
+  const type = attributes.get(RTA.encapType);
+  const encap = attributesOf(attributes.get(RTA.encap) ?? Buffer.alloc(0));
+  const program = (number: number) => attributesOf(encap.get(number) ?? Buffer.alloc(0));
+  switch (type === undefined ? 0 : readU16(type)) {
+    case LwtEncap.bpf:
+      return { id: 0, name: text([1, 2, 3].map((hook) => program(hook).get(2)).find(Boolean)) };
+    case LwtEncap.seg6Local: {
+      const id = program(SEG6_LOCAL_BPF).get(1);
+      // Without a program it is one of the kernel's own functions.
+      return id === undefined ? undefined : { id: readU32(id), name: text(program(SEG6_LOCAL_BPF).get(2)) };
+    }
+    default:
+      return undefined;
+  }
+}
+
 function routes(devices: readonly Device[], remove: Remove): FoundAttachment[] {
   return request(message(Rtm.getRoute, NlmFlag.dump, Buffer.alloc(RTMSG_SIZE))).flatMap((answer) => {
     const attributes = answer.attributes(RTMSG_SIZE);
-    const type = attributes.get(RTA.encapType);
-    if (type === undefined || readU16(type) !== LWTUNNEL_ENCAP_BPF) return [];
-    const hooks = attributesOf(attributes.get(RTA.encap) ?? Buffer.alloc(0));
-    const program = text(
-      [1, 2, 3].map((hook) => attributesOf(hooks.get(hook) ?? Buffer.alloc(0)).get(2)).find(Boolean),
-    );
+    const program = routeProgram(attributes);
+    if (program === undefined) return [];
     const index = attributes.get(RTA.oif);
     const device = devices.find((candidate) => index !== undefined && candidate.index === readU32(index));
     const target = `${addressText(attributes.get(RTA.dst))}/${answer.body[1]} dev ${device?.name ?? "?"}`;
@@ -217,8 +231,8 @@ function routes(devices: readonly Device[], remove: Remove): FoundAttachment[] {
       {
         kind: "lwt" as const,
         target,
-        programId: 0,
-        program,
+        programId: program.id,
+        program: program.name,
         remove: remove(`route ${target}`, message(Rtm.delRoute, 0, answer.body.subarray(0, RTMSG_SIZE), ...parts)),
       },
     ];

@@ -2,6 +2,7 @@
 import { MapType } from "../kernel/abi.js";
 import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
+import { flagBits } from "../kernel/flags.js";
 import { native as addon, type NativeMap, type NativeMapCreateOptions } from "../native.js";
 import { suggestion } from "../nearest.js";
 import { checkOptions, integer, invalid, type OptionCheck, shown, u64 } from "../options.js";
@@ -190,7 +191,7 @@ function make(options: CreateMapOptions): BpfMap {
     throw invalid(`createMap: option "maxEntries" must be at least 1 for type ${options.type}`);
   const name = options.name ?? "";
   const flags =
-    flagBits([...(rules.flags ?? []), ...(options.flags ?? [])]) |
+    flagBits("createMap", MAP_CREATE_FLAGS, [...(rules.flags ?? []), ...(options.flags ?? [])]) |
     (options.numaNode === undefined ? 0 : MAP_CREATE_FLAGS.numa_node);
   const plain: NativeMapCreateOptions = {
     type: number,
@@ -293,16 +294,6 @@ function typeOf(
     );
   }
   return resolveType("createMap", what, spec);
-}
-
-function flagBits(flags: readonly string[]): number {
-  let bits = 0;
-  for (const flag of flags) {
-    if (!Object.hasOwn(MAP_CREATE_FLAGS, flag))
-      throw invalid(`createMap: unknown flag ${shown(flag)}${suggestion(String(flag), Object.keys(MAP_CREATE_FLAGS))}`);
-    bits |= MAP_CREATE_FLAGS[flag as MapCreateFlag];
-  }
-  return bits;
 }
 
 function unknownType(type: unknown): never {

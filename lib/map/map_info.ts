@@ -1,5 +1,6 @@
 /** What the kernel says of a map. */
 import { readFileSync } from "node:fs";
+import { flagNames } from "../kernel/flags.js";
 import type { NativeMapInfo } from "../native.js";
 
 /** BPF_F_* of map creation (include/uapi/linux/bpf.h), in the order of their bits. */
@@ -53,11 +54,6 @@ export interface MapInfo {
   readonly valueTypeId: number;
 }
 
-/** Names of the flags set. */
-export function flagNames(flags: number): MapCreateFlag[] {
-  return (Object.keys(MAP_CREATE_FLAGS) as MapCreateFlag[]).filter((name) => (flags & MAP_CREATE_FLAGS[name]) !== 0);
-}
-
 export function mapInfo(raw: NativeMapInfo, type: string, fd: number): MapInfo {
   const fields = fdInfo(fd);
   const number = (name: string): number | undefined => {
@@ -72,7 +68,7 @@ export function mapInfo(raw: NativeMapInfo, type: string, fd: number): MapInfo {
     keySize: raw.keySize,
     valueSize: raw.valueSize,
     maxEntries: raw.maxEntries,
-    flags: flagNames(raw.flags),
+    flags: flagNames(MAP_CREATE_FLAGS, raw.flags),
     extra: raw.mapExtra,
     memory: number("memlock"),
     frozen: frozen === undefined ? undefined : frozen !== 0,

@@ -1,10 +1,11 @@
 import { BpfError } from "../errors.js";
 import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
+import { flagNames } from "../kernel/flags.js";
 import type { NativeAddon, NativeMapDefinition } from "../native.js";
 import { invalid, shown } from "../options.js";
 import { BpfMap } from "./bpf_map.js";
-import { flagNames, type MapCreateFlag } from "./map_info.js";
+import { MAP_CREATE_FLAGS, type MapCreateFlag } from "./map_info.js";
 
 export function mapTypeName(addon: NativeAddon, type: number): string {
   return addon.mapTypeName(type) ?? `type ${type}`;
@@ -82,7 +83,7 @@ export class OpenedMap {
 
   /** Flags of its creation: BPF_F_* in lower case. */
   get flags(): readonly MapCreateFlag[] {
-    return flagNames(this.#native().flags);
+    return flagNames(MAP_CREATE_FLAGS, this.#native().flags);
   }
 
   /** Memory node that `load()` allocates the map on; used with the flag `numa_node`. */

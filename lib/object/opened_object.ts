@@ -69,7 +69,7 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
     this.name = core.image.name;
     this.#programs = namedRecord<OpenedProgram>(`program in ${core.image.label}`, (record) => {
       for (const name of core.programNames) {
-        record[name] = new OpenedProgram(core.addon, () => {
+        record[name] = new OpenedProgram(() => {
           core.mustBeOpened(`program ${name}`);
           return core.program(name);
         });

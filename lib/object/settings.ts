@@ -2,7 +2,7 @@ import type { NativeObject } from "../native.js";
 
 /** Everything that was set on an opened object, so that a second one can be made like it: libbpf loads an object only once. */
 export interface ObjectSettings {
-  readonly programs: readonly { readonly autoload: boolean; readonly logLevel: number }[];
+  readonly programs: readonly { readonly autoload: boolean; readonly logLevel: number; readonly flags: number }[];
   readonly maps: readonly {
     readonly type: number;
     readonly keySize: number;
@@ -16,7 +16,7 @@ export interface ObjectSettings {
 
 export function captureSettings(native: NativeObject): ObjectSettings {
   return {
-    programs: native.programs.map(({ autoload, logLevel }) => ({ autoload, logLevel })),
+    programs: native.programs.map(({ autoload, logLevel, flags }) => ({ autoload, logLevel, flags })),
     maps: native.maps.map((map) => {
       let data: Uint8Array | undefined;
       if (map.dataSize > 0) {
@@ -44,6 +44,7 @@ export function restoreSettings(native: NativeObject, settings: ObjectSettings):
     if (program === undefined) return;
     program.autoload = saved.autoload;
     if (program.logLevel !== saved.logLevel) program.logLevel = saved.logLevel;
+    if (program.flags !== saved.flags) program.flags = saved.flags;
   });
   settings.maps.forEach((saved, i) => {
     const map = native.maps[i];

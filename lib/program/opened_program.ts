@@ -1,7 +1,9 @@
 import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
-import type { NativeAddon, NativeProgram } from "../native.js";
+import { flagBits, flagNames } from "../kernel/flags.js";
+import type { NativeProgram } from "../native.js";
 import { invalid, shown } from "../options.js";
+import { programTypeName } from "./program_info.js";
 
 /** What is the same of a program before and after load. */
 export interface ProgramIdentity {
@@ -14,9 +16,20 @@ export interface ProgramIdentity {
   readonly type: string;
 }
 
-export function programTypeName(addon: NativeAddon, type: number): string {
-  return addon.programTypeName(type) ?? `type ${type}`;
-}
+/** BPF_F_* of BPF_PROG_LOAD (include/uapi/linux/bpf.h), in the order of their bits. */
+const PROGRAM_LOAD_FLAGS = {
+  strict_alignment: 1 << 0,
+  any_alignment: 1 << 1,
+  test_rnd_hi32: 1 << 2,
+  test_state_freq: 1 << 3,
+  sleepable: 1 << 4,
+  xdp_has_frags: 1 << 5,
+  xdp_dev_bound_only: 1 << 6,
+  test_reg_invariants: 1 << 7,
+} as const;
+
+/** A flag of loading a program: BPF_F_* in lower case. */
+export type ProgramLoadFlag = keyof typeof PROGRAM_LOAD_FLAGS;
 
 /** A program of an opened object: what is set here takes effect at `load()`. */
 export class OpenedProgram implements ProgramIdentity {
@@ -28,13 +41,13 @@ export class OpenedProgram implements ProgramIdentity {
   #autoattach = true;
 
   /** @internal */
-  constructor(addon: NativeAddon, native: () => NativeProgram) {
+  constructor(native: () => NativeProgram) {
     this.#native = native;
     const program = native();
     this.name = program.name;
     this.section = program.section;
     this.optional = program.optional;
-    this.type = programTypeName(addon, program.type);
+    this.type = programTypeName(program.type);
   }
 
   /** Number of BPF instructions, before the verifier changes any. */
@@ -76,6 +89,25 @@ export class OpenedProgram implements ProgramIdentity {
     if (!Number.isInteger(value) || value < 0 || value > 7)
       throw invalid(`${this.name}.logLevel must be a whole number from 0 to 7, got ${shown(value)}`);
     this.#native().logLevel = value;
+  }
+
+  /**
+   * Flags that the program is loaded with, beside those that its section implies (`.s`: sleepable, `.frags`: xdp_has_frags).
+   *
+   * `strict_alignment` (4.12) and `any_alignment` (5.0): whether the verifier refuses memory accesses that are not aligned; by default as
+   * the machine needs it. `sleepable` (5.10): the program may call what sleeps, where its type and place allow it. `xdp_has_frags` (5.18):
+   * an XDP program that can do with packets in several buffers, without which devices with a large MTU refuse it. The `test_...`
+   * flags have the verifier check itself, which costs time.
+   * @throws BpfError INVALID_ARGUMENT for a name that is none
+   */
+  get flags(): readonly ProgramLoadFlag[] {
+    return flagNames(PROGRAM_LOAD_FLAGS, this.#native().flags);
+  }
+
+  set flags(value: readonly ProgramLoadFlag[]) {
+    if (!Array.isArray(value))
+      throw invalid(`${this.name}.flags must be an array of BPF_F_* names, got ${shown(value)}`);
+    this.#native().flags = flagBits(`${this.name}.flags`, PROGRAM_LOAD_FLAGS, value);
   }
 
   /**

@@ -180,7 +180,7 @@ export class Program implements ProgramIdentity {
 
   /**
    * Attaches an fentry, fexit, fmod_ret or tp_btf program to what it was verified against: its section's function, or
-   * {@link OpenedProgram.setAttachTarget}. Minimum kernel 5.5 (fmod_ret 5.7). A cookie needs 6.0.
+   * {@link OpenedProgram.setAttachTarget}. Minimum kernel 5.5 (fmod_ret 5.7). A cookie needs 6.0 (tp_btf 6.10).
    */
   attachTrace(options: CookieOptions = {}): Link {
     return attachTrace(this.#attacher, options);
@@ -281,7 +281,17 @@ export class Program implements ProgramIdentity {
     return attachReuseport(this.#attacher, socket);
   }
 
-  /** Makes a route that runs an lwt_in, lwt_out or lwt_xmit program for each packet that takes it. Minimum kernel 4.10. See {@link Link} for its life. */
+  /**
+   * Makes a route that runs an lwt_in, lwt_out or lwt_xmit program for each packet that takes it; or an IPv6 segment that runs an lwt_seg6local
+   * program for each packet with a segment routing header that comes to it (End.BPF). Minimum kernel 4.10 (lwt_seg6local 4.18). See {@link Link} for
+   * its life.
+   * @example
+   * ```ts
+   * import { BpfObject } from "ebpf";
+   * using object = await BpfObject.load("segments.bpf.o");
+   * object.program("at_segment").attachLwt("fd98::e/128", { device: "eth0" });
+   * ```
+   */
   attachLwt(destination: string, options: LwtOptions): Link {
     return attachLwt(this.#attacher, destination, options);
   }

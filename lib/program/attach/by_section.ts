@@ -164,6 +164,7 @@ const METHODS: Readonly<Record<number, string>> = {
   [ProgramType.lwtIn]: "attachLwt",
   [ProgramType.lwtOut]: "attachLwt",
   [ProgramType.lwtXmit]: "attachLwt",
+  [ProgramType.lwtSeg6local]: "attachLwt",
   [ProgramType.netfilter]: "attachNetfilter",
   [ProgramType.ext]: "attachFreplace",
   [ProgramType.structOps]: "object.attachStructOps, for the map that it is in",

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { ProgramType } from "../../kernel/abi.js";
 import { deviceIndex, deviceName, inNetns, NETNS_OPTION, type NetnsOption } from "../../kernel/device.js";
 import { errno } from "../../kernel/errno.js";
-import { attribute, message, NLA_F_NESTED, NlmFlag, Rtm, u16, u32 } from "../../kernel/netlink.js";
+import { attribute, LwtEncap, message, NLA_F_NESTED, NlmFlag, Rtm, u16, u32 } from "../../kernel/netlink.js";
 import type { Link } from "../../link/link.js";
 import { checkOptions, checkString, integer, invalid, shown } from "../../options.js";
 import type { Attacher } from "../attacher.js";
@@ -19,11 +19,13 @@ export interface LwtOptions extends NetnsOption {
   readonly headroom?: number | undefined;
 }
 
-// include/uapi/linux/{rtnetlink,lwtunnel}.h
+// include/uapi/linux/{rtnetlink,lwtunnel,seg6_local}.h
 const RTA = { dst: 1, oif: 4, gateway: 5, table: 15, encapType: 21, encap: 22 } as const;
-const LWTUNNEL_ENCAP_BPF = 6;
 const LWT_BPF = { in: 1, out: 2, xmit: 3, headroom: 4 } as const;
-const LWT_BPF_PROG = { fd: 1, name: 2 } as const;
+/** LWT_BPF_PROG_* and SEG6_LOCAL_BPF_PROG_*, which are the same. */
+const ENCAP_PROGRAM = { fd: 1, name: 2 } as const;
+const SEG6_LOCAL = { action: 1, bpf: 8 } as const;
+const SEG6_LOCAL_ACTION_END_BPF = 15;
 const FAMILIES: Readonly<Record<number, { readonly family: number; readonly bits: number }>> = {
   4: { family: 2, bits: 32 },
   6: { family: 10, bits: 128 },
@@ -105,6 +107,44 @@ function routeMessage(
   );
 }
 
+const HOOKS: Readonly<Record<number, "in" | "out" | "xmit" | "seg6local">> = {
+  [ProgramType.lwtIn]: "in",
+  [ProgramType.lwtOut]: "out",
+  [ProgramType.lwtXmit]: "xmit",
+  [ProgramType.lwtSeg6local]: "seg6local",
+};
+
+/** The attributes of a route that have it run the program. */
+function encapsulation(
+  hook: "in" | "out" | "xmit" | "seg6local",
+  fd: number,
+  name: string,
+  headroom: number | undefined,
+): readonly Buffer[] {
+  const program = [
+    attribute(ENCAP_PROGRAM.fd, u32(fd)),
+    attribute(ENCAP_PROGRAM.name, Buffer.from(`${name}\0`)),
+  ] as const;
+  if (hook === "seg6local") {
+    return [
+      attribute(RTA.encapType, u16(LwtEncap.seg6Local)),
+      attribute(
+        RTA.encap | NLA_F_NESTED,
+        attribute(SEG6_LOCAL.action, u32(SEG6_LOCAL_ACTION_END_BPF)),
+        attribute(SEG6_LOCAL.bpf | NLA_F_NESTED, ...program),
+      ),
+    ];
+  }
+  return [
+    attribute(RTA.encapType, u16(LwtEncap.bpf)),
+    attribute(
+      RTA.encap | NLA_F_NESTED,
+      attribute(LWT_BPF[hook] | NLA_F_NESTED, ...program),
+      ...(headroom === undefined ? [] : [attribute(LWT_BPF.headroom, u32(headroom))]),
+    ),
+  ];
+}
+
 export function attachLwt(attacher: Attacher, destination: string, options: LwtOptions): Link {
   const operation = `${attacher.name}.attachLwt`;
   checkString(operation, "destination", destination);
@@ -119,16 +159,14 @@ export function attachLwt(attacher: Attacher, destination: string, options: LwtO
     headroom: integer(0, 256),
   });
   if (options?.device === undefined) throw invalid(`${operation}: option "device" must be given`);
-  attacher.mustBe(
-    operation,
-    [ProgramType.lwtIn, ProgramType.lwtOut, ProgramType.lwtXmit],
-    "lwt_in, lwt_out and lwt_xmit",
-  );
+  attacher.mustBe(operation, Object.keys(HOOKS).map(Number), "lwt_in, lwt_out, lwt_xmit and lwt_seg6local");
   attacher.loaded("attach");
-  const hook = attacher.type === ProgramType.lwtIn ? "in" : attacher.type === ProgramType.lwtOut ? "out" : "xmit";
+  const hook = HOOKS[attacher.type] as NonNullable<(typeof HOOKS)[number]>;
   if (options.headroom !== undefined && hook !== "xmit")
     throw invalid(`${operation}: option "headroom" is for lwt_xmit programs`);
   const to = parseDestination(operation, destination);
+  if (hook === "seg6local" && to.family !== FAMILIES[6]?.family)
+    throw invalid(`${operation}: a segment is an IPv6 address or prefix, got ${shown(destination)}`);
   if (options.via !== undefined && FAMILIES[isIP(options.via)]?.family !== to.family)
     throw invalid(`${operation}: via is of another family than ${destination}`);
   return inNetns(operation, options.netns, () => {
@@ -137,25 +175,16 @@ export function attachLwt(attacher: Attacher, destination: string, options: LwtO
     return attacher.attach(
       where,
       (native) => {
-        const program = attribute(
-          LWT_BPF[hook] | NLA_F_NESTED,
-          attribute(LWT_BPF_PROG.fd, u32(native.fd())),
-          attribute(LWT_BPF_PROG.name, Buffer.from(`${attacher.name}\0`)),
-        );
-        const headroom = options.headroom === undefined ? [] : [attribute(LWT_BPF.headroom, u32(options.headroom))];
         const table = options.table ?? 254;
         const scope = options.via === undefined && to.family === 2 ? SCOPE_LINK : SCOPE_UNIVERSE;
         const path = [
           attribute(RTA.oif, u32(index)),
           ...(options.via === undefined ? [] : [attribute(RTA.gateway, addressBytes(options.via))]),
         ];
-        const encapsulation = [
-          attribute(RTA.encapType, u16(LWTUNNEL_ENCAP_BPF)),
-          attribute(RTA.encap | NLA_F_NESTED, program, ...headroom),
-        ];
+        const encap = encapsulation(hook, native.fd(), attacher.name, options.headroom);
         return {
           attachment: attacher.addon.attachByNetlink(
-            routeMessage(Rtm.newRoute, NlmFlag.create | NlmFlag.excl, to, scope, table, ...path, ...encapsulation),
+            routeMessage(Rtm.newRoute, NlmFlag.create | NlmFlag.excl, to, scope, table, ...path, ...encap),
             routeMessage(Rtm.delRoute, 0, to, scope, table, ...path),
           ),
           // ESRCH: somebody removed the route, or it went down with its device.
@@ -172,7 +201,10 @@ export function attachLwt(attacher: Attacher, destination: string, options: LwtO
         [errno.ENETDOWN]: { code: "INVALID_ARGUMENT", text: "the device is down" },
         [errno.EOPNOTSUPP]: {
           code: "KERNEL_UNSUPPORTED",
-          text: "this kernel has no BPF tunnels (CONFIG_LWTUNNEL_BPF, 4.10)",
+          text:
+            hook === "seg6local"
+              ? "this kernel runs no BPF at segments (CONFIG_IPV6_SEG6_BPF, 4.18)"
+              : "this kernel has no BPF tunnels (CONFIG_LWTUNNEL_BPF, 4.10)",
         },
         [errno.EINVAL]: {
           code: "INVALID_ARGUMENT",

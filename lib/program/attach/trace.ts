@@ -43,7 +43,7 @@ export function attachTrace(attacher: Attacher, options: CookieOptions): Link {
       text:
         cookieOf(options) === 0n
           ? "this function cannot be traced"
-          : "a cookie on fentry, fexit, fmod_ret or tp_btf needs kernel 6.0",
+          : "a cookie on fentry, fexit and fmod_ret needs kernel 6.0, on tp_btf 6.10",
     },
   });
 }

@@ -34,6 +34,10 @@ const MEANINGS: Meanings = {
     code: "KERNEL_UNSUPPORTED",
     text: "the device's driver has no native XDP (use mode generic), or cannot have it with this MTU or these features",
   },
+  [errno.ERANGE]: {
+    code: "INVALID_ARGUMENT",
+    text: "the device's MTU is too large for native XDP on packets in one buffer: lower it, use mode generic, or load the program for fragments (flag xdp_has_frags, section xdp.frags; 5.18)",
+  },
   [errno.EINVAL]: {
     code: "INVALID_ARGUMENT",
     text: "the program is for a devmap or cpumap, or this device cannot run it in this mode",

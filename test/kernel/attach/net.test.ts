@@ -1,72 +1,15 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { Link, listAttachments, listLinks } from "ebpf";
+import { Link, listAttachments, listLinks, type Program } from "ebpf";
 import { afterEach, beforeEach, describe, expect } from "vitest";
 import { inNetns } from "../../../lib/kernel/device.js";
 import { attribute, message, NLA_F_NESTED, NlmFlag, Rtm, request, u32 } from "../../../lib/kernel/netlink.js";
-import { Actor } from "../support/actor.js";
 import { runsOnlyWhileAttached, Watched } from "../support/attach.js";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
-import { NamespacePair, type NetNamespace } from "../support/namespace.js";
+import type { NetNamespace } from "../support/namespace.js";
 import { requires } from "../support/requires.js";
-import { until } from "../support/until.js";
-
-const PORT = 4242;
-/** Ethernet, IPv4 and UDP headers, and the text. */
-const TEXT = "hello";
-const FRAME = 14 + 20 + 8 + TEXT.length;
-
-/** Two namespaces, and a process in the first that sends. */
-class Pair implements AsyncDisposable {
-  readonly #pair: NamespacePair;
-  readonly #sender: Actor;
-
-  private constructor(pair: NamespacePair, sender: Actor) {
-    this.#pair = pair;
-    this.#sender = sender;
-  }
-
-  static async open(): Promise<Pair> {
-    const pair = new NamespacePair();
-    try {
-      const sender = await Actor.start(pair.a);
-      // The first packet would wait for the neighbour's address; from now on each has been received when it has been sent.
-      await sender.do(`state.socket = dgram.createSocket("udp4"); ${send("10.99.0.2", 9)}`);
-      await until("the neighbour", () => /REACHABLE|STALE|DELAY/.test(pair.a.ip("neigh", "show", "10.99.0.2")));
-      return new Pair(pair, sender);
-    } catch (error) {
-      pair.close();
-      throw error;
-    }
-  }
-
-  get a(): NetNamespace {
-    return this.#pair.a;
-  }
-
-  get b(): NetNamespace {
-    return this.#pair.b;
-  }
-
-  /** One datagram from `a`, where nobody listens. On a veth pair it has been received when it is sent. */
-  async send(address = "10.99.0.2"): Promise<void> {
-    await this.#sender.do(send(address, PORT));
-  }
-
-  async close(): Promise<void> {
-    await this.#sender.close();
-    this.#pair.close();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
-}
-
-function send(address: string, port: number): string {
-  return `await new Promise((resolve) => state.socket.send("${TEXT}", ${port}, "${address}", resolve));`;
-}
+import { FRAME, SendingPair } from "../support/sending_pair.js";
 
 const netns = requires({ netns: true });
 let before: string[];
@@ -87,10 +30,6 @@ function withVerdict(verdict: number, ...programs: string[]): Promise<Watched> {
   });
 }
 
-function index(namespace: NetNamespace, device: string): number {
-  return (JSON.parse(namespace.ip("-j", "link", "show", device)) as { ifindex: number }[])[0]?.ifindex ?? 0;
-}
-
 /** nk0 and nk1, of the second layer. ip(8) knows netkit from 6.7 on, and Debian 12 has 6.1. */
 function makeNetkit(namespace: NetNamespace): void {
   // include/uapi/linux/if_link.h
@@ -108,53 +47,8 @@ function makeNetkit(namespace: NetNamespace): void {
 }
 
 describe("attach type", () => {
-  netns.test("xdp", async () => {
-    await using pair = await Pair.open();
-    using watched = await load("on_xdp");
-    const veth = index(pair.b, "veth0");
-    const link = await runsOnlyWhileAttached(
-      watched,
-      {
-        attach: () => watched.object.program("on_xdp").attachXdp("veth0", { netns: pair.b.path }),
-        cause: () => pair.send(),
-        expected: { what: 1, a: BigInt(veth), b: BigInt(FRAME) },
-      },
-      (attached) => {
-        if (requires({ kernel: ">=5.13" }).reason === undefined)
-          expect(attached.info()).toMatchObject({ type: "xdp", interfaceIndex: veth });
-      },
-    );
-    expect(link).toMatchObject({ kind: "xdp", target: `veth0 in ${pair.b.path}` });
-    expect(pair.b.ip("link", "show", "veth0")).not.toContain("xdp");
-  });
-
-  netns.test("xdp, generic, by netlink", async () => {
-    await using pair = await Pair.open();
-    using watched = await load("on_xdp", "on_xdp_other");
-    const program = watched.object.program("on_xdp");
-    const options = { netns: pair.b.path, by: "netlink", mode: "generic" } as const;
-    await runsOnlyWhileAttached(
-      watched,
-      { attach: () => program.attachXdp("veth0", options), cause: () => pair.send(), expected: { what: 1 } },
-      async (link) => {
-        expect(pair.b.ip("link", "show", "veth0")).toContain("xdpgeneric");
-        // A device has one program, unless it is told to give it up.
-        expect(await errorOf(() => watched.object.program("on_xdp_other").attachXdp("veth0", options))).toMatchObject({
-          code: "BUSY",
-        });
-        link.update(watched.object.program("on_xdp_other"));
-        await pair.send();
-        await watched.saw({ what: 2 });
-        // The kernel has no link for it.
-        expect((await errorOf(() => link.pin("/sys/fs/bpf/ebpf-test"))).code).toBe("INVALID_STATE");
-        expect((await errorOf(() => link.info())).message).toContain("the kernel has no link for xdp");
-      },
-    );
-    expect(pair.b.ip("link", "show", "veth0")).not.toContain("xdp");
-  });
-
   netns.test("tc", async () => {
-    await using pair = await Pair.open();
+    await using pair = await SendingPair.open();
     using watched = await load("on_tc", "on_tc_other");
     const place = { netns: pair.b.path };
     const qdiscs = () => pair.b.run("tc", "qdisc", "show", "dev", "veth0");
@@ -192,7 +86,7 @@ describe("attach type", () => {
   });
 
   netns.test("clsact of somebody else stays", async () => {
-    await using pair = await Pair.open();
+    await using pair = await SendingPair.open();
     pair.b.run("tc", "qdisc", "add", "dev", "veth0", "clsact");
     using watched = await load("on_tc");
     watched.object.program("on_tc").attachTc("veth0", "egress", { netns: pair.b.path }).close();
@@ -200,10 +94,17 @@ describe("attach type", () => {
   });
 
   requires({ netns: true, kernel: ">=6.6" }).test("tcx", async () => {
-    await using pair = await Pair.open();
-    using watched = await load("on_tcx", "on_tcx_other");
+    await using pair = await SendingPair.open();
+    // Programs of section tc are of the same type.
+    using watched = await load("on_tcx", "on_tcx_other", "on_tc", "on_tc_other");
     const place = { netns: pair.b.path };
-    const [first, second] = [watched.object.program("on_tcx"), watched.object.program("on_tcx_other")];
+    const program = (name: string) => watched.object.program(name);
+    const [first, second, third, fourth] = ["on_tcx", "on_tcx_other", "on_tc_other", "on_tc"].map(program) as [
+      Program,
+      Program,
+      Program,
+      Program,
+    ];
     await runsOnlyWhileAttached(
       watched,
       {
@@ -216,7 +117,7 @@ describe("attach type", () => {
         expect(info).toMatchObject({
           type: "tcx",
           attachType: "tcx_ingress",
-          interfaceIndex: index(pair.b, "veth0"),
+          interfaceIndex: pair.b.index("veth0"),
           programId: first.info().id,
         });
         const order = async () => {
@@ -236,6 +137,17 @@ describe("attach type", () => {
           using _first = second.attachTcx("veth0", "ingress", { ...place, before: "first" });
           expect(await order()).toEqual([6, 5]);
         }
+        {
+          // By the kernel's number of a program, which another process may have attached.
+          const { id: programId } = first.info();
+          using _byId = second.attachTcx("veth0", "ingress", { ...place, before: { programId } });
+          expect(await order()).toEqual([6, 5]);
+          using _last = third.attachTcx("veth0", "ingress", { ...place, after: "last" });
+          expect(await order()).toEqual([6, 5, 4]);
+          using _between = fourth.attachTcx("veth0", "ingress", { ...place, after: link });
+          expect(await order()).toEqual([6, 5, 3, 4]);
+        }
+        expect(await order()).toEqual([5]);
         const notThere = await errorOf(() => second.attachTcx("veth0", "egress", { ...place, before: link }));
         expect(notThere).toMatchObject({ code: expect.stringMatching(/NOT_FOUND|INVALID_ARGUMENT/) });
         expect(notThere.message).toContain("the anchor is not attached here");
@@ -252,19 +164,52 @@ describe("attach type", () => {
   });
 
   requires({ netns: true, attachType: "netkitPrimary" }).test("netkit", async () => {
-    await using pair = await Pair.open();
+    await using pair = await SendingPair.open();
     makeNetkit(pair.a);
     pair.a.ip("link", "set", "nk1", "netns", pair.b.name);
     pair.a.ip("addr", "add", "10.98.0.1/24", "dev", "nk0");
     pair.b.ip("addr", "add", "10.98.0.2/24", "dev", "nk1");
     pair.a.ip("link", "set", "nk0", "up");
     pair.b.ip("link", "set", "nk1", "up");
-    using watched = await load("on_netkit");
-    await runsOnlyWhileAttached(watched, {
-      attach: () => watched.object.program("on_netkit").attachNetkit("nk0", "primary", { netns: pair.a.path }),
-      cause: () => pair.send("10.98.0.2"),
-      expected: { what: 7, b: BigInt(FRAME) },
-    });
+    using watched = await load("on_netkit", "on_netkit_other");
+    const place = { netns: pair.a.path };
+    const other = watched.object.program("on_netkit_other");
+    await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () => watched.object.program("on_netkit").attachNetkit("nk0", "primary", place),
+        cause: () => pair.send("10.98.0.2"),
+        expected: { what: 7, b: BigInt(FRAME) },
+      },
+      async (link) => {
+        expect(link.info()).toMatchObject({
+          type: "netkit",
+          attachType: "netkit_primary",
+          interfaceIndex: pair.a.index("nk0"),
+        });
+        const order = async () => {
+          const from = watched.produced;
+          await pair.send("10.98.0.2");
+          return (await watched.settled()).slice(from).map(({ what }) => what);
+        };
+        for (const [anchor, expected] of [
+          [{ before: link }, [14, 7]],
+          [{ after: watched.object.program("on_netkit") }, [7, 14]],
+          [{ before: "first" }, [14, 7]],
+          [{ after: "last" }, [7, 14]],
+        ] as const) {
+          using _other = other.attachNetkit("nk0", "primary", { ...place, ...anchor });
+          expect(await order()).toEqual(expected);
+        }
+        const elsewhere = await errorOf(() => other.attachNetkit("nk0", "peer", { ...place, before: link }));
+        expect(elsewhere.message).toContain("the anchor is not attached here");
+        const twice = await errorOf(() => watched.object.program("on_netkit").attachNetkit("nk0", "primary", place));
+        expect(twice).toMatchObject({ code: "EXISTS" });
+        link.update(other);
+        expect(await order()).toEqual([14]);
+        link.update(watched.object.program("on_netkit"));
+      },
+    );
     const noNetkit = await errorOf(() =>
       watched.object.program("on_netkit").attachNetkit("veth0", "primary", { netns: pair.a.path }),
     );
@@ -272,7 +217,7 @@ describe("attach type", () => {
   });
 
   requires({ netns: true, programType: "netfilter", kernel: ">=6.4" }).test("netfilter", async () => {
-    await using pair = await Pair.open();
+    await using pair = await SendingPair.open();
     using watched = await Watched.load("attach_netfilter", ["on_netfilter"]);
     const program = watched.object.program("on_netfilter");
     const hook = { family: "ipv4", hook: "localIn", priority: -10, netns: pair.b.path } as const;
@@ -290,17 +235,29 @@ describe("attach type", () => {
       },
     );
     if (requires({ kernel: ">=6.6" }).reason === undefined) {
-      using defrag = program.attachNetfilter({ ...hook, hook: "preRouting", priority: -100, defrag: true });
+      // A datagram of three fragments, seen piece by piece, and as a whole.
+      const early = { ...hook, hook: "preRouting", priority: -300 } as const;
+      const lengths = async () => {
+        const from = watched.produced;
+        await pair.send("10.99.0.2", 4000);
+        return (await watched.settled()).slice(from).map(({ b }) => Number(b));
+      };
+      {
+        using _plain = program.attachNetfilter(early);
+        expect(await lengths()).toEqual([1500, 1500, 4000 + 8 - 2 * 1480 + 20]);
+      }
+      using defrag = program.attachNetfilter({ ...early, defrag: true });
       expect(defrag.info()).toMatchObject({ type: "netfilter", hook: 0, flags: 1 });
-      const early = await errorOf(() => program.attachNetfilter({ ...hook, priority: -500, defrag: true }));
-      expect(early.message).toContain("with defrag the priority must be above -400");
+      expect(await lengths()).toEqual([20 + 8 + 4000]);
+      const tooEarly = await errorOf(() => program.attachNetfilter({ ...hook, priority: -500, defrag: true }));
+      expect(tooEarly.message).toContain("with defrag the priority must be above -400");
     }
     const incomplete = await errorOf(() => program.attachNetfilter({ hook: "localIn" } as unknown as typeof hook));
     expect(incomplete.message).toContain('option "family" must be given');
   });
 
   netns.test("socket filter, on a packet socket", async () => {
-    await using pair = await Pair.open();
+    await using pair = await SendingPair.open();
     using watched = await load("on_socket");
     await runsOnlyWhileAttached(watched, {
       attach: () =>
@@ -341,47 +298,8 @@ describe("attach type", () => {
     });
   });
 
-  for (const [hook, what, from] of [
-    ["out", 9, "a"],
-    ["xmit", 11, "a"],
-    ["in", 10, "b"],
-  ] as const) {
-    netns.test(`lwt_${hook}`, async () => {
-      await using pair = await Pair.open();
-      // To an address beyond the pair's own network; on the way in, a route to an address of the host's own.
-      const destination = hook === "in" ? "10.97.0.2/32" : "10.97.0.0/24";
-      pair.b.ip("addr", "add", "10.97.0.2/32", "dev", "lo");
-      if (hook === "in") {
-        pair.a.ip("route", "add", "10.97.0.0/24", "dev", "veth0");
-        // Packets for 10.97.0.3 are to be passed on, which takes the route below.
-        pair.b.run("sysctl", "-qw", "net.ipv4.ip_forward=1");
-      }
-      using watched = await load(`on_lwt_${hook}`);
-      const place = pair[from];
-      const lwt = () =>
-        watched.object
-          .program(`on_lwt_${hook}`)
-          .attachLwt(hook === "in" ? "10.96.0.0/24" : destination, { device: "veth0", netns: place.path });
-      if (hook === "in") pair.a.ip("route", "add", "10.96.0.0/24", "via", "10.99.0.2");
-      const link = await runsOnlyWhileAttached(
-        watched,
-        {
-          attach: lwt,
-          cause: () => pair.send(hook === "in" ? "10.96.0.9" : "10.97.0.2"),
-          expected: { what },
-        },
-        () => {
-          const found = listAttachments({ netns: place.path }).filter(({ kind }) => kind === "lwt");
-          expect(found).toMatchObject([{ program: `on_lwt_${hook}` }]);
-        },
-      );
-      expect(link.kind).toBe(`lwt_${hook}`);
-      expect(place.ip("route", "show")).not.toContain("encap bpf");
-    });
-  }
-
   requires({ netns: true, kernel: ">=5.10" }).test("flow_dissector", async () => {
-    await using pair = await Pair.open();
+    await using pair = await SendingPair.open();
     using watched = await load("on_flow_dissector", "hash_it");
     using _hash = watched.object.program("hash_it").attachTc("veth0", "ingress", { netns: pair.b.path });
     await runsOnlyWhileAttached(
@@ -421,7 +339,7 @@ describe("bad input of devices", () => {
     expect((await errorOf(() => tc.attach())).message).toContain("attachTc");
     expect((await errorOf(() => tc.attachXdp("lo"))).message).toContain("on_tc is a sched_cls program");
     expect(watched.object.links).toEqual([]);
-    const pair = await Pair.open();
+    const pair = await SendingPair.open();
     const links = [
       xdp.attachXdp("veth0", { netns: pair.b.path }),
       tc.attachTc("veth0", "ingress", { netns: pair.b.path }),

@@ -115,6 +115,16 @@ describe("attach type", () => {
     expect(link).toMatchObject({ kind: "fentry", target: "generic_read_dir" });
   });
 
+  requires({ tracing: true, kernel: ">=6.10" }).test("tp_btf with a cookie", async () => {
+    using watched = await Watched.load("attach_trace", ["tp_with_cookie"], refuseUs);
+    const link = await runsOnlyWhileAttached(watched, {
+      attach: () => watched.object.program("tp_with_cookie").attachTrace({ cookie: 78 }),
+      cause: wink,
+      expected: { what: 5, a: 28n, cookie: 78n },
+    });
+    expect(link).toMatchObject({ kind: "tp_btf", target: "signal_generate" });
+  });
+
   const PACKET = new Uint8Array(64);
 
   requires({ tracing: true, programType: "ext", kernel: ">=5.10" }).test("freplace", async () => {

@@ -4,6 +4,7 @@ import { TestCgroup } from "../support/cgroup.js";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { requires } from "../support/requires.js";
+import { run } from "../support/run.js";
 import { Tracefs } from "../support/tracefs.js";
 import { until } from "../support/until.js";
 
@@ -21,6 +22,42 @@ const load = (program: string, tgid: number) =>
   Watched.load("attach_user", [program], (opened) => {
     opened.rodata["only_tgid"] = tgid;
   });
+
+interface Disassembled {
+  readonly address: number;
+  /** Bytes from the function's start to its return instruction. */
+  readonly ret: number;
+}
+
+/** Where a function of a binary is, and where it returns. */
+function disassembled(binary: string, name: string): Disassembled {
+  const lines = run("objdump", "-d", "--no-show-raw-insn", `--disassemble=${name}`, binary).split("\n");
+  const at = (pattern: RegExp) => {
+    const found = lines.map((line) => pattern.exec(line)?.[1]).find((address) => address !== undefined);
+    if (found === undefined) throw new Error(`objdump shows no ${pattern} in ${name}`);
+    return Number.parseInt(found, 16);
+  };
+  const address = at(new RegExp(`^([0-9a-f]+) <${name}>:`));
+  return { address, ret: at(/^ *([0-9a-f]+):\s+ret/) - address };
+}
+
+function addressOf(binary: string, symbol: string): number {
+  const [, address] = new RegExp(`^([0-9a-f]+) \\w ${symbol}$`, "m").exec(run("nm", binary)) ?? [];
+  if (address === undefined) throw new Error(`nm shows no ${symbol}`);
+  return Number.parseInt(address, 16);
+}
+
+/** From an address to where it is in the file, by the segments that the loader maps. */
+function inFile(binary: string, address: number): number {
+  for (const line of run("readelf", "--segments", "--wide", binary).split("\n")) {
+    const [type, offset = 0, virtual = 0, , size = 0] = line
+      .trim()
+      .split(/\s+/)
+      .map((word, i) => (i === 0 ? word : Number(word))) as [string, ...number[]];
+    if (type === "LOAD" && address >= virtual && address < virtual + size) return address - virtual + offset;
+  }
+  throw new Error(`no segment of ${binary} has ${address.toString(16)}`);
+}
 
 describe("attach type", () => {
   requires({ uprobes: true }).test("uprobe", async () => {
@@ -49,6 +86,52 @@ describe("attach type", () => {
       cause: () => child.call(14),
       expected: { what: 2, result: 42n },
     });
+  });
+
+  requires({ uprobes: true }).test("uprobe at an offset, within a function and within the file", async () => {
+    await using child = await ProbedChild.start();
+    using watched = await load("on_uprobe_at", child.pid);
+    const program = watched.object.program("on_uprobe_at");
+    const { address, ret } = disassembled(child.binary, "probe_multiply");
+    const fileOffset = inFile(child.binary, address + ret);
+    for (const [attach, target] of [
+      [() => program.attachUprobe(child.binary, "probe_multiply", { offset: ret }), `:probe_multiply+${ret}`],
+      [() => program.attachUprobe(child.binary, undefined, { offset: fileOffset }), `:+${fileOffset}`],
+    ] as const) {
+      const link = await runsOnlyWhileAttached(watched, {
+        attach,
+        cause: () => child.call(7),
+        // At the very end of the function its result is where results are.
+        expected: { what: 6, result: 21n },
+      });
+      expect(link.target).toBe(`${child.binary}${target}`);
+      expect(Number((watched.seen.at(-1)?.a ?? 0n) & 0xfffn)).toBe((address + ret) & 0xfff);
+    }
+    const inside = await errorOf(() => program.attachUprobe(child.binary, "probe_multiply", { offset: 2 ** 40 }));
+    expect(inside.code).toMatch(/INVALID_ARGUMENT|NOT_FOUND/);
+    expect(watched.object.links).toEqual([]);
+  });
+
+  requires({ uprobes: true, kernel: ">=4.20" }).test("uprobe with a reference counter", async () => {
+    await using child = await ProbedChild.start();
+    using watched = await load("on_uprobe", child.pid);
+    const refCounterOffset = inFile(child.binary, addressOf(child.binary, "ebpf_test_tick_semaphore"));
+    const counts: number[] = [];
+    await runsOnlyWhileAttached(watched, {
+      attach: () =>
+        watched.object
+          .program("on_uprobe")
+          .attachUprobe(child.binary, "probe_add", { pid: child.pid, refCounterOffset }),
+      cause: async () => counts.push((await child.call(3)).semaphore),
+      expected: { what: 1, a: 3n },
+    });
+    // The kernel raises it while somebody watches, and the process can see that.
+    expect(counts).toEqual([0, 1, 0]);
+    const nowhere = await errorOf(() =>
+      watched.object.program("on_uprobe").attachUprobe(child.binary, "probe_add", { refCounterOffset: -1 }),
+    );
+    expect(nowhere.message).toContain('option "refCounterOffset" must be a whole number from 0');
+    expect(watched.object.links).toEqual([]);
   });
 
   requires({ uprobes: true }).test("usdt", async () => {
@@ -100,6 +183,29 @@ describe("attach type", () => {
     await until("samples of another period", () => watched.seen.some(({ a }) => a === 2_000_000n));
     counted.close();
     expect(watched.seen.slice(after).filter(({ a }) => a === 1_000_000n)).toEqual([]);
+  });
+
+  requires({ hardwareEvents: true }).test("perf_event of the processor's own counters", async () => {
+    await using cgroup = new TestCgroup();
+    const busy = cgroup.node("for (;;) ;");
+    using watched = await load("on_perf_event", busy.pid);
+    const program = watched.object.program("on_perf_event");
+    for (const options of [{ period: 10_000_000 }, { frequency: 200 }]) {
+      using link = program.attachPerfEvent("cycles", { ...options, pid: busy.pid });
+      expect(link).toMatchObject({ kind: "perf_event", target: "cycles" });
+      const { produced } = watched;
+      await until("samples", () => watched.produced > produced);
+      expect((await watched.settled()).at(-1)).toMatchObject({ what: 4, tgid: busy.pid, comm: "node" });
+    }
+  });
+
+  requires({ kernel: ">=6.10", libbpf: "raw_tp_cookie" }).test("raw tracepoint with a cookie", async () => {
+    using watched = await load("on_raw_tp", process.pid);
+    await runsOnlyWhileAttached(watched, {
+      attach: () => watched.object.program("on_raw_tp").attachRawTracepoint("signal_generate", { cookie: 1n << 63n }),
+      cause: () => process.kill(process.pid, "SIGWINCH"),
+      expected: { what: 7, a: 28n, cookie: 1n << 63n },
+    });
   });
 
   requires({ kernel: ">=5.15" }).test("tracepoint with a cookie", async () => {
@@ -175,6 +281,11 @@ describe("bad input of probes of user space", () => {
     expect(await errorOf(() => program.attachPerfEvent({ type: 4711, config: 0 }))).toMatchObject({
       code: "KERNEL_UNSUPPORTED",
     });
+    if (requires({ hardwareEvents: true }).reason !== undefined) {
+      const uncounted = await errorOf(() => program.attachPerfEvent("cycles"));
+      expect(uncounted).toMatchObject({ code: "KERNEL_UNSUPPORTED" });
+      expect(uncounted.message).toContain("this machine does not count cycles");
+    }
     expect(watched.object.links).toEqual([]);
   });
 });

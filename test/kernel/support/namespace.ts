@@ -31,6 +31,11 @@ export class NetNamespace implements Disposable {
     return run("ip", "-n", this.name, ...args);
   }
 
+  /** The number of a device. */
+  index(device: string): number {
+    return (JSON.parse(this.ip("-j", "link", "show", device)) as { ifindex: number }[])[0]?.ifindex ?? 0;
+  }
+
   /** Runs a command inside, to its end. */
   run(command: string, ...args: string[]): string {
     return run("ip", "netns", "exec", this.name, command, ...args);

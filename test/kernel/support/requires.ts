@@ -21,6 +21,10 @@ export interface Requirements {
   readonly kprobes?: true;
   /** uprobes and uretprobes. */
   readonly uprobes?: true;
+  /** Counters of the processor's own, which virtual machines rarely have. */
+  readonly hardwareEvents?: true;
+  /** A feature that the libbpf in use may be too old for, by the name that it has in `features().libbpf`. */
+  readonly libbpf?: string;
   /** fentry, fexit, tp_btf and iterators: BPF_PROG_TYPE_TRACING. */
   readonly tracing?: true;
   /** A cgroup v2 hierarchy in which this process may make groups. */
@@ -141,6 +145,15 @@ function* features(wanted: Requirements): Generator<Feature> {
   if (wanted.uprobes) {
     const present = () => existsSync("/sys/bus/event_source/devices/uprobe");
     yield { name: "uprobes", since: "4.17", present, missing: "this kernel has no uprobes (CONFIG_UPROBES)" };
+  }
+  if (wanted.hardwareEvents) {
+    const present = () => existsSync("/sys/bus/event_source/devices/cpu");
+    yield { name: "hardware events", present, missing: "this machine counts no hardware events (no PMU)" };
+  }
+  if (wanted.libbpf !== undefined) {
+    const { libbpf } = wanted;
+    const present = () => native().libbpfFeatures.includes(libbpf);
+    yield { name: libbpf, present, missing: `libbpf ${native().libbpfVersion} has no ${libbpf}` };
   }
   if (wanted.tracing)
     yield programType("tracing", "this kernel refuses programs of type tracing (fentry, fexit, tp_btf)");

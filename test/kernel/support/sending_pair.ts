@@ -1,0 +1,65 @@
+import { Actor } from "./actor.js";
+import { NamespacePair, type NetNamespace } from "./namespace.js";
+import { until } from "./until.js";
+
+/** Where attach_net.bpf.c looks. */
+const PORT = 4242;
+/** Ethernet, IPv4 and UDP headers, and the text. */
+const TEXT = "hello";
+export const FRAME = 14 + 20 + 8 + TEXT.length;
+
+/** Two namespaces, and a process in the first that sends. */
+export class SendingPair implements AsyncDisposable {
+  readonly #pair: NamespacePair;
+  readonly #sender: Actor;
+
+  private constructor(pair: NamespacePair, sender: Actor) {
+    this.#pair = pair;
+    this.#sender = sender;
+  }
+
+  static async open(): Promise<SendingPair> {
+    const pair = new NamespacePair();
+    try {
+      const sender = await Actor.start(pair.a);
+      // The first packet would wait for the neighbour's address; from now on each has been received when it has been sent.
+      await sender.do(send("10.99.0.2", 9));
+      await until("the neighbour", () => /REACHABLE|STALE|DELAY/.test(pair.a.ip("neigh", "show", "10.99.0.2")));
+      return new SendingPair(pair, sender);
+    } catch (error) {
+      pair.close();
+      throw error;
+    }
+  }
+
+  get a(): NetNamespace {
+    return this.#pair.a;
+  }
+
+  get b(): NetNamespace {
+    return this.#pair.b;
+  }
+
+  /** One datagram from `a`, where nobody listens. On a veth pair it has been received when it is sent. */
+  async send(address = "10.99.0.2", length = TEXT.length): Promise<void> {
+    await this.#sender.do(send(address, PORT, length));
+  }
+
+  async close(): Promise<void> {
+    await this.#sender.close();
+    this.#pair.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function send(address: string, port: number, length = TEXT.length): string {
+  const family = address.includes(":") ? 6 : 4;
+  return `
+    const socket = (state.socket${family} ??= dgram.createSocket("udp${family}"));
+    const text = "${TEXT}".padEnd(${length}, "x");
+    await new Promise((done, fail) => socket.send(text, ${port}, "${address}", (error) => error ? fail(error) : done()));
+  `;
+}
