@@ -26,12 +26,11 @@ export type { Descriptor, SocketDescriptor } from "./kernel/descriptor.js";
 export type { NetnsOption } from "./kernel/device.js";
 export { type KernelSymbol, KernelSymbols, kernelSymbols } from "./kernel/symbols.js";
 export {
-  type AttachmentInfo,
-  type FoundAttachment,
   type ListAttachmentsOptions,
   listAttachments,
 } from "./link/attachments.js";
 export { type BtfInfo, listBtf, listLinks, listMaps, listPrograms } from "./link/enumerate.js";
+export type { AttachmentInfo, FoundAttachment } from "./link/found_attachment.js";
 export { Link, type LinkTarget, type ReplacementProgram } from "./link/link.js";
 export type { LinkInfo } from "./link/link_info.js";
 export { MultiLink, type MultiTarget, type SkippedFunction } from "./link/multi_link.js";

@@ -96,6 +96,8 @@ export interface NativeAddon {
   attachSocket(socketFd: number, reuseport: boolean, programFd: number, own: boolean): NativeAttachment;
   /** Sends one rtnetlink message to make it, another to undo it, both in the namespace that is current now. */
   attachByNetlink(make: Uint8Array, undo: Uint8Array): NativeAttachment;
+  /** A kprobe by its definition in tracefs, undone by its removal. */
+  attachKprobeEvent(options: NativeKprobeEventOptions): NativeAttachment;
   /** Calls `body` while this thread is in another network namespace; what it returns or throws comes back. */
   inNetworkNamespace<T>(namespaceFd: number, body: () => T): T;
   /** 0 when the current network namespace has no such device. */
@@ -233,6 +235,19 @@ export interface NativeKprobeMultiOptions {
   readonly session: boolean;
 }
 
+export interface NativeKprobeEventOptions {
+  /** The file of tracefs that takes both lines. */
+  readonly file: string;
+  readonly definition: string;
+  readonly removal: string;
+  /** The file in which the kernel tells the event's number, once it is defined. */
+  readonly number: string;
+  readonly program: number;
+  /** Needs kernel 5.15, and a cookie needs it. */
+  readonly byLink: boolean;
+  readonly cookie: bigint;
+}
+
 export interface NativeUprobeOptions {
   readonly function?: string | undefined;
   readonly refCounterOffset: bigint;
@@ -352,6 +367,8 @@ export interface NativeMapDefinition {
   open(): NativeMap;
   /** bpf_map__attach_struct_ops. */
   attachStructOps(): NativeLink;
+  /** The same for one that is no link of the kernel's (without BPF_F_LINK): it stays registered until it is undone. */
+  registerStructOps(): NativeAttachment;
 }
 
 export interface NativeMapInfo {

@@ -1,7 +1,8 @@
 /** `ebpf prog`, `ebpf map`, `ebpf link`: what is in the kernel, whoever put it there. */
 import { BpfError } from "../errors.js";
-import { type FoundAttachment, type ListAttachmentsOptions, listAttachments } from "../link/attachments.js";
+import { type ListAttachmentsOptions, listAttachments } from "../link/attachments.js";
 import { listLinks, listMaps, listPrograms } from "../link/enumerate.js";
+import type { FoundAttachment } from "../link/found_attachment.js";
 import { Link } from "../link/link.js";
 import type { LinkInfo } from "../link/link_info.js";
 import { json } from "./json.js";

@@ -35,7 +35,7 @@ export function kernelFunctions(accept: (name: string) => boolean): string[] {
 }
 
 /** Why no probe can be put on a function, as far as the kernel tells. */
-export function explainFunction(name: string): Meaning | undefined {
+export function explainFunction(name: string): Meaning {
   if (!hasKprobes()) {
     return {
       code: "KERNEL_UNSUPPORTED",
@@ -59,7 +59,7 @@ export function explainFunction(name: string): Meaning | undefined {
   if (exact === 1) {
     return {
       code: "KERNEL_UNSUPPORTED",
-      text: `${name} exists, but no probe may be put there: it is notrace or on the kprobes blacklist, or the offset is not at the start of an instruction`,
+      text: `${name} exists, but no probe may be put there: it is notrace or on the kprobes blacklist`,
     };
   }
   const clones = similar.filter((symbol) => symbol.startsWith(`${name}.`));
@@ -84,14 +84,17 @@ function sharesStart(symbol: string, name: string): boolean {
 }
 
 /** The meanings of a failed attach to a kernel function. Read only on failure: /proc/kallsyms has some 200,000 lines. */
-export function functionMeanings(name: string): Readonly<Record<number, Meaning>> {
+export function functionMeanings(name: string, offset = 0): Readonly<Record<number, Meaning>> {
   const meaning = explainFunction(name);
-  if (meaning === undefined) return {};
   return {
     [errno.ENOENT]: meaning,
     [errno.EINVAL]: meaning,
     [errno.EADDRNOTAVAIL]: meaning,
-    [errno.EILSEQ]: meaning,
+    // arch_prepare_kprobe(): no instruction begins there; or there is that of ftrace, which is its own.
+    [errno.EILSEQ]:
+      offset === 0
+        ? meaning
+        : { code: "INVALID_ARGUMENT", text: `offset ${offset} is inside an instruction of ${name}, not at its start` },
     [errno.EOPNOTSUPP]: meaning,
   };
 }

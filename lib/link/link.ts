@@ -39,8 +39,8 @@ export interface ReplacementProgram {
  * It lasts until `close()`, or until the object it came from is closed, or until the process ends (SIGKILL included);
  * the garbage collector never detaches it. A pinned link outlives all three.
  *
- * For a few kinds the kernel has no link: XDP and tc by netlink, cgroups with flags, sockets, routes, and sk_msg and sk_skb before 6.10. These would
- * outlive the process: they are undone at `close()`, at the process's normal end and on SIGINT, SIGTERM and SIGHUP where the process does
+ * For a few kinds the kernel has no link: XDP and tc by netlink, cgroups with flags, sockets, routes, kretprobes with `maxActive`, struct_ops by map,
+ * and sk_msg and sk_skb before 6.10. These would outlive the process: they are undone at `close()`, at the process's normal end and on SIGINT, SIGTERM and SIGHUP where the process does
  * not handle them itself, but not on SIGKILL (see {@link listAttachments}). They cannot be pinned and have no `fd` and no `info()`.
  *
  * @example

@@ -261,8 +261,8 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
 
   /**
    * Registers a `struct_ops`, by its variable's name: an implementation of one of the kernel's tables of functions, such as a congestion
-   * control. In section `.struct_ops.link` (6.4) it is a link like others; in `.struct_ops` (5.6) the kernel keeps it until it is closed, and
-   * beyond a process that is killed.
+   * control. In section `.struct_ops.link` (6.4) it is a link like others; in `.struct_ops` (5.6) the kernel keeps it registered, and has
+   * no link for it: see {@link Link} for its life.
    * @throws BpfError NOT_FOUND, EXISTS, INVALID_ARGUMENT
    */
   attachStructOps(name: string): Link {

@@ -1,7 +1,8 @@
 import { MapType } from "../kernel/abi.js";
 import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
-import { Link } from "../link/link.js";
+import { Link, type LinkParts } from "../link/link.js";
+import { MAP_CREATE_FLAGS } from "../map/map_info.js";
 import { unknownName } from "../named.js";
 import { invalid } from "../options.js";
 import type { ObjectCore } from "./core.js";
@@ -17,7 +18,7 @@ export function attachStructOps(core: ObjectCore, name: string, onClose: (link: 
   if (!core.mapNames.includes(name)) throw unknownName(`map in ${core.image.label}`, name, structOpsNames(core));
   const map = core.map(name);
   if (map.type !== MapType.structOps) throw invalid(`attachStructOps: ${name} is not a struct_ops`);
-  const link = attempt(
+  const parts = attempt(
     {
       doing: `attach struct_ops ${name}`,
       meanings: {
@@ -29,7 +30,11 @@ export function attachStructOps(core: ObjectCore, name: string, onClose: (link: 
         },
       },
     },
-    () => map.attachStructOps(),
+    (): LinkParts =>
+      (map.flags & MAP_CREATE_FLAGS.link) !== 0
+        ? { links: [map.attachStructOps()] }
+        : // ENOENT, EINPROGRESS: another has taken it out, or is about to.
+          { attachment: map.registerStructOps(), gone: [errno.ENOENT, errno.EINPROGRESS] },
   );
-  return new Link({ links: [link] }, { program: name, kind: "struct_ops", target: name }, onClose);
+  return new Link(parts, { program: name, kind: "struct_ops", target: name }, onClose);
 }

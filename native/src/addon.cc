@@ -11,6 +11,7 @@
 #include "elf_section.h"
 #include "environment.h"
 #include "inspect.h"
+#include "kprobe_event.h"
 #include "libbpf_features.h"
 #include "link.h"
 #include "log_capture.h"
@@ -86,6 +87,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("testRun", Napi::Function::New<TestRun>(env, "testRun"));
   ExportProbes(env, exports);
   ExportUnlinkedAttachments(env, exports);
+  ExportKprobeEvent(env, exports);
   ExportSystem(env, exports);
   ExportInspection(env, exports);
   ExportBtfDump(env, exports);

@@ -1,6 +1,7 @@
 #include "map_definition.h"
 
 #include "arguments.h"
+#include "attachment.h"
 #include "environment.h"
 #include "libbpf_features.h"
 #include "link.h"
@@ -59,6 +60,7 @@ Napi::Function MapDefinition::Define(Napi::Env env) {
           InstanceMethod<&M::WriteData>("writeData"),
           InstanceMethod<&M::Open>("open"),
           InstanceMethod<&M::AttachStructOps>("attachStructOps"),
+          InstanceMethod<&M::RegisterStructOps>("registerStructOps"),
       });
 }
 
@@ -170,6 +172,15 @@ Napi::Value MapDefinition::AttachStructOps(const Napi::CallbackInfo& info) {
   bpf_map* const map = Use(info.Env(), kOperation);
   return Link::Make(info.Env(),
                     OwnedLink(Perform(info.Env(), kOperation, [&] { return bpf_map__attach_struct_ops(map); })));
+}
+
+/// The same for one that the kernel keeps registered though nobody holds it (without BPF_F_LINK).
+Napi::Value MapDefinition::RegisterStructOps(const Napi::CallbackInfo& info) {
+  constexpr char kOperation[] = "bpf_map__attach_struct_ops";
+  bpf_map* const map = Use(info.Env(), kOperation);
+  const auto link =
+      std::make_shared<OwnedLink>(Perform(info.Env(), kOperation, [&] { return bpf_map__attach_struct_ops(map); }));
+  return Attachment::Make(info.Env(), {[link] { return bpf_link__destroy(link->release()); }, nullptr});
 }
 
 }  // namespace ebpf

@@ -1,13 +1,19 @@
 import { ProgramType } from "../../kernel/abi.js";
 import { functionMeanings } from "../../kernel/functions.js";
 import type { Link } from "../../link/link.js";
-import { checkOptions, checkString, integer, oneOf, u64 } from "../../options.js";
+import { checkOptions, checkString, integer, invalid, oneOf, u64 } from "../../options.js";
 import type { Attacher } from "../attacher.js";
 import { COOKIE, type CookieOptions, cookieOf } from "./cookie.js";
+import { attachKretprobeEvent, MAX_ACTIVE } from "./kprobe_event.js";
 
 export interface KprobeOptions extends CookieOptions {
   /** Bytes from the function's start; must be the start of an instruction. */
   readonly offset?: number | undefined;
+  /**
+   * For a kretprobe: how many calls it follows at once, 1 to 4096; the return of any more is missed in silence. By default ten, or twice the
+   * number of CPUs where that is more. It is then attached through tracefs, without a link: see {@link Link} for its life. Minimum kernel 4.12.
+   */
+  readonly maxActive?: number | undefined;
   /** How libbpf attaches: `link` (5.15), `perf` (4.17) or `legacy` (tracefs); by default the newest this kernel has. */
   readonly mode?: "link" | "perf" | "legacy" | undefined;
 }
@@ -32,18 +38,28 @@ export function attachKprobe(
     cookie: u64,
     offset: integer(0, 0xffffffff),
     mode: oneOf("link", "perf", "legacy"),
+    maxActive: integer(1, MAX_ACTIVE),
   });
   attacher.mustBe(operation, [ProgramType.kprobe], "kprobe");
+  const { maxActive, offset = 0 } = options;
+  if (kind === "kretprobe" && offset !== 0)
+    throw invalid(`${operation}: a function returns as a whole: option "offset" is for attachKprobe()`);
+  if (maxActive !== undefined) {
+    if (kind === "kprobe") throw invalid(`${operation}: option "maxActive" is for attachKretprobe()`);
+    if (options.mode !== undefined)
+      throw invalid(`${operation}: with option "maxActive" there is one way to attach: say no mode`);
+    return attachKretprobeEvent(attacher, operation, functionName, maxActive, cookieOf(options));
+  }
   const native = {
     retprobe: kind === "kretprobe",
-    offset: options.offset ?? 0,
+    offset,
     cookie: cookieOf(options),
     mode: probeMode(attacher, options.mode),
   };
   return attacher.link(
-    { kind, target: functionName },
+    { kind, target: offset === 0 ? functionName : `${functionName}+${offset}` },
     (program) => program.attachKprobe(functionName, native),
-    () => functionMeanings(functionName),
+    () => functionMeanings(functionName, offset),
   );
 }
 

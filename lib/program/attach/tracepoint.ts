@@ -1,13 +1,12 @@
 import { existsSync, readdirSync } from "node:fs";
 import { ProgramType } from "../../kernel/abi.js";
 import { errno } from "../../kernel/errno.js";
+import { tracefs } from "../../kernel/kprobe_events.js";
 import type { Link } from "../../link/link.js";
 import { nearest } from "../../nearest.js";
 import { checkOptions, checkString } from "../../options.js";
 import type { Attacher, Meanings } from "../attacher.js";
 import { COOKIE, type CookieOptions, cookieOf } from "./cookie.js";
-
-const EVENTS = ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"];
 
 function folders(path: string): string[] {
   try {
@@ -19,8 +18,8 @@ function folders(path: string): string[] {
 
 /** Why there is no such tracepoint. */
 export function tracepointMeanings(category: string, name: string): Meanings {
-  const events = EVENTS.find((path) => existsSync(path));
-  if (events === undefined) {
+  const root = tracefs();
+  if (root === undefined) {
     return {
       [errno.ENOENT]: {
         code: "KERNEL_UNSUPPORTED",
@@ -28,6 +27,7 @@ export function tracepointMeanings(category: string, name: string): Meanings {
       },
     };
   }
+  const events = `${root}/events`;
   const all = folders(events).flatMap((group) =>
     group === category || !existsSync(`${events}/${category}`)
       ? folders(`${events}/${group}`).map((event) => `${group}:${event}`)

@@ -7,9 +7,9 @@ import { type read_dir, Variants, type VariantsObject } from "../../fixtures/var
 import { bpfDescriptors } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { fixture } from "../support/fixture.js";
+import { Tracefs } from "../support/mounted.js";
 import { NetNamespace } from "../support/namespace.js";
 import { requires } from "../support/requires.js";
-import { Tracefs } from "../support/tracefs.js";
 import { until } from "../support/until.js";
 
 const EISDIR = -21n;

@@ -3,9 +3,9 @@ import { ProbedChild, runsOnlyWhileAttached, Watched } from "../support/attach.j
 import { TestCgroup } from "../support/cgroup.js";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
+import { Tracefs } from "../support/mounted.js";
 import { requires } from "../support/requires.js";
 import { run } from "../support/run.js";
-import { Tracefs } from "../support/tracefs.js";
 import { until } from "../support/until.js";
 
 const cookies = requires({ kernel: ">=5.15" }).reason === undefined;
