@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { AttachType } from "../kernel/abi.js";
 import { withCgroup } from "../kernel/cgroup.js";
 import { attempt } from "../kernel/explain.js";
+import { programNameById } from "../kernel/handles.js";
 import { native } from "../native.js";
 import { listLinks } from "./enumerate.js";
-import { type FoundAttachment, programName } from "./found_attachment.js";
+import type { FoundAttachment } from "./found_attachment.js";
 import { attachTypeName } from "./link_info.js";
 
 /** All attach types of cgroups. */
@@ -66,7 +67,7 @@ export function attachmentsToCgroups(root: string): FoundAttachment[] {
             kind: "cgroup",
             target,
             programId,
-            program: programName(programId),
+            program: programNameById(programId) ?? "",
             remove: () => removeFromCgroup(path, programId, type),
           });
         }

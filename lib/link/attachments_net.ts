@@ -2,6 +2,7 @@
 import { inNetns } from "../kernel/device.js";
 import { errno } from "../kernel/errno.js";
 import { attempt, isNativeFailure } from "../kernel/explain.js";
+import { programNameById } from "../kernel/handles.js";
 import {
   attribute,
   attributesOf,
@@ -16,7 +17,7 @@ import {
   u32,
 } from "../kernel/netlink.js";
 import { listLinks } from "./enumerate.js";
-import { type FoundAttachment, programName } from "./found_attachment.js";
+import type { FoundAttachment } from "./found_attachment.js";
 
 // include/uapi/linux/{if_link,pkt_cls,pkt_sched,rtnetlink,seg6_local}.h
 const IFLA = { name: 3, xdp: 43 } as const;
@@ -97,7 +98,7 @@ function xdp(devices: readonly Device[], linked: ReadonlySet<number>, remove: Re
         kind: "xdp",
         target,
         programId,
-        program: programName(programId),
+        program: programNameById(programId) ?? "",
         remove: remove(`XDP from ${target}`, message(Rtm.setLink, 0, ifinfo(device.index), nothing)),
       },
     ];
@@ -128,7 +129,7 @@ function filters(device: Device, remove: Remove): FoundAttachment[] {
           kind: "tc" as const,
           target,
           programId: readU32(id),
-          program: programName(readU32(id)),
+          program: programNameById(readU32(id)) ?? "",
           remove: remove(`tc filter ${target}`, bytes),
         },
       ];

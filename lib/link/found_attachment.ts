@@ -1,7 +1,4 @@
-import { closeSync } from "node:fs";
-import { programNameOf } from "../kernel/handles.js";
 import type { DefinedProbe } from "../kernel/kprobe_events.js";
-import { native } from "../native.js";
 
 export interface AttachmentInfo {
   readonly kind: "xdp" | "tc" | "lwt" | "cgroup" | "struct_ops" | DefinedProbe["kind"];
@@ -20,18 +17,4 @@ export interface AttachmentInfo {
 export interface FoundAttachment extends AttachmentInfo {
   /** @throws BpfError NOT_FOUND when it is gone by now, BUSY for a probe whose process still runs, PERMISSION_DENIED */
   remove(): void;
-}
-
-/** Empty when it is gone, or not ours to know. */
-export function programName(programId: number): string {
-  try {
-    const fd = native().openById.program(programId);
-    try {
-      return programNameOf(fd);
-    } finally {
-      closeSync(fd);
-    }
-  } catch {
-    return "";
-  }
 }

@@ -2,7 +2,7 @@ import { closeSync } from "node:fs";
 import { BpfError, closedError } from "../errors.js";
 import { errno } from "../kernel/errno.js";
 import { attempt, BY_ID, isNativeFailure } from "../kernel/explain.js";
-import { descriptorKind, programNameOf } from "../kernel/handles.js";
+import { descriptorKind, programNameById } from "../kernel/handles.js";
 import { type NativeAttachment, type NativeLink, native } from "../native.js";
 import { checkString, invalid, shown } from "../options.js";
 import { type LinkInfo, readLinkInfo } from "./link_info.js";
@@ -339,15 +339,5 @@ function pinnedAs(fd: number, path: string): LinkInfo {
 
 /** Name of the program with that id, or what is known of it. */
 function programName(id: number): string {
-  if (id === 0) return "";
-  try {
-    const fd = native().openById.program(id);
-    try {
-      return programNameOf(fd);
-    } finally {
-      closeSync(fd);
-    }
-  } catch {
-    return `id ${id}`;
-  }
+  return id === 0 ? "" : (programNameById(id) ?? `id ${id}`);
 }

@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type BpfError, listAttachments } from "ebpf";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from "vitest";
+import { afterAll, beforeAll, describe, expect } from "vitest";
 import { Actor } from "../support/actor.js";
 import { childBinary, runsOnlyWhileAttached, type Seen, Watched } from "../support/attach.js";
 import { TestCgroup } from "../support/cgroup.js";
-import { bpfDescriptors } from "../support/descriptors.js";
+import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { type Requirements, requires } from "../support/requires.js";
 
@@ -28,13 +28,7 @@ afterAll(async () => {
   await cgroup?.close();
 });
 
-let before: string[];
-beforeEach(() => {
-  before = bpfDescriptors();
-});
-afterEach(() => {
-  expect(bpfDescriptors()).toEqual(before);
-});
+nothingStaysOpen();
 
 const needed = requires({ cgroup2: true });
 

@@ -1,20 +1,14 @@
 import { readdirSync } from "node:fs";
 import { type HashMap, readPinnedIterator } from "ebpf";
-import { afterEach, beforeEach, describe, expect } from "vitest";
+import { describe, expect } from "vitest";
 import { openOnly } from "../support/attach.js";
 import { BpfFs } from "../support/bpffs.js";
 import { TestCgroup } from "../support/cgroup.js";
-import { bpfDescriptors } from "../support/descriptors.js";
+import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { requires } from "../support/requires.js";
 
-let before: string[];
-beforeEach(() => {
-  before = bpfDescriptors();
-});
-afterEach(() => {
-  expect(bpfDescriptors()).toEqual(before);
-});
+nothingStaysOpen();
 
 const gate = requires({ tracing: true, kernel: ">=5.8" });
 

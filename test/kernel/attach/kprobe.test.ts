@@ -1,26 +1,21 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { kernelSymbols, listAttachments } from "ebpf";
-import { afterEach, beforeEach, describe, expect } from "vitest";
+import { describe, expect } from "vitest";
 import { kernelFunctions } from "../../../lib/kernel/functions.js";
 import { runsOnlyWhileAttached, Watched } from "../support/attach.js";
-import { bpfDescriptors } from "../support/descriptors.js";
+import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { fixture } from "../support/fixture.js";
 import { Debugfs, Tracefs } from "../support/mounted.js";
+import { readDirectory } from "../support/read_directory.js";
 import { requires } from "../support/requires.js";
 import { Child } from "../support/run.js";
 import { until } from "../support/until.js";
 
-let before: string[];
-beforeEach(() => {
-  before = bpfDescriptors();
-});
-afterEach(() => {
-  expect(bpfDescriptors()).toEqual(before);
-});
+nothingStaysOpen();
 
 const cookies = requires({ kernel: ">=5.15" }).reason === undefined;
 const kprobes = requires({ vm: true, kprobes: true });
@@ -29,18 +24,6 @@ const load = (program: string, tgid = process.pid) =>
   Watched.load("attach_multi", [program], (opened) => {
     opened.rodata["only_tgid"] = tgid;
   });
-
-/** Calls generic_read_dir, whose third argument is the length. */
-function readDirectory(length: number): void {
-  const fd = openSync("/proc", "r");
-  try {
-    readSync(fd, Buffer.alloc(length), 0, length, null);
-  } catch {
-    // EISDIR, always.
-  } finally {
-    closeSync(fd);
-  }
-}
 
 /** Processes that wait within locks_lock_inode_wait(), all at once, until they are let go. */
 class Queue implements AsyncDisposable {

@@ -1,19 +1,13 @@
 import { listAttachments } from "ebpf";
-import { afterEach, beforeEach, describe, expect } from "vitest";
+import { describe, expect } from "vitest";
 import { runsOnlyWhileAttached, Watched } from "../support/attach.js";
-import { bpfDescriptors } from "../support/descriptors.js";
+import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { requires } from "../support/requires.js";
 import { SendingPair } from "../support/sending_pair.js";
 
 const netns = requires({ netns: true });
-let before: string[];
-beforeEach(() => {
-  before = bpfDescriptors();
-});
-afterEach(() => {
-  expect(bpfDescriptors()).toEqual(before);
-});
+nothingStaysOpen();
 
 function load(...programs: string[]): Promise<Watched> {
   return Watched.load("attach_net", programs);

@@ -1,34 +1,16 @@
-import { closeSync, openSync, readSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect } from "vitest";
+import { describe, expect } from "vitest";
 import { ProbedChild, runsOnlyWhileAttached, Watched } from "../support/attach.js";
-import { bpfDescriptors } from "../support/descriptors.js";
+import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
+import { readDirectory } from "../support/read_directory.js";
 import { requires } from "../support/requires.js";
 
-let before: string[];
-beforeEach(() => {
-  before = bpfDescriptors();
-});
-afterEach(() => {
-  expect(bpfDescriptors()).toEqual(before);
-});
+nothingStaysOpen();
 
 const load = (program: string, tgid = process.pid) =>
   Watched.load(program.endsWith("syscall") ? "attach_ksyscall" : "attach_multi", [program], (opened) => {
     opened.rodata["only_tgid"] = tgid;
   });
-
-/** Calls generic_read_dir, whose third argument is the length. */
-function readDirectory(length: number): void {
-  const fd = openSync("/proc", "r");
-  try {
-    readSync(fd, Buffer.alloc(length), 0, length, null);
-  } catch {
-    // EISDIR, always.
-  } finally {
-    closeSync(fd);
-  }
-}
 
 describe("attach type", () => {
   requires({ vm: true, attachType: "traceKprobeMulti" }).test("trace_kprobe_multi", async () => {

@@ -1,24 +1,18 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { Link, listAttachments, listLinks, type Program } from "ebpf";
-import { afterEach, beforeEach, describe, expect } from "vitest";
+import { describe, expect } from "vitest";
 import { inNetns } from "../../../lib/kernel/device.js";
 import { attribute, message, NLA_F_NESTED, NlmFlag, Rtm, request, u32 } from "../../../lib/kernel/netlink.js";
 import { runsOnlyWhileAttached, Watched } from "../support/attach.js";
-import { bpfDescriptors } from "../support/descriptors.js";
+import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import type { NetNamespace } from "../support/namespace.js";
 import { requires } from "../support/requires.js";
 import { FRAME, SendingPair } from "../support/sending_pair.js";
 
 const netns = requires({ netns: true });
-let before: string[];
-beforeEach(() => {
-  before = bpfDescriptors();
-});
-afterEach(() => {
-  expect(bpfDescriptors()).toEqual(before);
-});
+nothingStaysOpen();
 
 function load(...programs: string[]): Promise<Watched> {
   return Watched.load("attach_net", programs);

@@ -1,23 +1,17 @@
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect } from "vitest";
+import { describe, expect } from "vitest";
 import { AttachExt } from "../../fixtures/attach_ext.bpf.js";
 import { Actor } from "../support/actor.js";
 import { type Opened, openOnly, runsOnlyWhileAttached, type Seen, Watched } from "../support/attach.js";
 import { TestCgroup } from "../support/cgroup.js";
-import { bpfDescriptors } from "../support/descriptors.js";
+import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { requires } from "../support/requires.js";
 import { run } from "../support/run.js";
 
-let before: string[];
-beforeEach(() => {
-  before = bpfDescriptors();
-});
-afterEach(() => {
-  expect(bpfDescriptors()).toEqual(before);
-});
+nothingStaysOpen();
 
 /** The active security modules, which securityfs tells: `lsm` programs run where `bpf` is one of them. */
 function bpfIsAnLsm(): boolean {

@@ -1,7 +1,7 @@
-import { afterEach, beforeEach, describe, expect } from "vitest";
+import { describe, expect } from "vitest";
 import { ProbedChild, runsOnlyWhileAttached, Watched } from "../support/attach.js";
 import { TestCgroup } from "../support/cgroup.js";
-import { bpfDescriptors } from "../support/descriptors.js";
+import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { Tracefs } from "../support/mounted.js";
 import { requires } from "../support/requires.js";
@@ -10,13 +10,7 @@ import { until } from "../support/until.js";
 
 const cookies = requires({ kernel: ">=5.15" }).reason === undefined;
 
-let before: string[];
-beforeEach(() => {
-  before = bpfDescriptors();
-});
-afterEach(() => {
-  expect(bpfDescriptors()).toEqual(before);
-});
+nothingStaysOpen();
 
 const load = (program: string, tgid: number) =>
   Watched.load("attach_user", [program], (opened) => {

@@ -1,20 +1,14 @@
-import { afterEach, beforeEach, describe, expect } from "vitest";
+import { describe, expect } from "vitest";
 import { AttachNet } from "../../fixtures/attach_net.bpf.js";
 import { runsOnlyWhileAttached, Watched } from "../support/attach.js";
-import { bpfDescriptors } from "../support/descriptors.js";
+import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import type { NetNamespace } from "../support/namespace.js";
 import { requires } from "../support/requires.js";
 import { FRAME, SendingPair } from "../support/sending_pair.js";
 
 const netns = requires({ netns: true });
-let before: string[];
-beforeEach(() => {
-  before = bpfDescriptors();
-});
-afterEach(() => {
-  expect(bpfDescriptors()).toEqual(before);
-});
+nothingStaysOpen();
 
 function load(...programs: string[]): Promise<Watched> {
   return Watched.load("attach_net", programs);

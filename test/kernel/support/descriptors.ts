@@ -1,4 +1,5 @@
 import { readdirSync, readlinkSync } from "node:fs";
+import { afterEach, beforeEach, expect } from "vitest";
 
 /** What this process holds open that is the kernel's BPF: one entry per descriptor, by what /proc calls it. */
 export function bpfDescriptors(): string[] {
@@ -12,4 +13,15 @@ export function bpfDescriptors(): string[] {
     }
   }
   return found.sort();
+}
+
+/** From here on each test of the file, or of the suite, must close what it opens. */
+export function nothingStaysOpen(): void {
+  let before: string[];
+  beforeEach(() => {
+    before = bpfDescriptors();
+  });
+  afterEach(() => {
+    expect(bpfDescriptors()).toEqual(before);
+  });
 }
