@@ -4,7 +4,7 @@ import { BpfError } from "../errors.js";
 import { errno, errnoName } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
 import { type DefinedProbe, definedProbes } from "../kernel/kprobe_events.js";
-import { native } from "../native.js";
+import { type NativeMap, native } from "../native.js";
 import { listMaps } from "./enumerate.js";
 import type { FoundAttachment } from "./found_attachment.js";
 
@@ -39,7 +39,9 @@ function structOps(): FoundAttachment[] {
     if (type !== "struct_ops" || flags.includes("link") || stateOf(id, valueSize) !== IN_USE) return [];
     const target = `${name} (map ${id})`;
     const remove = () => {
-      const result = attempt({ doing: `unregister struct_ops ${target}` }, () => unregister(id));
+      const result = attempt({ doing: `unregister struct_ops ${target}` }, () =>
+        withMap(id, new ArrayBuffer(valueSize), (map) => map.delete()),
+      );
       if (result === 0) return;
       const gone = result === -errno.ENOENT || result === -errno.EINPROGRESS;
       throw new BpfError({
@@ -55,22 +57,15 @@ function structOps(): FoundAttachment[] {
 /** Values begin with struct bpf_struct_ops_common_value: a count of references, and the state. */
 function stateOf(id: number, valueSize: number): number | undefined {
   const value = new Uint32Array(Math.ceil(valueSize / 4));
-  const map = native().mapFromId(id);
-  try {
-    // The key is always 0.
-    map.bind(new ArrayBuffer(4), new ArrayBuffer(4), value.buffer);
-    return map.lookup(0) === 0 ? value[1] : undefined;
-  } finally {
-    map.close();
-  }
+  return withMap(id, value.buffer, (map) => (map.lookup(0) === 0 ? value[1] : undefined));
 }
 
-/** 0, or a negative errno. */
-function unregister(id: number): number {
+/** The only key of a struct_ops is 0. */
+function withMap<T>(id: number, value: ArrayBuffer, use: (map: NativeMap) => T): T {
   const map = native().mapFromId(id);
   try {
-    map.bind(new ArrayBuffer(4), new ArrayBuffer(4), new ArrayBuffer(8));
-    return map.delete();
+    map.bind(new ArrayBuffer(4), new ArrayBuffer(4), value);
+    return use(map);
   } finally {
     map.close();
   }

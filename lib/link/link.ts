@@ -39,9 +39,10 @@ export interface ReplacementProgram {
  * It lasts until `close()`, or until the object it came from is closed, or until the process ends (SIGKILL included);
  * the garbage collector never detaches it. A pinned link outlives all three.
  *
- * For a few kinds the kernel has no link: XDP and tc by netlink, cgroups with flags, sockets, routes, kretprobes with `maxActive`, struct_ops by map,
- * and sk_msg and sk_skb before 6.10. These would outlive the process: they are undone at `close()`, at the process's normal end and on SIGINT, SIGTERM and SIGHUP where the process does
- * not handle them itself, but not on SIGKILL (see {@link listAttachments}). They cannot be pinned and have no `fd` and no `info()`.
+ * For a few kinds the kernel has no link: XDP and tc by netlink, cgroups with flags, sockets, routes, kretprobes with `maxActive`, struct_ops by
+ * map, and sk_msg and sk_skb before 6.10. These would outlive the process: they are undone at `close()`, at the process's normal end and on SIGINT,
+ * SIGTERM and SIGHUP where the process does not handle them itself, but not on SIGKILL (see {@link listAttachments}). They cannot be pinned
+ * and have no `fd` and no `info()`. docs/links.md has a table of all kinds.
  *
  * @example
  * ```ts
@@ -188,8 +189,8 @@ export class Link implements LinkTarget, Disposable {
   }
 
   /**
-   * Exchanges the program, without a moment in between in which none runs. For cgroup, XDP, tcx, netkit, netfilter, tc, network namespace and
-   * iterator links, and sockets; the new program has the type of the old one. Minimum kernel 5.7.
+   * Exchanges the program, without a moment in between in which none runs. For cgroup, XDP, tcx, netkit, tc, network namespace, sockmap and
+   * iterator links, and sockets (docs/links.md); the new program has the type of the old one. Minimum kernel 5.7.
    * @throws BpfError INVALID_ARGUMENT (another type), KERNEL_UNSUPPORTED (this kind of link cannot), BUSY, CLOSED
    */
   update(program: ReplacementProgram): void {
@@ -220,7 +221,7 @@ export class Link implements LinkTarget, Disposable {
 
   /**
    * Detaches now, though the link be pinned or held by others; the handle stays open, for `info()`. Minimum kernel 5.9, for cgroup, XDP, tcx,
-   * netkit, netfilter and network namespace links; for other kinds `close()` detaches.
+   * netkit, netfilter, network namespace and sockmap links (docs/links.md); for other kinds `close()` detaches.
    * @throws BpfError KERNEL_UNSUPPORTED for the other kinds, CLOSED
    */
   detach(): void {

@@ -1,38 +1,20 @@
-import { closeSync, openSync, readSync } from "node:fs";
 import { BpfObject, type Link, type Program, type VariantSpec, VerifierError } from "ebpf";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Probes, type sighting } from "../../fixtures/probes.bpf.js";
 import { UnknownFunc } from "../../fixtures/unknown_func.bpf.js";
 import { type read_dir, Variants, type VariantsObject } from "../../fixtures/variants.bpf.js";
-import { bpfDescriptors } from "../support/descriptors.js";
+import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { fixture } from "../support/fixture.js";
 import { Tracefs } from "../support/mounted.js";
 import { NetNamespace } from "../support/namespace.js";
+import { readDirectory } from "../support/read_directory.js";
 import { requires } from "../support/requires.js";
 import { until } from "../support/until.js";
 
 const EISDIR = -21n;
 
-/** read(2) of a directory, which the kernel answers from generic_read_dir. */
-function readDirectory(length: number): void {
-  const fd = openSync("/proc", "r");
-  try {
-    readSync(fd, Buffer.alloc(length), 0, length, null);
-  } catch {
-    // EISDIR, always.
-  } finally {
-    closeSync(fd);
-  }
-}
-
-let before: string[];
-beforeEach(() => {
-  before = bpfDescriptors();
-});
-afterEach(() => {
-  expect(bpfDescriptors()).toEqual(before);
-});
+nothingStaysOpen();
 
 /** Loads the fixture with only these programs, for events of this process. */
 async function load(...programs: string[]): Promise<Probes> {

@@ -2,12 +2,10 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { Link, listAttachments, listLinks, type Program } from "ebpf";
 import { describe, expect } from "vitest";
-import { inNetns } from "../../../lib/kernel/device.js";
-import { attribute, message, NLA_F_NESTED, NlmFlag, Rtm, request, u32 } from "../../../lib/kernel/netlink.js";
 import { runsOnlyWhileAttached, Watched } from "../support/attach.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
-import type { NetNamespace } from "../support/namespace.js";
+import { makeNetkit } from "../support/netkit.js";
 import { requires } from "../support/requires.js";
 import { FRAME, SendingPair } from "../support/sending_pair.js";
 
@@ -22,22 +20,6 @@ function withVerdict(verdict: number, ...programs: string[]): Promise<Watched> {
   return Watched.load("attach_net", programs, (opened) => {
     opened.rodata["verdict"] = verdict;
   });
-}
-
-/** nk0 and nk1, of the second layer. ip(8) knows netkit from 6.7 on, and Debian 12 has 6.1. */
-function makeNetkit(namespace: NetNamespace): void {
-  // include/uapi/linux/if_link.h
-  const [IFLA_IFNAME, IFLA_LINKINFO, IFLA_INFO_KIND, IFLA_INFO_DATA] = [3, 18, 1, 2];
-  const [IFLA_NETKIT_PEER_INFO, IFLA_NETKIT_MODE, NETKIT_L2] = [1, 5, 0];
-  const name = (text: string) => attribute(IFLA_IFNAME, Buffer.from(`${text}\0`));
-  const header = Buffer.alloc(16);
-  const peer = attribute(IFLA_NETKIT_PEER_INFO | NLA_F_NESTED, header, name("nk1"));
-  const data = attribute(IFLA_INFO_DATA | NLA_F_NESTED, attribute(IFLA_NETKIT_MODE, u32(NETKIT_L2)), peer);
-  const kind = attribute(IFLA_INFO_KIND, Buffer.from("netkit\0"));
-  const info = attribute(IFLA_LINKINFO | NLA_F_NESTED, kind, data);
-  inNetns("test", namespace.path, () =>
-    request(message(Rtm.newLink, NlmFlag.create | NlmFlag.excl, header, name("nk0"), info)),
-  );
 }
 
 describe("attach type", () => {
