@@ -4,8 +4,10 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runCommand } from "../../lib/cli/command.js";
 import { Skeleton } from "../fixtures/skeleton.bpf.js";
 import { TestCgroup } from "./support/cgroup.js";
+import { NamespacePair } from "./support/namespace.js";
 import { requires } from "./support/requires.js";
 import { Child } from "./support/run.js";
+import { until } from "./support/until.js";
 
 async function ebpf(...args: string[]) {
   let stdout = "";
@@ -85,6 +87,42 @@ requires({ mapType: "ringbuf", cgroup2: true, kernel: ">=5.9" }).describe("ebpf 
 
     expect(await ebpf("link", "remove", `${id}`)).toEqual({ status: 0, stdout: `${id}  removed\n`, stderr: "" });
     expect(link.info()).toMatchObject({ cgroupId: 0n });
+  });
+
+  requires({ netns: true, kernel: ">=5.10" }).test("find and remove what a killed process left", async () => {
+    using pair = new NamespacePair();
+    const script = fileURLToPath(new URL("children/leave_attached.mjs", import.meta.url));
+    const fixtures = fileURLToPath(new URL("../fixtures", import.meta.url));
+    const child = new Child(process.execPath, [script, fixtures, pair.b.path, cgroup.path, "SIGKILL"]);
+    await until(
+      "the child to have attached",
+      () => child.stdout.includes("attached") || child.process.exitCode !== null,
+    );
+    child.process.kill("SIGKILL");
+    await child.finished;
+    const place = ["--netns", pair.b.path, "--cgroup", cgroup.path];
+    const left = async () => {
+      const { attachments } = await listed<{ attachments: Record<"kind" | "target" | "program", string>[] }>(
+        "link",
+        ...place,
+      );
+      return attachments.filter(({ kind }) => ["xdp", "tc", "lwt", "cgroup"].includes(kind));
+    };
+    const found = await left();
+    expect(found.map(({ kind, program }) => `${kind} ${program}`).sort()).toEqual([
+      "cgroup on_connect4",
+      "lwt on_lwt_out",
+      "tc on_tc",
+      "xdp on_xdp",
+    ]);
+    const text = (await ebpf("link", ...place)).stdout;
+    for (const { kind, target } of found) {
+      const name = `${kind}:${target}`;
+      expect(text).toContain(name);
+      const removed = await ebpf("link", "remove", name, ...place);
+      expect(removed).toEqual({ status: 0, stdout: `${name}  removed\n`, stderr: "" });
+    }
+    expect(await left()).toEqual([]);
   });
 
   test("what a user may not is one line on stderr", async () => {

@@ -13,7 +13,9 @@ import {
 } from "../../lib/kernel/since.js";
 import { kernelAtLeast } from "../../lib/kernel/version.js";
 import { AttachMulti } from "../fixtures/attach_multi.bpf.js";
+import { AttachStructOps } from "../fixtures/attach_struct_ops.bpf.js";
 import { AttachTrace } from "../fixtures/attach_trace.bpf.js";
+import { errorOf } from "./support/errors.js";
 import { requires } from "./support/requires.js";
 
 /** Values of an enum of the running kernel, without its limits. */
@@ -93,6 +95,14 @@ describe("features", () => {
 });
 
 describe("refusals are explained", () => {
+  requires({ programType: "structOps" }).test("what the kernel calls ENOTSUPP, which no C library knows", async () => {
+    using object = await AttachStructOps.load();
+    // map_freeze() of kernel/bpf/syscall.c: a struct_ops is not frozen.
+    const error = await errorOf(() => object.maps.by_map.freeze());
+    expect(error).toMatchObject({ code: "KERNEL_UNSUPPORTED", errno: 524 });
+    expect(error.message).toMatch(/^cannot freeze .*by_map: .*\(ENOTSUPP\)/);
+  });
+
   test("a helper that came later, or is not for this type of program", () => {
     expect(explainVerifierReason("unknown func bpf_map_lookup_elem#1")).toContain(
       "(since 3.19), but not for programs of this type",

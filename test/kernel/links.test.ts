@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
   enableStatistics,
+  features,
   Link,
   listAttachments,
   listBtf,
@@ -202,6 +203,7 @@ describe("what is in the kernel", () => {
     expect(info.tag).toMatch(/^[0-9a-f]{16}$/);
     expect(info.translatedSize).toBeGreaterThan(0);
     expect(info.memory).toBeGreaterThan(0);
+    if (features().jit !== undefined) expect(info.jitedSize > 0).toBe(features().jit !== "off");
     expect(info.btfId).toBeGreaterThan(0);
     expect(info.mapIds.length).toBeGreaterThan(0);
     const { mapIds } = info;
