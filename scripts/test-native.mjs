@@ -51,8 +51,8 @@ const clang = newestClang();
 const fuzzes = clang !== undefined && compiles(clang, ["-fsanitize=fuzzer,address,undefined"]);
 const suffix = fuzzes ? "-clang" : "";
 
-/** Builds the tests in a folder of their own under build/, and runs them. @returns {string} where they are */
-function test(name, ...flags) {
+/** Builds the tests (and without a target the fuzzers) in a folder of their own under build/, and runs them; returns the folder. */
+function test(name, flags, target = []) {
   const out = join(root, "build", name + suffix);
   run("cmake", [
     "-S",
@@ -64,13 +64,13 @@ function test(name, ...flags) {
     ...flags,
     ...(fuzzes ? [`-DCMAKE_CXX_COMPILER=${clang}`, `-DCMAKE_C_COMPILER=${clang.replace("++", "")}`] : []),
   ]);
-  run("cmake", ["--build", out, "--parallel", "2"]);
+  run("cmake", ["--build", out, "--parallel", "2", ...target]);
   run(join(out, "native-tests", "ebpf_native_tests"), []);
   return out;
 }
 
-if (options.sanitize) test("native-tests-thread", "-DEBPF_SANITIZE_THREAD=ON");
-const out = test("native-tests", `-DEBPF_SANITIZE=${options.sanitize ? "ON" : "OFF"}`);
+if (options.sanitize) test("native-tests-thread", ["-DEBPF_SANITIZE_THREAD=ON"], ["--target", "ebpf_native_tests"]);
+const out = test("native-tests", [`-DEBPF_SANITIZE=${options.sanitize ? "ON" : "OFF"}`]);
 if (fuzzes && Number(options["fuzz-seconds"]) > 0) {
   const fuzzers = readdirSync(join(out, "native-tests")).filter((name) => /^ebpf_fuzz_\w+$/.test(name));
   for (const fuzzer of fuzzers) {

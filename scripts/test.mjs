@@ -23,6 +23,9 @@ const HELP = `Usage: node scripts/test.mjs [--stages NAME,...] [file filter of v
   5.10, 6.1, 6.12, newest
           test/kernel in a virtual machine with that kernel
   runner  test/vm: the virtual machines' runner itself
+  native  test/native: the C++ that needs no Node, under sanitizers, and fuzzed
+  sanitized
+          the tests of streams, with the addon under sanitizers (needs root)
 
   --stages kernels stands for all of the kernels. Default: lint,types,unit,kernel,6.1,newest.
   --write-table writes what the kernels can attach into docs/kernels.md; without it, what that says must be what the run finds.
@@ -91,6 +94,11 @@ function stages(filters) {
       run: here([node, vitest, "run", "--project", "kernel", ...filters], { EBPF_MATRIX: tableFile("here") }),
     },
     ...Object.fromEntries(kernels.map((kernel) => [kernel.name, vm(kernel)])),
+    native: { name: "C++ without Node", single: true, run: here([node, join(root, "scripts/test-native.mjs")]) },
+    sanitized: {
+      name: "streams under sanitizers",
+      run: here([node, join(root, "scripts/test-sanitized.mjs"), ...filters]),
+    },
     runner: {
       name: "VM runner",
       run: here([node, vitest, "run", "--project", "vm", ...filters], { EBPF_VM_KERNELS: kernelNames.join(",") }),
@@ -227,9 +235,9 @@ async function main() {
   const root = process.geteuid?.() === 0;
   if (names.includes("kernel") && !root) notes.push("Not root: the kernel tests ran in virtual machines only.");
   // The long ones start first, but for the quickest, whose verdict nobody should wait for.
-  const order = ["lint", "newest", "types", "unit", "kernel", "6.1", "6.12", "5.10", "runner"];
+  const order = ["lint", "newest", "types", "unit", "kernel", "6.1", "6.12", "5.10", "runner", "native", "sanitized"];
   const queue = order
-    .filter((name) => names.includes(name) && (name !== "kernel" || root))
+    .filter((name) => names.includes(name) && (root || (name !== "kernel" && name !== "sanitized")))
     .flatMap((name) => all[name] ?? []);
   const results = await runAll(queue);
   if (interrupted.signal.aborted) return 130;

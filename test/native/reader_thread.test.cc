@@ -147,12 +147,7 @@ TEST("a producer, a thread that reads and one that takes: every record arrives w
       if (random() % 4 == 0) WaitFor(reader.source(), 1);
       // In any state: the thread's, or whoever takes from an empty queue, reads on.
       if (random() % 64 == 0) reader.source().ReadAhead(random() % 4 != 0);
-      CHECK(reader.Fill([&](const uint8_t* bytes, size_t size) {
-        CHECK(size == MixedSize(next, seed));
-        CheckRecord(bytes, size, next++);
-      }) == 0);
-      if (reader.oversize()) reader.SetBuffers(4096, 16);
-      if (random() % 64 == 0) reader.SetBuffers(256 + random() % 8 * 256, 1 + random() % 32);
+      reader.FillMixed(random, next, seed);
     }
     producer.join();
     CHECK(!reader.pending() && !reader.source().Ready());

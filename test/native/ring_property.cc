@@ -148,12 +148,7 @@ void CheckConcurrentRing(uint32_t records, uint32_t seed) {
   std::mt19937 random(seed);
   uint32_t next = 0;
   while (next < records) {
-    CHECK(reader.Fill([&](const uint8_t* bytes, size_t size) {
-      CHECK(size == MixedSize(next, seed));
-      CheckRecord(bytes, size, next++);
-    }) == 0);
-    if (reader.oversize()) reader.SetBuffers(4096, 16);
-    if (random() % 64 == 0) reader.SetBuffers(256 + random() % 8 * 256, 1 + random() % 32);
+    reader.FillMixed(random, next, seed);
   }
   producer.join();
   CHECK(!reader.pending());

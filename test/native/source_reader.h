@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <random>
 #include <utility>
 
 #include "check.h"
+#include "numbered_record.h"
 #include "record_source.h"
 
 class SourceReader {
@@ -40,6 +42,16 @@ class SourceReader {
       each(reinterpret_cast<const uint8_t*>(slab_.get()) + offset, size);
     }
     return error;
+  }
+
+  /// One batch of records of MixedSize from `next` on, into buffers that change at random.
+  void FillMixed(std::mt19937& random, uint32_t& next, uint32_t seed) {
+    CHECK(Fill([&](const uint8_t* bytes, size_t size) {
+            CHECK(size == MixedSize(next, seed));
+            CheckRecord(bytes, size, next++);
+          }) == 0);
+    if (oversize()) SetBuffers(4096, 16);
+    if (random() % 64 == 0) SetBuffers(256 + random() % 8 * 256, 1 + random() % 32);
   }
 
   bool pending() const { return source_->Unread() > 0; }
