@@ -36,10 +36,6 @@ void Poller::Wait(uint64_t milliseconds) {
   StartTimer(milliseconds);
 }
 
-void Poller::Soon() {
-  StartTimer(0);
-}
-
 void Poller::StartTimer(uint64_t milliseconds) {
   uv_timer_start(
       &timer_,

@@ -58,6 +58,8 @@ class RingReader final : public Held<RingReader> {
   int error_ = 0;
   /// Milliseconds to wait before looking again at a ring whose first record is still being written.
   uint64_t backOff_ = 0;
+  /// The loop may not have registered the descriptor since it was told to watch it.
+  bool unregistered_ = false;
 };
 
 }  // namespace ebpf

@@ -144,6 +144,21 @@ describe("perf buffer", () => {
     }
   });
 
+  test("what is sent when the loop was told to watch, and has not begun to, is read", async () => {
+    object = await loadFixture("events_streams");
+    const stream = object.perfBuffer<Rec>("plain", { type: "struct record" });
+    const got = await collect(stream);
+    await new Promise<void>((resolve) => {
+      // Due in the same turn of the loop as the reader's own first look, and after it.
+      setTimeout(() => {
+        send(object, "send_plain", 3);
+        resolve();
+      }, 1);
+      for (const end = performance.now() + 20; performance.now() < end; );
+    });
+    await until("three records", () => got.length === 3);
+  });
+
   test("batches are of one CPU each", async () => {
     object = await loadFixture("events_streams");
     const stream = object.perfBuffer<Rec>("plain", { type: "struct record" });
