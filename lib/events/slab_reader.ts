@@ -87,8 +87,9 @@ export class SlabReader<T> {
       count = native.fill();
       lost += report[Report.lost] as number;
     }
-    const cpu = report[Report.cpu] as number;
-    if (count > 0) this.#held.fill(count, report[Report.stride] as number, report[Report.size] as number, cpu);
+    const cpu = whole(report[Report.cpu] as number);
+    if (count > 0)
+      this.#held.fill(count, whole(report[Report.stride] as number), whole(report[Report.size] as number), cpu);
     // Whoever hears of it finds the batch complete.
     if (lost > 0) this.#events.lost(lost, cpu);
     return count;
@@ -148,4 +149,9 @@ export class SlabReader<T> {
     this.#held.allocate(2 ** Math.ceil(Math.log2(bytes)));
     this.#native?.setBuffers(this.#held.memory.buffer, this.#held.index);
   }
+}
+
+/** What comes out of a Float64Array is a double to V8 until it is told otherwise, and then so are all offsets computed with it. */
+function whole(number: number): number {
+  return number | 0;
 }
