@@ -14,6 +14,7 @@ export function table(headings, rows) {
 /** Three digits that mean something. */
 export function figure(number) {
   if (number === undefined) return "";
+  if (number === 0) return "0";
   if (number >= 1000) return Math.round(number).toLocaleString("en");
   return number >= 100 ? number.toFixed(0) : number >= 10 ? number.toFixed(1) : number.toFixed(2);
 }

@@ -38,10 +38,24 @@ function compile(name, args) {
   return target;
 }
 
+function module(name) {
+  const headers = join(dirname(require.resolve("node-api-headers/package.json")), "include");
+  return require(compile(`${name}.node`, ["-shared", "-fPIC", "-DNAPI_VERSION=8", `-I${headers}`]));
+}
+
 /** The baselines as a module of this process. */
 export function baseline() {
-  const headers = join(dirname(require.resolve("node-api-headers/package.json")), "include");
-  return require(compile("baseline.node", ["-shared", "-fPIC", "-DNAPI_VERSION=8", `-I${headers}`]));
+  return module("baseline");
+}
+
+/** Threads that produce, and that read in C, as a module of this process. */
+export function threads() {
+  return module("threads");
+}
+
+/** A program in C, as a path. */
+export function program(name) {
+  return compile(name, []);
 }
 
 /** Compiles the BPF programs of a bench and says where the object is. */

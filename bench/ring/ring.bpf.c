@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* What the benches drain: BPF_PROG_TEST_RUN with repeat = N runs a program N times, and each run sends `per_run` records. */
 #include <linux/bpf.h>
+#include <linux/ptrace.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
 #include <ebpf/events.h>
 
 struct record {
@@ -59,6 +61,37 @@ int send_records(struct xdp_md *ctx)
 		send_record();
 	}
 	return XDP_PASS;
+}
+
+/* One record that begins with the time it was sent at. */
+SEC("xdp")
+int send_stamped(struct xdp_md *ctx)
+{
+	struct record *record = records_reserve();
+
+	if (!record)
+		return XDP_PASS;
+	record->pid = record->value = 0;
+	__builtin_memset(record->comm, 0, sizeof(record->comm));
+	record->time = bpf_ktime_get_ns();
+	records_submit(record);
+	return XDP_PASS;
+}
+
+/* What is traced: bench/ring/traced.c calls a function, and this sends what bpftrace is told to print. */
+SEC("uprobe")
+int send_call(struct pt_regs *ctx)
+{
+	struct record *record = records_reserve();
+
+	if (!record)
+		return 0;
+	record->time = bpf_ktime_get_ns();
+	record->pid = bpf_get_current_pid_tgid() >> 32;
+	record->value = PT_REGS_PARM1(ctx);
+	bpf_get_current_comm(record->comm, sizeof(record->comm));
+	records_submit(record);
+	return 0;
 }
 
 SEC("xdp")

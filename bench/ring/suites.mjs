@@ -1,5 +1,12 @@
 /** The benches of streams, and what they are to reach. */
-import { payloads, perfRecords, smallRecords } from "./drain.mjs";
+import { bpftrace, flood, tracedCalls } from "./flat_out.mjs";
+import { latency } from "./latency.mjs";
+import { longRun } from "./long_run.mjs";
+import { loopDelay } from "./loop_delay.mjs";
+import { payloads } from "./payloads.mjs";
+import { perfRecords } from "./perf_records.mjs";
+import { smallRecords } from "./small_records.mjs";
+import { tracedSide } from "./traced_side.mjs";
 
 const MIB = 1 << 20;
 
@@ -65,15 +72,19 @@ const SUITES = [
     partOf: ["ring"],
     title: `Draining a full 16 MiB ring of ${payload + 16}-byte records (u64, 2 x u32, ${payload} bytes of payload)`,
     async run({ rounds }) {
-      const results = await payloads({ ringBytes: 16 * MIB, payload, rounds, warmUp: 8 });
-      const [copied] = results;
-      const rows = results.map((row) => ({ ...row, timesC: row.fastest / copied.fastest }));
+      const rows = compared(
+        await payloads({ ringBytes: 16 * MIB, payload, rounds, warmUp: 8 }),
+        "libbpf in C, copying each record",
+        "naive: a call and a Buffer per record",
+      );
+      const objects = rows.find(({ name }) => name === "plain objects, payload as bytes");
       return {
-        columns: columns
-          .slice(0, 4)
-          .map((column) => (column.key === "timesC" ? { ...column, heading: "x C copy" } : column)),
+        columns: columns.map((column) => (column.key === "timesC" ? { ...column, heading: "x C copy" } : column)),
         rows,
-        targets: [atMost(`${payload + 16}-byte records as plain objects, against the C copy`, rows[1].timesC, 3)],
+        targets: [
+          atMost(`${payload + 16}-byte records as plain objects, against the C copy`, objects.timesC, 3),
+          atLeast(`${payload + 16}-byte records as plain objects, against the naive way`, objects.fasterThanNaive, 20),
+        ],
       };
     },
   })),
@@ -88,6 +99,124 @@ const SUITES = [
         columns: columns.slice(0, 4),
         rows,
         targets: [atMost("perf buffer, plain objects, against libbpf's in C", rows[1].timesC, 8)],
+      };
+    },
+  },
+  {
+    name: "flat-out",
+    partOf: ["ring"],
+    title: "A producer flat out on one core for 10 s, 16 MiB ring, plain objects",
+    async run() {
+      const plan = { ringBytes: 16 * MIB, seconds: 10 };
+      const adaptive = { wakeup: "adaptive", named: "adaptive wake-ups" };
+      const ours = [
+        await flood({ ...plan, ...adaptive }),
+        await flood({ ...plan, wakeup: "event", named: "wake-up per event" }),
+        await tracedCalls({ ...plan, ...adaptive }),
+        await tracedCalls({ ...plan, wakeup: "event", named: "wake-up per event" }),
+      ];
+      const theirs = await bpftrace(plan);
+      const rows = theirs === undefined ? ours : [...ours, theirs];
+      const lost = ours.reduce((sum, row) => sum + row.lost, 0);
+      const targets = [{ heading: "records lost, flat out", value: String(lost), reach: "none", met: lost === 0 }];
+      if (theirs !== undefined)
+        targets.push(atMost("our processor time per record, against bpftrace's", ours[2].cpu / theirs.cpu, 1));
+      return {
+        columns: [
+          { heading: "reader and source", key: "name" },
+          { heading: "records", key: "produced" },
+          { heading: "per second", key: "rate" },
+          { heading: "lost", key: "lost" },
+          { heading: "reader's ns per record", key: "cpu" },
+        ],
+        rows,
+        notes: theirs === undefined ? ["bpftrace is not installed"] : [],
+        targets,
+      };
+    },
+  },
+  {
+    name: "traced-side",
+    partOf: ["ring"],
+    title: "What a record costs the side that sends it: single records, 0.2 ms apart",
+    async run() {
+      return {
+        columns: [
+          { heading: "who waits", key: "name" },
+          { heading: "ns, fastest tenth", key: "low" },
+          { heading: "median", key: "median" },
+          { heading: "p99", key: "p99" },
+          { heading: "more than without", key: "more" },
+        ],
+        rows: await tracedSide({ events: 5000 }),
+        targets: [],
+      };
+    },
+  },
+  {
+    name: "latency",
+    partOf: ["ring"],
+    title: "From the event to its handler, single records 1 ms apart",
+    async run() {
+      const rows = await latency({ rounds: 6, events: 300 });
+      return {
+        columns: [
+          { heading: "reader", key: "name" },
+          { heading: "us, fastest tenth", key: "low" },
+          { heading: "median", key: "median" },
+          { heading: "p99", key: "p99" },
+        ],
+        rows,
+        targets: [atMost("event to handler, median, against C with epoll", rows[1].median / rows[0].median, 1.5)],
+      };
+    },
+  },
+  {
+    name: "loop-delay",
+    partOf: ["ring"],
+    title: "How late timers of 1 ms come while a producer never stops, in ms",
+    async run() {
+      return {
+        columns: [
+          { heading: "listener", key: "name" },
+          { heading: "median", key: "median" },
+          { heading: "p99", key: "p99" },
+          { heading: "worst", key: "worst" },
+          { heading: "timers", key: "timers" },
+        ],
+        rows: await loopDelay({ ringBytes: 16 * MIB, seconds: 5 }),
+        targets: [],
+      };
+    },
+  },
+  {
+    name: "long-run",
+    partOf: ["ring"],
+    title: "50 million records through batch views, after 5 million to warm up",
+    async run() {
+      const rows = await longRun({ ringBytes: 16 * MIB, events: 50e6, warmUp: 5e6 });
+      const views = rows[1];
+      const grown = views.most - views.first;
+      return {
+        columns: [
+          { heading: "consumer", key: "name" },
+          { heading: "records", key: "events" },
+          { heading: "MiB RSS, first", key: "first" },
+          { heading: "most", key: "most" },
+          { heading: "last", key: "last" },
+          { heading: "collections", key: "collections" },
+          { heading: "while a handler ran", key: "within" },
+        ],
+        rows,
+        targets: [
+          { heading: "resident memory grown", value: `${grown.toFixed(1)} MiB`, reach: "below 4 MiB", met: grown < 4 },
+          {
+            heading: "collections while a handler ran",
+            value: String(views.within),
+            reach: "none",
+            met: views.within === 0,
+          },
+        ],
       };
     },
   },
