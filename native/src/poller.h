@@ -19,8 +19,8 @@ class Poller {
   /// Calls back each time the loop finds the descriptor readable.
   int Watch();
   bool watching() const { return watching_; }
-  /// Calls back once after `milliseconds` too, whatever the descriptor says, and goes on watching. 1 comes after the loop has waited
-  /// for descriptors; 0 may come before.
+  /// Calls back once after `milliseconds` too, whatever the descriptor says, and goes on watching. 1 comes after the
+  /// loop has waited for descriptors; 0 may come before.
   void Again(uint64_t milliseconds) { StartTimer(milliseconds); }
   /// Calls back once after `milliseconds`, and does not watch until told to. 0 may come within the same turn of the
   /// loop: before libuv 1.48, timers that keep starting themselves with 0 let nothing else run.

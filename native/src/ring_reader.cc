@@ -209,9 +209,10 @@ int RingReader::Await() {
   const bool anew = !poller_->watching();
   const int error = poller_->Watch();
   if (error != 0 || ring_->StaysReadable()) return error;
-  // A perf buffer says but once that it is readable (perf_poll() takes what it tells back). The loop registers the descriptor
-  // when it next waits; registering asks, and whoever waits then asks again, in vain (fs/eventpoll.c: ep_insert(), ep_send_events()).
-  // So what is there already is looked for, not waited for; and so is, after the loop has begun to watch, what came before it had.
+  // A perf buffer says but once that it is readable (perf_poll() takes what it tells back). The loop registers the
+  // descriptor when it next waits; registering asks, and whoever waits then asks again, in vain (fs/eventpoll.c:
+  // ep_insert(), ep_send_events()). So what is there already is looked for, not waited for; and so is, after the loop
+  // has begun to watch, what came before it had.
   unregistered_ |= anew;
   if (anew || ring_->Ready()) {
     poller_->Again(0);

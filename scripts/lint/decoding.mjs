@@ -20,7 +20,7 @@ export const READERS_OF_BYTES = {
   "lib/program/attach/elf_functions.ts": "symbols in ELF files of user space",
   "lib/program/attach/iter.ts": "union bpf_iter_link_info, of bpf(2)",
   "lib/program/attach/library.ts": "the cache of ld.so",
-  "bench/ring/drain.mjs": "what is measured against: decoding by hand",
+  "bench/ring/small_records.mjs": "what is measured against: decoding by hand",
   "test/kernel/attach/sock.test.ts": "noise, that packets are filled with",
   "test/kernel/events/batch.test.ts": "a record's own bytes, held against what it was decoded to",
   "test/kernel/events/payload.test.ts": "a record that is to be sent as bytes of any length",

@@ -53,7 +53,7 @@ const TIMEOUT_MS = 600_000;
 
 const FILES = ["tsconfig.json", "connects.bpf.c", "connects.ts"];
 
-requires({ cgroup2: true, mapType: "ringbuf" }).describe("the guide", () => {
+requires({ notInVm: true, cgroup2: true, mapType: "ringbuf" }).describe("the guide", () => {
   let user: Installation;
 
   beforeAll(() => {
