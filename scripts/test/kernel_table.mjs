@@ -85,7 +85,7 @@ function page(table) {
   const heading = columns.map((name) => `${name === "here" ? "machine" : name} (${table[name]?.release})`);
   return `# What each kernel can attach
 
-Written by the test run (\`npm run test:kernels -- --write-table\`): do not edit. Each row is a test in \`test/kernel/attach\` that attaches the
+Written by the test run (\`npm run test:kernels -- --write-table test/kernel\`): do not edit. Each row is a test in \`test/kernel/attach\` that attaches the
 program, causes the event, checks what the program saw, detaches it, and shows that it runs no more. A later run that finds something else on one
 of the virtual machines' kernels fails.
 

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { closeSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import {
   ArrayMap,
@@ -18,17 +18,15 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../../lib/native.js";
 import { type flow_key, type flow_value, Maps } from "../../fixtures/maps.bpf.js";
 import { MapsSpecial } from "../../fixtures/maps_special.bpf.js";
+import { BpfFs } from "../support/bpffs.js";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { requires } from "../support/requires.js";
 
-/** A folder of the test's own in the bpf file system. */
-const folder = join("/sys/fs/bpf", `ebpf-test-${process.pid}`);
 let before: string[];
 beforeEach(() => {
   before = bpfDescriptors();
 });
 afterEach(() => {
-  rmSync(folder, { recursive: true, force: true });
   expect(bpfDescriptors()).toEqual(before);
 });
 
@@ -171,8 +169,15 @@ describe("maps without an object", () => {
 });
 
 describe("pins", () => {
-  const pinned = join(folder, "map");
-  beforeEach(() => mkdirSync(folder));
+  let files: BpfFs;
+  let folder: string;
+  let pinned: string;
+  beforeEach(() => {
+    files = new BpfFs();
+    folder = files.path;
+    pinned = join(folder, "map");
+  });
+  afterEach(() => files[Symbol.dispose]());
 
   test("a map outlives its handles; opened again it has its types", async () => {
     {
