@@ -76,7 +76,13 @@ if (fuzzes && Number(options["fuzz-seconds"]) > 0) {
   for (const fuzzer of fuzzers) {
     const corpus = join(out, "corpus", fuzzer);
     mkdirSync(corpus, { recursive: true });
-    const args = [`-max_total_time=${options["fuzz-seconds"]}`, "-max_len=4096", "-print_final_stats=1", corpus];
+    const args = [
+      `-max_total_time=${options["fuzz-seconds"]}`,
+      "-max_len=4096",
+      "-verbosity=0",
+      "-print_final_stats=1",
+      corpus,
+    ];
     run(join(out, "native-tests", fuzzer), args, { cwd: out });
   }
 } else {

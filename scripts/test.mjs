@@ -1,9 +1,9 @@
 /**
  * What `npm test` runs after the set-up; see HELP. Stages run three at a time on two cores, as the virtual machines wait (for grace
- * periods, for files) half of their time; what a stage prints appears as a whole when it ends.
+ * periods, for files) half of their time; what a stage prints appears as a whole when it ends, and meanwhile in .cache/test.
  */
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
@@ -43,7 +43,7 @@ const VM_TIMEOUT = 3600;
 const MAX_LINE = 2000;
 
 /**
- * @typedef {{ passed: number, failed: number, skipped: number }} Counts
+ * @typedef {{ passed: number, failed: number, skipped: number, failures: string[] }} Counts
  * @typedef {object} Stage
  * @property {string} name
  * @property {(output: Writable, counts: string) => Promise<number>} run  its exit status; tests leave counts in the file
@@ -140,13 +140,14 @@ function command([file = "", ...args], output, env) {
 
 /** @param {Stage} stage @param {number} status @param {string} file @param {Writable} output @returns {Counts} */
 function countsOf({ single }, status, file, output) {
-  if (single) return { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, skipped: 0 };
-  const total = { passed: 0, failed: 0, skipped: 0 };
+  if (single) return { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, skipped: 0, failures: [] };
+  const total = { passed: 0, failed: 0, skipped: 0, failures: /** @type {string[]} */ ([]) };
   for (const line of existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : []) {
     const counts = JSON.parse(line);
     total.passed += counts.passed;
     total.skipped += counts.skipped;
     total.failed += counts.failed;
+    total.failures.push(...counts.failures);
     if (counts.unexplained > 0) {
       output.write(`${counts.unexplained} tests were skipped without a reason, which counts as a failure\n`);
       total.failed += counts.unexplained;
@@ -181,10 +182,13 @@ async function runAll(queue) {
       console.log(`test: ${name} starts`);
       const file = join(scratch, `counts-${results.length}-${running.size}-${name.replaceAll(/\W+/g, "-")}`);
       let text = "";
+      const log = logFile(name);
+      writeFileSync(log, "");
       const output = new Writable({
         decodeStrings: false,
         write(chunk, _encoding, done) {
           text += chunk;
+          appendFileSync(log, chunk);
           done();
         },
       });
@@ -207,6 +211,9 @@ async function runAll(queue) {
   return queue.flatMap(({ name }) => results.filter((result) => result.name === name));
 }
 
+/** Where all that a stage prints is, as it prints it. @param {string} name */
+const logFile = (name) => join(cacheDirectory("test"), `${name.replaceAll(/\W+/g, "-")}.log`);
+
 /**
  * A verifier's log in an error is thousands of lines in one. The whole of the output goes into a file.
  * @param {string} text @param {string} name
@@ -219,9 +226,14 @@ function shortened(text, name) {
     return `${line.slice(0, MAX_LINE)} ... (${line.length - MAX_LINE} characters more)`;
   });
   if (!cut) return text;
-  const file = join(cacheDirectory("test"), `${name.replaceAll(/\W+/g, "-")}.log`);
-  writeFileSync(file, text);
-  return `${lines.join("\n")}\n(lines were cut; all of it is in ${file})`;
+  return `${lines.join("\n")}\n(lines were cut; all of it is in ${logFile(name)})`;
+}
+
+/** The names of what failed in a stage, or how it ended. @param {{ name: string, counts: Counts }} result */
+function failuresOf({ name, counts: { failures } }) {
+  if (failures.length > 0) return failures.map((failure) => `${name}: ${failure}`);
+  const end = readFileSync(logFile(name), "utf8").trim().split("\n").slice(-12);
+  return [[`${name}:`, ...end.map((line) => line.slice(0, MAX_LINE))].join("\n    ")];
 }
 
 async function main() {
@@ -273,12 +285,14 @@ async function main() {
   );
   if (values["write-table"]) writeTable(measured);
   // With another filter, most of what the table says was not looked at.
-  else if (positionals.every((filter) => filter === "test/kernel")) {
-    for (const line of contradictions(measured)) {
-      console.log(line);
-      total.failed += 1;
-    }
-  }
+  const whole = !values["write-table"] && positionals.every((filter) => filter === "test/kernel");
+  const contradicted = whole ? contradictions(measured) : [];
+  total.failed += contradicted.length;
+  const failures = [...results.filter(({ counts }) => counts.failed > 0).flatMap(failuresOf), ...contradicted];
+  for (const failure of failures) console.log(`FAILED  ${failure}`);
+  // CI runs this several times, and says at its end what failed in any of them.
+  const file = process.env["EBPF_TEST_FAILURES"];
+  if (file !== undefined) appendFileSync(file, failures.map((failure) => `FAILED  ${failure}\n`).join(""));
   console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
   return total.failed === 0 ? 0 : 1;
 }

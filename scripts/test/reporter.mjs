@@ -1,6 +1,6 @@
 /**
  * Vitest reporter: lists every skipped test with its reason, so that a summary of green never hides what did not run,
- * and hands the counts to scripts/test.mjs through the file that EBPF_TEST_COUNTS names.
+ * and hands the counts and the names of what failed to scripts/test.mjs through the file that EBPF_TEST_COUNTS names.
  */
 import { appendFileSync } from "node:fs";
 
@@ -9,6 +9,9 @@ const REASON_IN_NAME = / [[(]skipped: (.+?)[\])]/;
 
 /** After how long a test that is not done is named, so that a run which never ends says where it was. */
 const SLOW_MS = 30_000;
+
+/** Characters of an error's first line in the list of what failed. */
+const MAX_CAUSE = 300;
 
 export default class Reporter {
   #filtered = false;
@@ -55,15 +58,22 @@ export default class Reporter {
   onTestRunEnd(modules, errors) {
     clearInterval(this.#watch);
     const counts = { passed: 0, failed: 0, skipped: 0, unexplained: 0 };
+    /** @type {string[]} */
+    const failures = [];
+    const fail = (/** @type {string} */ name, /** @type {readonly { message: string }[] | undefined} */ causes) => {
+      counts.failed += 1;
+      failures.push(`${name}: ${causes?.[0]?.message.split("\n", 1)[0]?.slice(0, MAX_CAUSE) ?? "no message"}`);
+    };
     /** @type {Map<string, string[]>} */
     const skips = new Map();
     for (const module of modules) {
       // A file that could not be collected has no tests to count, and is a failure all the same.
-      if (module.state() === "failed" && [...module.children.allTests("failed")].length === 0) counts.failed += 1;
+      if (module.state() === "failed" && [...module.children.allTests("failed")].length === 0)
+        fail(module.relativeModuleId, module.errors());
       for (const test of module.children.allTests()) {
         const result = test.result();
         if (result.state === "passed") counts.passed += 1;
-        else if (result.state === "failed") counts.failed += 1;
+        else if (result.state === "failed") fail(`${module.relativeModuleId} > ${test.fullName}`, result.errors);
         else {
           const known = result.note ?? REASON_IN_NAME.exec(test.fullName)?.[1];
           if (known === undefined && this.#filtered) continue;
@@ -75,12 +85,12 @@ export default class Reporter {
         }
       }
     }
-    counts.failed += errors.length;
+    for (const error of errors) fail("outside any test", [error]);
     for (const [reason, names] of skips) {
       console.log(`\nskipped: ${reason}`);
       for (const name of names) console.log(`  - ${name}`);
     }
     const file = process.env["EBPF_TEST_COUNTS"];
-    if (file !== undefined) appendFileSync(file, `${JSON.stringify(counts)}\n`);
+    if (file !== undefined) appendFileSync(file, `${JSON.stringify({ ...counts, failures })}\n`);
   }
 }

@@ -46,12 +46,38 @@ export async function prepare(kernel) {
 }
 
 /**
- * Runs a command in a virtual machine: the host's files under it, writes thrown away.
+ * Starts of a guest before giving up. Emulated processors that translate code while another of them patches it (Linux does,
+ * by breakpoints, whenever it flips a static key) may see what is no longer there: with QEMU 7.2 a guest panics of that now
+ * and then while it boots.
+ */
+const ATTEMPTS = 3;
+
+/** A guest that is not ready by then hangs: booting takes 5 to 30 seconds. */
+const BOOT_PATIENCE_MS = 300_000;
+
+/**
+ * @typedef {object} VmResult
+ * @property {number} status  the command's exit status, or {@link TIMED_OUT}, {@link GUEST_DIED}
+ * @property {number | undefined} readySeconds  when the guest was ready to run the command, if it ever was
+ */
+
+/**
+ * Runs a command in a virtual machine: the host's files under it, writes thrown away. A guest that dies before the command
+ * has begun is started anew, which it says; one that dies later is the result.
  * @param {VmOptions} options
- * @returns {Promise<{ status: number, readySeconds: number | undefined }>} the command's exit status, or
- *   {@link TIMED_OUT}, {@link GUEST_DIED}; and when the guest was ready to run it
+ * @returns {Promise<VmResult>}
  */
 export async function runVm(options) {
+  for (let attempt = 1; ; attempt += 1) {
+    const result = await runOnce(options);
+    const again = result.status === GUEST_DIED && result.readySeconds === undefined && attempt < ATTEMPTS;
+    if (!again || options.signal?.aborted) return result;
+    options.stderr.write(`vm ${options.kernel.release}: it died before the command had begun; starting it anew\n`);
+  }
+}
+
+/** @param {VmOptions} options @returns {Promise<VmResult>} */
+async function runOnce(options) {
   const { kernel, timeout = 300, cpus = 2, memory = "2G", append = "", signal } = options;
   const writable = (options.writable ?? []).map((path) => realpathSync(path));
   requireQemu();
@@ -105,6 +131,9 @@ export async function runVm(options) {
 
     let timedOut = false;
     const kill = () => child.kill("SIGKILL");
+    const bootTimer = setTimeout(() => {
+      if (readySeconds === undefined) kill();
+    }, BOOT_PATIENCE_MS);
     const timer = setTimeout(() => {
       timedOut = true;
       kill();
@@ -112,6 +141,7 @@ export async function runVm(options) {
     signal?.addEventListener("abort", kill);
     await new Promise((resolve, reject) => child.once("error", reject).once("close", resolve));
     clearTimeout(timer);
+    clearTimeout(bootTimer);
     signal?.removeEventListener("abort", kill);
     // The sockets' ends come after QEMU's: what it wrote last is still to be read.
     await Promise.all(Object.values(sockets).map((socket) => socket.ended()));

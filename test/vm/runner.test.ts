@@ -110,6 +110,13 @@ describe("vm runner", () => {
     expect(stderr.toString()).toContain("Call Trace");
   });
 
+  test("starts a guest that dies before the command anew, a few times", async () => {
+    const { status, stderr } = await vm(["--append", "rdinit=/none root=/dev/none", "--", "true"]);
+    expect(status).toBe(125);
+    expect(stderr.toString().match(/^vm .*: Kernel panic - not syncing: VFS/gm)).toHaveLength(3);
+    expect(stderr.toString().match(/starting it anew/g)).toHaveLength(2);
+  });
+
   test.each([
     ["SIGINT", 130],
     ["SIGKILL", null],
