@@ -159,10 +159,13 @@ export interface NativeObject {
   readonly maps: readonly NativeMapDefinition[];
   /** A copy of the object's .BTF section; undefined when it has none. */
   btf(): Uint8Array | undefined;
-  /** bpf_object__load on a libuv worker thread; rejects with a NativeFailure. */
-  load(): Promise<void>;
+  /**
+   * bpf_object__load on a libuv worker thread; rejects with a NativeFailure. Resolves to libbpf's messages that hold the verifier's logs
+   * of programs with a log level.
+   */
+  load(): Promise<readonly string[]>;
   /** The same on this thread, for the rare case that cannot wait (a variant chosen at attach). */
-  loadSync(): void;
+  loadSync(): readonly string[];
   /** Frees the object, its programs and its maps' descriptors. Idempotent. Links must be closed first (lib/ does). */
   close(): void;
 }

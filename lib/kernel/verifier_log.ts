@@ -9,7 +9,17 @@ export interface ProgramLog {
 const BEGIN = /prog '([^']*)': -- BEGIN PROG LOAD LOG --\n/;
 const END = /-- END PROG LOAD LOG --/;
 
-/** The verifier log that libbpf printed, if it printed one. */
+/** The verifier logs that are in libbpf's messages, each in one of its own, by program. */
+export function programLogs(messages: readonly string[]): Map<string, string> {
+  return new Map(
+    messages.flatMap((message) => {
+      const found = findProgramLog([message]);
+      return found === undefined ? [] : [[found.program, found.log]];
+    }),
+  );
+}
+
+/** The first verifier log that libbpf printed, if it printed one. */
 export function findProgramLog(messages: readonly string[]): ProgramLog | undefined {
   const text = messages.join("");
   const begin = BEGIN.exec(text);

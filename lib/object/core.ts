@@ -3,7 +3,7 @@ import { BpfError, closedError } from "../errors.js";
 import { errno } from "../kernel/errno.js";
 import { attempt, explain, failedProgram, isNativeFailure, type Meaning } from "../kernel/explain.js";
 import { explainMapRefusal, explainRefusal } from "../kernel/refusal.js";
-import { findFailedMap, findFailedProgram } from "../kernel/verifier_log.js";
+import { findFailedMap, findFailedProgram, programLogs } from "../kernel/verifier_log.js";
 import type { NativeAddon, NativeMapDefinition, NativeObject, NativeOpenOptions, NativeProgram } from "../native.js";
 import { captureSettings, type ObjectSettings, restoreSettings } from "./settings.js";
 import type { ObjectImage } from "./source.js";
@@ -21,6 +21,7 @@ export class ObjectCore {
   /** Native objects made for a variant chosen at attach; they share the first one's maps. */
   readonly #companions: NativeObject[] = [];
   readonly #companionPrograms = new Map<string, NativeProgram>();
+  readonly #verifierLogs = new Map<string, string>();
   /** Looked up in each turn of the event loop by a ring's counters. */
   readonly #sectionMaps = new Map<string, NativeMapDefinition>();
   #settings: ObjectSettings | undefined;
@@ -137,7 +138,7 @@ export class ObjectCore {
         this.#selectVariants();
         this.#settings = captureSettings(this.#native);
         try {
-          await this.#native.load();
+          this.#keepLogs(await this.#native.load());
           break;
         } catch (failure) {
           const error = this.#explainLoad(failure);
@@ -168,7 +169,7 @@ export class ObjectCore {
         const fd = this.#native.maps[i]?.fd() ?? -1;
         if (fd >= 0) map.reuse(fd);
       });
-      companion.loadSync();
+      this.#keepLogs(companion.loadSync());
     } catch (failure) {
       companion.close();
       throw this.#explainLoad(failure);
@@ -177,6 +178,15 @@ export class ObjectCore {
     for (const program of companion.programs) {
       if (programs.includes(program.name)) this.#companionPrograms.set(program.name, program);
     }
+  }
+
+  /** What the verifier said of a program that has loaded, where its log level asked for it. */
+  verifierLog(program: string): string | undefined {
+    return this.#verifierLogs.get(program);
+  }
+
+  #keepLogs(messages: readonly string[]): void {
+    for (const [program, log] of programLogs(messages)) this.#verifierLogs.set(program, log);
   }
 
   close(): void {

@@ -78,6 +78,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
         record[name] = new Program({
           addon: core.addon,
           native: () => core.program(name),
+          verifierLog: () => core.verifierLog(name),
           btf: () => core.btf,
           adopt: (link) => this.#links.add(link),
           release: (link) => this.#links.delete(link),

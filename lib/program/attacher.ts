@@ -15,6 +15,8 @@ export interface ProgramOwner {
   release(link: Link): void;
   /** The live native program. @throws BpfError CLOSED */
   native(): NativeProgram;
+  /** What the verifier said when it was loaded, if that was asked for. */
+  verifierLog(): string | undefined;
 }
 
 export type Meanings = Readonly<Record<number, Meaning>>;

@@ -79,7 +79,8 @@ export class OpenedProgram implements ProgramIdentity {
   }
 
   /**
-   * The verifier's log level: 0 logs only what it rejects, 1 the path it took, 2 every state, 4 statistics (added to the others).
+   * The verifier's log level: 0 logs only what it rejects, 1 the same and statistics, 2 every instruction with the state of registers, 4 statistics
+   * only (added to the others). What it says of a program that loads is then {@link Program.verifierLog}. Verifying takes longer with it.
    */
   get logLevel(): number {
     return this.#native().logLevel;

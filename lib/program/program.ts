@@ -79,6 +79,23 @@ export class Program implements ProgramIdentity {
     return this.#attacher.loaded("fd").fd();
   }
 
+  /**
+   * What the verifier said of the program when it was loaded, where {@link OpenedProgram.logLevel} or {@link OpenOptions.logLevel} asked for it; undefined
+   * where the level was 0 or the program was not loaded. Libbpf keeps at most 16 MiB of it. Still there after `close()`.
+   *
+   * @example
+   * ```ts
+   * import { BpfObject } from "ebpf";
+   * using opened = BpfObject.open("probes.bpf.o");
+   * opened.program("on_kill").logLevel = 4; // statistics
+   * using object = await opened.load();
+   * console.log(object.program("on_kill").verifierLog); // ... processed 31 insns (limit 1000000) ...
+   * ```
+   */
+  get verifierLog(): string | undefined {
+    return this.#attacher.owner.verifierLog();
+  }
+
   /** What the kernel says of the program: id, tag, sizes, maps, run time. Minimum kernel 4.13. @throws BpfError CLOSED, INVALID_STATE */
   info(): ProgramInfo {
     return readProgramInfo(this.fd, this.name);

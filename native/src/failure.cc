@@ -13,6 +13,16 @@ napi_value MakeString(napi_env env, const std::string& text) {
 }
 }  // namespace
 
+napi_value MakeStrings(napi_env env, const std::vector<std::string>& strings) {
+  napi_value array = nullptr;
+  if (napi_create_array_with_length(env, strings.size(), &array) != napi_ok) return nullptr;
+  uint32_t i = 0;
+  for (const std::string& text : strings) {
+    if (napi_set_element(env, array, i++, MakeString(env, text)) != napi_ok) return nullptr;
+  }
+  return array;
+}
+
 napi_value MakeFailure(napi_env env, int error, const char* operation, const std::vector<LogMessage>& log) {
   char reason[128];
   // strerror's texts, and those of libbpf's own numbers from 4000 on.

@@ -27,6 +27,7 @@ void LoadWorker::Execute() {
   LogCapture capture(captureLevel_);
   result_ = bpf_object__load(object_);
   log_ = capture.Take();
+  verifierLogs_ = capture.TakeVerifierLogs();
 }
 
 void LoadWorker::OnWorkComplete(Napi::Env env, napi_status status) {
@@ -44,9 +45,7 @@ void LoadWorker::OnOK() {
   if (environment.ending()) return;
   environment.Publish(log_);
   if (result_ == 0) {
-    napi_value undefined = nullptr;
-    napi_get_undefined(env, &undefined);
-    napi_resolve_deferred(env, deferred_, undefined);
+    if (const napi_value logs = MakeStrings(env, verifierLogs_)) napi_resolve_deferred(env, deferred_, logs);
   } else if (const napi_value failure = MakeFailure(env, -result_, kOperation, log_)) {
     napi_reject_deferred(env, deferred_, failure);
   }

@@ -30,6 +30,7 @@ class LoadWorker final : public Napi::AsyncWorker {
   napi_deferred deferred_ = nullptr;
   int result_ = -ECANCELED;
   std::vector<LogMessage> log_;
+  std::vector<std::string> verifierLogs_;
 };
 
 }  // namespace ebpf

@@ -4,6 +4,7 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
 
 namespace ebpf {
 namespace {
@@ -31,9 +32,16 @@ std::string Format(const char* format, va_list arguments) {
 struct LogRouter {
   static int Print(enum libbpf_print_level level, const char* format, va_list arguments) noexcept {
     LogCapture* const capture = innermost;
-    if (capture == nullptr || static_cast<int>(level) > capture->level_) return 0;
+    if (capture == nullptr) return 0;
+    // libbpf's message of a program that was loaded with a log level above 0 (bpf_object_load_prog); that of one that
+    // the verifier rejected is a warning.
+    const bool verifierLog = level == LIBBPF_DEBUG && std::strstr(format, "BEGIN PROG LOAD LOG") != nullptr;
+    const bool wanted = static_cast<int>(level) <= capture->level_;
+    if (!verifierLog && !wanted) return 0;
     try {
-      capture->messages_.push_back({static_cast<int>(level), Format(format, arguments)});
+      std::string text = Format(format, arguments);
+      if (verifierLog) capture->verifierLogs_.push_back(text);
+      if (wanted) capture->messages_.push_back({static_cast<int>(level), std::move(text)});
     } catch (...) {
       // Out of memory, in the middle of libbpf's C: a message is lost, the operation goes on.
     }

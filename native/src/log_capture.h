@@ -16,7 +16,8 @@ struct LogMessage {
 };
 
 /// While it lives, gathers what libbpf prints on this thread up to `level`. Captures nest: the innermost gets the
-/// messages.
+/// messages. The verifier's logs of programs that load, which libbpf prints as debugging output, are kept apart,
+/// whatever the level.
 class LogCapture {
  public:
   explicit LogCapture(int level);
@@ -25,6 +26,7 @@ class LogCapture {
   LogCapture& operator=(const LogCapture&) = delete;
 
   std::vector<LogMessage> Take() { return std::move(messages_); }
+  std::vector<std::string> TakeVerifierLogs() { return std::move(verifierLogs_); }
 
   /// Makes libbpf print to the captures, and to nowhere where there is none. Any number of times, from any thread.
   static void Install();
@@ -34,6 +36,7 @@ class LogCapture {
   const int level_;
   LogCapture* const outer_;
   std::vector<LogMessage> messages_;
+  std::vector<std::string> verifierLogs_;
 };
 
 }  // namespace ebpf

@@ -106,14 +106,17 @@ Napi::Value Object::Load(const Napi::CallbackInfo& info) {
   return LoadWorker::Start(info.Env(), handle_);
 }
 
-void Object::LoadSync(const Napi::CallbackInfo& info) {
+Napi::Value Object::LoadSync(const Napi::CallbackInfo& info) {
   constexpr char kOperation[] = "bpf_object__load";
-  bpf_object* const object = handle_->Use(info.Env(), kOperation);
-  Perform(info.Env(), kOperation, [&] {
+  const Napi::Env env = info.Env();
+  bpf_object* const object = handle_->Use(env, kOperation);
+  LogCapture capture(Environment::Of(env).captureLevel());
+  Perform(env, capture, kOperation, [&] {
     const int result = bpf_object__load(object);
     handle_->EndLoad(result);
     return result;
   });
+  return Napi::Value(env, MakeStrings(env, capture.TakeVerifierLogs()));
 }
 
 void Object::Close(const Napi::CallbackInfo&) {

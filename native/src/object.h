@@ -18,7 +18,7 @@ class Object final : public Held<Object> {
  private:
   Napi::Value Btf(const Napi::CallbackInfo& info);
   Napi::Value Load(const Napi::CallbackInfo& info);
-  void LoadSync(const Napi::CallbackInfo& info);
+  Napi::Value LoadSync(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
   void Free();
 

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include <utility>
+
 #include "environment.h"
 #include "failure.h"
 
@@ -17,10 +19,10 @@ int ErrorOf(T* result) {
   return result == nullptr ? (errno != 0 ? errno : EINVAL) : 0;
 }
 
+/// With a capture of the caller's, of which it wants more than the messages.
 template <typename Call>
-auto Perform(napi_env env, const char* operation, Call&& call) {
+auto Perform(napi_env env, LogCapture& capture, const char* operation, Call&& call) {
   Environment& environment = Environment::Of(env);
-  LogCapture capture(environment.captureLevel());
   errno = 0;
   const auto result = call();
   const int error = ErrorOf(result);
@@ -28,6 +30,12 @@ auto Perform(napi_env env, const char* operation, Call&& call) {
   if (!log.empty()) environment.Publish(log);
   if (error != 0) ThrowFailure(env, error, operation, log);
   return result;
+}
+
+template <typename Call>
+auto Perform(napi_env env, const char* operation, Call&& call) {
+  LogCapture capture(Environment::Of(env).captureLevel());
+  return Perform(env, capture, operation, std::forward<Call>(call));
 }
 
 }  // namespace ebpf

@@ -264,6 +264,50 @@ describe("cgroups", () => {
     expect(wrong.message).toContain("on_connect4 is a cgroup_sock_addr program");
   });
 
+  needed.test("which programs run for a process in a cgroup below: with links, multi and override", async () => {
+    await using below = new TestCgroup(cgroup);
+    await using inside = await Actor.start(below);
+    using outer = await Watched.load("attach_cgroup", ["on_connect4"]);
+    using inner = await Watched.load("attach_cgroup", ["on_connect4"]);
+    const above = outer.object.program("on_connect4");
+    const own = inner.object.program("on_connect4");
+    /** How often each ran for one connection of the process below, and what became of the connection. */
+    const runs = async () => {
+      const before = [outer.produced, inner.produced] as const;
+      const { error } = await inside.do(TCP4);
+      return { error, outer: outer.produced - before[0], inner: inner.produced - before[1] };
+    };
+    const both = async (mode?: "multi" | "override") => {
+      const options = mode === undefined ? {} : { mode };
+      using _above = above.attachCgroup(cgroup.path, options);
+      using _own = own.attachCgroup(below.path, options);
+      return await runs();
+    };
+    expect(await runs()).toEqual({ error: undefined, outer: 0, inner: 0 });
+    // Links are "multi": all of them run, from the inside out.
+    expect(await both()).toEqual({ error: undefined, outer: 1, inner: 1 });
+    expect(await both("multi")).toEqual({ error: undefined, outer: 1, inner: 1 });
+    expect(await both("override")).toEqual({ error: undefined, outer: 0, inner: 1 });
+    {
+      // With nothing of its own, it is under what is above; once more when the inner program is gone.
+      using _above = above.attachCgroup(cgroup.path, { mode: "override" });
+      expect(await runs()).toEqual({ error: undefined, outer: 1, inner: 0 });
+      own.attachCgroup(below.path, { mode: "override" }).close();
+      expect(await runs()).toEqual({ error: undefined, outer: 1, inner: 0 });
+      // Several below override what is above just as one does.
+      using _own = own.attachCgroup(below.path, { mode: "multi" });
+      expect(await runs()).toEqual({ error: undefined, outer: 0, inner: 1 });
+    }
+    // One refusal is enough, whoever refuses.
+    using strict = await Watched.load("attach_cgroup", ["on_connect4"], (opened) => {
+      opened.rodata["allow"] = 0;
+    });
+    using _refusing = strict.object.program("on_connect4").attachCgroup(below.path);
+    using _allowing = above.attachCgroup(cgroup.path);
+    expect((await runs()).error).toBe("EPERM");
+    expect((await actor.do(TCP4)).error).toBeUndefined();
+  });
+
   requires({ cgroup2: true, kernel: ">=6.16" }).test("the order in which programs run, by anchors", async () => {
     using first = await Watched.load("attach_cgroup", ["on_connect4"]);
     using second = await Watched.load("attach_cgroup", ["on_connect4"], (opened) => {

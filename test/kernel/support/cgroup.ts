@@ -10,10 +10,10 @@ export class TestCgroup implements AsyncDisposable {
   readonly path: string;
   readonly #children: Child[] = [];
 
-  constructor() {
-    const mount = cgroup2Mount();
-    if (mount === undefined) throw new Error("cgroup v2 is not mounted");
-    this.path = join(mount, `ebpf-test-${process.pid}-${++made}`);
+  /** Below another one, or below the root; the outer one is to be closed last. */
+  constructor(parent: { readonly path: string | undefined } = { path: cgroup2Mount() }) {
+    if (parent.path === undefined) throw new Error("cgroup v2 is not mounted");
+    this.path = join(parent.path, `ebpf-test-${process.pid}-${++made}`);
     mkdirSync(this.path);
   }
 
