@@ -181,7 +181,7 @@ export class NfVerdicts implements AsyncIterable<NfVerdict>, Disposable {
     this.#object = object;
     this.events = object.ringBuffer("verdicts", { convert: fromRaw });
     object.attach();
-    this.probe = { ...(object.variants["nf_hook_slow"] as VariantChoice), why };
+    this.probe = { ...object.variant("nf_hook_slow"), why };
   }
 
   on(event: "event", listener: (verdict: NfVerdict) => void): this;

@@ -12,7 +12,7 @@ import { ArrayMap, PerCpuArrayMap } from "../map/array_map.js";
 import type { BpfMap } from "../map/bpf_map.js";
 import { HashMap } from "../map/hash_map.js";
 import { mapTypeName } from "../map/opened_map.js";
-import { namedRecord } from "../named.js";
+import { namedRecord, unknownName } from "../named.js";
 import { checkOptions } from "../options.js";
 import type { AttachOptions } from "../program/attach/by_section.js";
 import { Program } from "../program/program.js";
@@ -113,6 +113,13 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
   /** For each probe of the `variants` option: the programs in use, and why those before them are not. */
   get variants(): Readonly<Record<string, VariantChoice>> {
     return this.#core.variants.report();
+  }
+
+  /** What was chosen for one probe of the `variants` option. @throws BpfError NOT_FOUND, naming the nearest */
+  variant(name: string): VariantChoice {
+    const choice = this.variants[name];
+    if (choice === undefined) throw unknownName("variant", name, this.#core.variants.names);
+    return choice;
   }
 
   /** A program by name. @throws BpfError NOT_FOUND, naming the nearest */

@@ -385,9 +385,11 @@ describe("variants of one probe", () => {
 
   requires({}).test("one that no kernel verifies does not take the object down, where we can do without", async () => {
     using object = await BpfObject.load(fixture("reject"), { variants: { luxury: ["rejected", []] } });
-    const choice = object.variants["luxury"];
-    expect(choice?.chosen).toEqual([]);
-    expect(choice?.rejected).toMatchObject([{ programs: ["rejected"], reason: expect.any(VerifierError) }]);
+    const choice = object.variant("luxury");
+    expect(object.variants).toEqual({ luxury: choice });
+    expect((await errorOf(() => object.variant("luxry"))).message).toContain('did you mean "luxury"?');
+    expect(choice.chosen).toEqual([]);
+    expect(choice.rejected).toMatchObject([{ programs: ["rejected"], reason: expect.any(VerifierError) }]);
     expect(object.program("accepted").testRun({ data: new Uint8Array(64) }).returnValue).toBe(2);
     expect(object.program("rejected").loaded).toBe(false);
   });
