@@ -46,9 +46,8 @@ export async function prepare(kernel) {
 }
 
 /**
- * Starts of a guest before giving up. Emulated processors that translate code while another of them patches it (Linux does,
- * by breakpoints, whenever it flips a static key) may see what is no longer there: with QEMU 7.2 a guest panics of that now
- * and then while it boots.
+ * Starts of a guest before giving up: one of the newest kernel has panicked while it booted, over a breakpoint that was no
+ * longer there (Linux patches code by breakpoints, whenever it flips a static key), which is the emulation's doing.
  */
 const ATTEMPTS = 3;
 

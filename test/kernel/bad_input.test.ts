@@ -86,9 +86,9 @@ describe("bad input gets a clear error and leaves nothing behind", () => {
       code: `
         #include <linux/bpf.h>
         #include <bpf/bpf_helpers.h>
-        SEC("tracepoint") int moved(void *ctx) {
-          asm volatile("%0 += 8" : "+r"(ctx));
-          return *(volatile __u64 *)ctx;
+        SEC("xdp") int moved(struct xdp_md *ctx) {
+          asm volatile("%0 += 4" : "+r"(ctx));
+          return *(volatile __u32 *)ctx;
         }
         char _license[] SEC("license") = "GPL";`,
     });
