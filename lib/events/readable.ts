@@ -23,8 +23,14 @@ export function iterate<T>(stream: RecordStream<T>): AsyncIterableIterator<T, un
   const iterator: AsyncIterableIterator<T, undefined> = {
     next: async () => {
       if (!open || stream.closed) return end();
-      const record = stream.take() ?? (await stream.wait());
-      return record === undefined ? end() : { done: false, value: record };
+      try {
+        const record = stream.take() ?? (await stream.wait());
+        return record === undefined ? end() : { done: false, value: record };
+      } catch (error) {
+        // Whoever loops over it calls no return() then, and listeners would wait for this iterator for ever.
+        end();
+        throw error;
+      }
     },
     return: async () => end(),
     [Symbol.asyncIterator]: () => iterator,
@@ -39,6 +45,7 @@ function highWaterMark(what: string, options: StreamOptions): number {
 
 /** @internal */
 export function toReadable<T>(stream: RecordStream<T>, options: StreamOptions): Readable {
+  const most = highWaterMark(`${stream.name}.toReadable`, options);
   const leave = stream.enter();
   // A record that came after destroy() could not be given back.
   const destroyed = new AbortController();
@@ -64,7 +71,7 @@ export function toReadable<T>(stream: RecordStream<T>, options: StreamOptions): 
   };
   return new Readable({
     objectMode: true,
-    highWaterMark: highWaterMark(`${stream.name}.toReadable`, options),
+    highWaterMark: most,
     read() {
       read(this);
     },
@@ -78,8 +85,17 @@ export function toReadable<T>(stream: RecordStream<T>, options: StreamOptions): 
 
 /** @internal */
 export function toWebStream<T>(stream: RecordStream<T>, options: StreamOptions): ReadableStream<T> {
+  const most = highWaterMark(`${stream.name}.toWebStream`, options);
   const leave = stream.enter();
   const cancelled = new AbortController();
+  const next = async () => {
+    try {
+      return await stream.wait(cancelled.signal);
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  };
   return new ReadableStream<T>(
     {
       async pull(controller) {
@@ -87,7 +103,7 @@ export function toWebStream<T>(stream: RecordStream<T>, options: StreamOptions):
           controller.enqueue(record);
           if ((controller.desiredSize ?? 0) <= 0) return;
         }
-        const record = stream.closed ? undefined : await stream.wait(cancelled.signal);
+        const record = stream.closed ? undefined : await next();
         if (record !== undefined) controller.enqueue(record);
         else {
           leave();
@@ -99,6 +115,6 @@ export function toWebStream<T>(stream: RecordStream<T>, options: StreamOptions):
         leave();
       },
     },
-    { highWaterMark: highWaterMark(`${stream.name}.toWebStream`, options) },
+    { highWaterMark: most },
   );
 }

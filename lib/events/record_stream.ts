@@ -24,6 +24,9 @@ export interface NextOptions {
 
 const CONSUMER_EVENTS = new Set<string | symbol>(["event", "batch"]);
 
+/** How often a stream that is not being read looks for losses, in milliseconds, where somebody listens for them. */
+const LOSS_WATCH_MS = 500;
+
 /**
  * Records that the kernel sends, decoded: an event emitter and an async iterable over the same records.
  *
@@ -54,6 +57,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
   #failed = false;
   #iterators = 0;
   #immediate: NodeJS.Immediate | undefined;
+  #lossWatch: NodeJS.Timeout | undefined;
 
   /** @internal */
   constructor(source: RecordSource<T>) {
@@ -244,6 +248,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     this.#clock.interrupted = true;
     clearImmediate(this.#immediate);
     this.#immediate = undefined;
+    this.#watchLoss(false);
     this.#reader.close();
     this.#source.release?.();
     this.#waiters.end();
@@ -307,7 +312,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     meta.on("newListener", (event: string | symbol) => {
       this.#clock.interrupted = true;
       // The listener is added after this call.
-      if (CONSUMER_EVENTS.has(event)) queueMicrotask(() => this.#listenersChanged());
+      if (CONSUMER_EVENTS.has(event) || event === "lost") queueMicrotask(() => this.#listenersChanged());
     });
     meta.on("removeListener", () => this.#listenersChanged());
   }
@@ -336,6 +341,8 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
   /** Starts or stops the native reader by whether anyone wants another batch. */
   #schedule(): void {
     const wanted = this.#wanted();
+    // Whoever reads is told in the turn that reads; nobody else has a turn.
+    this.#watchLoss(!this.#closed && !this.#reading() && this.listenerCount("lost") > 0);
     // Listeners are told once; `next()` tries each time.
     if (!wanted) this.#failed = false;
     else if (this.#failed && !this.#waiters.waiting) return;
@@ -382,6 +389,15 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
       process.nextTick(rethrow, error);
     }
     if (read > 0) this.#delivered();
+    // Woken for nothing to read: a record larger than the ring was lost.
+    else this.#report(this.#loss.check());
+  }
+
+  /** While nobody reads, the kernel's buffer fills, and no record comes that would bring the news of the loss. */
+  #watchLoss(on: boolean): void {
+    if (on === (this.#lossWatch !== undefined)) return;
+    clearInterval(this.#lossWatch);
+    this.#lossWatch = on ? setInterval(() => this.#report(this.#loss.check()), LOSS_WATCH_MS).unref() : undefined;
   }
 
   /** Whether there is anyone to read on for in this turn. */

@@ -67,9 +67,9 @@ export class SlabReader<T> {
   /** Lets a thread go on while records are handed out, or has it rest. Without a thread there is nothing to do. */
   readAhead(on: boolean): void {
     if (this.#source.reader === "loop" || on === this.#ahead) return;
-    this.#ahead = on;
     if (on) this.open().readAhead(true);
     else this.#native?.readAhead(false);
+    this.#ahead = on;
   }
 
   /**

@@ -65,7 +65,12 @@ export class SpaceQueue {
           reject(error);
         },
       };
-      const onAbort = () => waiting.fail(signal?.reason);
+      const giveUp = (error: unknown) => {
+        waiting.fail(error);
+        // There may be room for those behind, who wanted less.
+        this.retry();
+      };
+      const onAbort = () => giveUp(signal?.reason);
       this.#queue.push(waiting);
       signal?.addEventListener("abort", onAbort, { once: true });
       if (timeout !== undefined) {
@@ -73,7 +78,7 @@ export class SpaceQueue {
           // A program that drains with BPF_RB_NO_WAKEUP tells nobody.
           if (this.#queue[0] === waiting && waiting.go()) return;
           const message = `${label} had no room within ${timeout} ms: no program drained it, or not enough`;
-          waiting.fail(new BpfError({ code: "TIMEOUT", message }));
+          giveUp(new BpfError({ code: "TIMEOUT", message }));
         }, timeout);
       }
       try {

@@ -8,7 +8,10 @@ export interface StreamEvents<T> {
   event: [record: T, raw: RawRecord];
   /** All records that were read at once, as a view that is valid until the handler returns. */
   batch: [batch: RecordBatch<T>];
-  /** Records that there was no room for. */
+  /**
+   * Records that there was no room for. Told in the turn that reads; while nobody reads (paused, no consumer) a timer looks twice a second, which
+   * does not keep the process alive and is there only while this event has listeners.
+   */
   lost: [lost: LostRecords];
   /** A record that is not what its type says, with its bytes in `bytes`; or the stream cannot be read. The stream goes on. */
   error: [error: BpfError];

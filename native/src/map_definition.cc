@@ -1,5 +1,10 @@
 #include "map_definition.h"
 
+#include <bpf/bpf.h>
+
+#include <cstring>
+#include <vector>
+
 #include "arguments.h"
 #include "attachment.h"
 #include "environment.h"
@@ -149,6 +154,18 @@ Napi::Value MapDefinition::DataAddress(const Napi::CallbackInfo& info) {
 
 void MapDefinition::ReadData(const Napi::CallbackInfo& info) {
   const auto [offset, target] = Arguments<Number<uint32_t>, Bytes>(info);
+  bpf_map* const map = Use(info.Env(), kData);
+  if (handle_->loaded() && bpf_map__type(map) == BPF_MAP_TYPE_ARRAY &&
+      (bpf_map__map_flags(map) & BPF_F_MMAPABLE) == 0) {
+    // A kernel older than 5.5 has no memory to show, where libbpf clears the flag: a copy by a system call.
+    std::vector<uint8_t> value(bpf_map__value_size(map));
+    const uint32_t first = 0;
+    Perform(info.Env(), "bpf_map_lookup_elem",
+            [&] { return bpf_map_lookup_elem(bpf_map__fd(map), &first, value.data()); });
+    const MapData copy{value.data(), value.size(), false};
+    std::memcpy(target.data, Within(info.Env(), copy, offset, target.size), target.size);
+    return;
+  }
   const MapData data = handle_->Data(info.Env(), map_, kData);
   CopyFromShared(target.data, Within(info.Env(), data, offset, target.size), target.size);
 }

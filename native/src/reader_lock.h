@@ -6,7 +6,8 @@
 namespace ebpf {
 
 /// Held by whoever reads a map, in this process or another: an abstract socket named for the map's id, which goes with
-/// whoever holds it. Such names belong to a network namespace; readers in different ones do not see each other.
+/// whoever holds it. Such names belong to a network namespace; readers in different ones do not see each other. One
+/// that another user holds, who is not the superuser, is no lock.
 class ReaderLock {
  public:
   /// 0; -EBUSY when somebody else reads the map; another negative errno when the map has no id to be had.

@@ -122,6 +122,9 @@ ReaderThread::Step ReaderThread::Read() {
     const size_t bytes = count == 0 ? 0 : entry.Offset(count - 1) + entry.Size(count - 1);
     queue_.Publish(std::move(entry), bytes);
     Signal();
+  } else if (source_->Consumed() != before) {
+    // Only records that were discarded: that is how a BPF program says that it lost one larger than the ring.
+    Signal();
   }
   if (error != 0) {
     RecordQueue::Entry entry;

@@ -271,6 +271,21 @@ EBPF_INLINE_ void ebpf_ring_count_lost_(struct ebpf_ring_counters *slot, __u64 s
 	*(volatile __u64 *)&slot->last_lost_ns = bpf_ktime_get_ns();
 }
 
+/*
+ * A reader learns of a loss when it reads, and a full ring is read. What is larger than the whole ring is lost while the ring is
+ * empty: it has to be told, by a record that it does not see.
+ */
+EBPF_INLINE_ void ebpf_ring_tell_(void *ring, __u64 size)
+{
+	void *nothing;
+
+	if (size + 8 <= bpf_ringbuf_query(ring, BPF_RB_RING_SIZE))
+		return;
+	nothing = bpf_ringbuf_reserve(ring, 8, 0);
+	if (nothing)
+		bpf_ringbuf_discard(nothing, BPF_RB_FORCE_WAKEUP);
+}
+
 EBPF_INLINE_ void *ebpf_ring_reserve_(void *ring, struct ebpf_ring_counters *counters, __u64 size)
 {
 	void *record = bpf_ringbuf_reserve(ring, size, 0);
@@ -280,6 +295,7 @@ EBPF_INLINE_ void *ebpf_ring_reserve_(void *ring, struct ebpf_ring_counters *cou
 
 		__sync_fetch_and_add(&slot->produced, 1);
 		ebpf_ring_count_lost_(slot, size);
+		ebpf_ring_tell_(ring, size);
 	}
 	return record;
 }
@@ -331,8 +347,10 @@ EBPF_INLINE_ long ebpf_ring_output_(void *ring, struct ebpf_ring_counters *count
 
 	__sync_fetch_and_add(&slot->produced, 1);
 	error = bpf_ringbuf_output(ring, data, size, flags);
-	if (error)
+	if (error) {
 		ebpf_ring_count_lost_(slot, size);
+		ebpf_ring_tell_(ring, size);
+	}
 	return error;
 }
 
@@ -417,8 +435,10 @@ EBPF_INLINE_ void *ebpf_rings_reserve_(void *rings, void *counters, __u64 *unrou
 		return NULL;
 	}
 	record = bpf_ringbuf_reserve(ring, size, 0);
-	if (!record)
+	if (!record) {
 		ebpf_rings_count_(counters, key, size, 1);
+		ebpf_ring_tell_(ring, size);
+	}
 	return record;
 }
 
@@ -437,8 +457,10 @@ EBPF_INLINE_ long ebpf_rings_output_(void *rings, void *counters, __u64 *unroute
 	if (slot)
 		__sync_fetch_and_add(&slot->produced, 1);
 	error = bpf_ringbuf_output(ring, data, size, 0);
-	if (error && slot)
+	if (error && slot) {
 		ebpf_ring_count_lost_(slot, size);
+		ebpf_ring_tell_(ring, size);
+	}
 	return error;
 }
 

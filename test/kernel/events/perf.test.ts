@@ -1,11 +1,13 @@
 import { type LostRecords, PerfEventArrayMap, type RecordStream } from "ebpf";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { MapType } from "../../../lib/kernel/abi.js";
-import { native } from "../../../lib/native.js";
-import { pinnedToOneCpu } from "../support/cpu.js";
+import { type NativeAddon, native } from "../../../lib/native.js";
+import { pinnedToOneCpu, usableCpus } from "../support/cpu.js";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { until } from "../support/until.js";
 import { expected, type Loaded, loadFixture, PACKET, type Rec, send } from "./streams.js";
+
+const BPF_F_MMAPABLE = 1 << 10;
 
 describe("perf buffer", () => {
   let object: Loaded;
@@ -60,6 +62,56 @@ describe("perf buffer", () => {
     // A ring would not say.
     expect(cpus.every((cpu) => typeof cpu === "number")).toBe(true);
     expect(stream.totals).toEqual({ produced: 20, delivered: 20, lost: 0, pending: 0 });
+  });
+
+  test("its counters are read where the kernel cannot map an array (before 5.5)", async () => {
+    const addon = native() as { Object: NativeAddon["Object"] };
+    const { Object: NativeObject } = addon;
+    let cleared = 0;
+    // As libbpf does there: it clears the flag before it makes the map.
+    addon.Object = class extends NativeObject {
+      override load() {
+        for (const map of this.maps.filter(({ name }) => name.endsWith(".data.ebpf"))) {
+          map.flags &= ~BPF_F_MMAPABLE;
+          cleared++;
+        }
+        return super.load();
+      }
+    };
+    try {
+      object = await loadFixture("events_streams", (opened) => {
+        opened.ring("either").buffer = "perf";
+        opened.rodata["per_run"] = 64;
+      });
+    } finally {
+      addon.Object = NativeObject;
+    }
+    expect(cleared).toBe(1);
+    const stream = object.ringBuffer<Rec>("either");
+    const got = await collect(stream);
+    send(object, "send_either", 2);
+    await until("all of them", () => got.length === 128);
+    expect(stream.totals).toEqual({ produced: 128, delivered: 128, lost: 0, pending: 0 });
+  });
+
+  test("each record says the CPU that it came from", async () => {
+    object = await loadFixture("events_streams");
+    const stream = object.perfBuffer<Rec>("plain", { type: "struct record" });
+    const cpus: (number | undefined)[] = [];
+    const ofBatches = new Set<number | undefined>();
+    stream.on("event", (_, { cpu }) => cpus.push(cpu));
+    stream.on("batch", ({ cpu }) => ofBatches.add(cpu));
+    expect(stream.available).toBe(0);
+    const usable = usableCpus();
+    const wanted: number[] = [];
+    for (const cpu of [...usable, ...usable]) {
+      using _pinned = pinnedToOneCpu(cpu);
+      send(object, "send_plain", 3);
+      wanted.push(cpu, cpu, cpu);
+      await until(`what CPU ${cpu} sent`, () => cpus.length === wanted.length);
+    }
+    expect(cpus).toEqual(wanted);
+    expect([...ofBatches].sort()).toEqual(usable.sort());
   });
 
   test("what a perf event array had no room for is counted by the program, and told", async () => {

@@ -145,6 +145,23 @@ gate.describe("user ring buffer", () => {
     expect(object.bss["drained"]).toBe(BigInt(CAPACITY));
   });
 
+  test("a wait that is given up lets those behind it have the room", async () => {
+    const commands = await load();
+    // Two short of full: room for what is small.
+    for (let id = 0; id < CAPACITY - 2; id++) commands.write(command(id));
+    const timedOut = commands.reserveAsync(1000, { timeout: 20 });
+    const first = commands.writeAsync(command(CAPACITY));
+    await expect(timedOut).rejects.toMatchObject({ code: "TIMEOUT" });
+    await first;
+    const aborting = new AbortController();
+    const aborted = commands.reserveAsync(1000, { signal: aborting.signal });
+    const second = commands.writeAsync(command(CAPACITY + 1));
+    aborting.abort(new Error("enough"));
+    await expect(aborted).rejects.toThrow("enough");
+    await second;
+    expect(() => commands.write(command(0))).toThrow(/full/i);
+  });
+
   test("a reservation keeps its place: what is behind it waits, until it is submitted or discarded", async () => {
     const commands = await load();
     const got = echoes();
