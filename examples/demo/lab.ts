@@ -78,6 +78,11 @@ export class Lab implements AsyncDisposable {
     return said.trim().split("\n");
   }
 
+  /** Ends what runs in it: whoever waits for that hears of it. */
+  interrupt(): void {
+    for (const child of this.#children) child.kill("SIGKILL");
+  }
+
   async close(): Promise<void> {
     for (const child of this.#children.splice(0)) {
       child.kill("SIGKILL");

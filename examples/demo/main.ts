@@ -2,6 +2,7 @@
  * What netfilter decides and what TCP connections carry, of traffic that this program makes itself between two network
  * namespaces: an HTTP exchange, a connection that is refused, and one that nftables drops.
  */
+import { constants } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { BpfError } from "ebpf";
 import { type NfVerdict, type NfVerdicts, nfVerdicts, type TcpFlow, type TcpFlows, tcpFlows } from "ebpf/net";
@@ -65,15 +66,17 @@ class Demo {
   readonly #flows = new Map<bigint, FlowRow>();
   #said: readonly string[] = [];
 
-  async run(): Promise<void> {
+  async run(interrupted: AbortSignal): Promise<void> {
     await using lab = new Lab();
+    interrupted.addEventListener("abort", () => lab.interrupt());
     using flows = await tcpFlows({ cgroup: lab.cgroup });
     using verdicts = await this.#watchNetfilter(lab.server);
-    flows.on("event", ({ kind, flow }) => this.#flows.set(flow.id, { kind, flow }));
+    flows.on("event", ({ kind, flow }) => this.#follow({ kind, flow }));
     verdicts?.on("event", (verdict) => this.#count(verdict));
     const redraw = setInterval(() => this.#screen.draw(this.#lines()), 100);
     try {
       await lab.serve();
+      interrupted.throwIfAborted();
       this.#said = await lab.traffic();
       await this.#settle([flows, ...(verdicts === undefined ? [] : [verdicts])]);
     } finally {
@@ -105,10 +108,26 @@ class Demo {
     const row = this.#verdicts.get(key);
     if (row === undefined) {
       this.#verdicts.set(key, { first: verdict, packets: 1, bytes: verdict.length });
+      const { protocol = "", family } = verdict;
+      this.#say(
+        `${verdict.verdict}: ${family} ${hook} ${protocol} ${endpoint(source, sourcePort)} -> ${endpoint(destination, destinationPort)}`,
+      );
     } else {
       row.packets++;
       row.bytes += verdict.length;
     }
+  }
+
+  #follow(row: FlowRow): void {
+    const { kind, flow } = row;
+    this.#flows.set(flow.id, row);
+    const ends = `${flow.localAddress}:${flow.localPort} - ${flow.remoteAddress}:${flow.remotePort}`;
+    this.#say(`${kind}: ${flow.comm} ${flow.pid} ${flow.direction} ${ends} ${flow.error ?? flow.state}`);
+  }
+
+  /** What happens, as it happens, where no terminal shows the tables. */
+  #say(line: string): void {
+    if (!this.#screen.live) console.log(line);
   }
 
   /** Waits until what was produced has arrived, which it does at once; the deadline is for a machine that stands still. */
@@ -146,4 +165,16 @@ class Demo {
 console.log(
   `traffic to ${SERVER}: HTTP on port ${HTTP_PORT}, a refused connection on ${REFUSED_PORT}, a dropped one on ${DROPPED_PORT}`,
 );
-await new Demo().run();
+const interruption = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+  process.on(signal, () => {
+    process.exitCode = 128 + constants.signals[signal];
+    interruption.abort();
+  });
+try {
+  await new Demo().run(interruption.signal);
+} catch (error) {
+  // Told to stop, it has taken down what it built; what ended in the middle is nobody's error.
+  if (!interruption.signal.aborted) throw error;
+  console.log("demo: interrupted; nothing of it is left");
+}

@@ -10,9 +10,16 @@ export interface Column<Row> {
 
 type Style = Parameters<typeof styleText>[0];
 
+/** Columns of the terminal that shows this; undefined without one. From a virtual machine it is the host's, which `npm run demo` tells. */
+function terminalColumns(): number | undefined {
+  const told = Number(process.env["EBPF_DEMO_COLUMNS"]);
+  if (told > 0) return told;
+  return process.stdout.isTTY === true ? process.stdout.columns : undefined;
+}
+
 /** Colour where the terminal has it and NO_COLOR does not forbid it. */
 export function paint(style: Style, text: string): string {
-  const plain = !process.stdout.isTTY || (process.env["NO_COLOR"] ?? "") !== "";
+  const plain = terminalColumns() === undefined || (process.env["NO_COLOR"] ?? "") !== "";
   return plain ? text : styleText(style, text);
 }
 
@@ -39,12 +46,16 @@ export function tableLines<Row>(title: string, columns: readonly Column<Row>[], 
 
 /** What is on the screen now; `draw()` replaces it. */
 export class Screen {
-  readonly #live = process.stdout.isTTY === true;
   #drawn = 0;
 
+  /** Whether what is drawn is seen now. */
+  get live(): boolean {
+    return terminalColumns() !== undefined;
+  }
+
   draw(lines: readonly string[]): void {
-    if (!this.#live) return;
-    const width = process.stdout.columns;
+    const width = terminalColumns();
+    if (width === undefined) return;
     // A line that wraps would take two rows, and the next drawing would begin in the wrong one.
     const fitting = lines.map((line) =>
       stripVTControlCharacters(line).length > width ? stripVTControlCharacters(line).slice(0, width - 1) : line,
@@ -56,7 +67,7 @@ export class Screen {
 
   /** The last drawing: it stays. */
   finish(lines: readonly string[]): void {
-    if (this.#live) this.draw(lines);
+    if (this.live) this.draw(lines);
     else process.stdout.write(`${lines.join("\n")}\n`);
   }
 }
