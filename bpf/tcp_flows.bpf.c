@@ -362,7 +362,8 @@ static __always_inline void on_state(struct bpf_sock_ops *ctx, struct flow *flow
 
 		report(flow, FLOW_CLOSE, old_state, 0, 0, now);
 		bpf_map_delete_elem(&flows, &id);
-	} else if (new_state != FLOW_STATE_ESTABLISHED && want_states) {
+	} else if (new_state != FLOW_STATE_ESTABLISHED && new_state != old_state && want_states) {
+		/* close() after shutdown() sets the state that there is (tcp_close_state): no change, and told as one. */
 		report(flow, FLOW_STATE, old_state, 0, 0, now);
 	}
 }

@@ -42,7 +42,7 @@ describe("npm run demo", () => {
     }
     if (probes) {
       expect(output).toMatch(/netfilter: watching nf_hook_slow by \w+/);
-      expect(output).toMatch(/^ *drop +-1 +ipv4 local_in +veth0 +tcp +10\.77\.0\.1:\d+ +10\.77\.0\.2:9999 /m);
+      expect(output).toMatch(/^ *drop +-1 +ipv4 input +veth0 +tcp +10\.77\.0\.1:\d+ +10\.77\.0\.2:9999 /m);
     } else expect(output).toMatch(/^netfilter: this kernel allows neither fexit nor kprobes.*npm run demo -- --vm/m);
     expect(left()).toEqual(before);
   });

@@ -27,7 +27,10 @@ async function sendUdp(sender: Actor, port: number, count: number, from: number,
 
 requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfVerdicts", () => {
   let namespace: NetNamespace;
+  let elsewhere: NetNamespace;
   let sender: Actor;
+  /** In another namespace with a rule of the same kind. */
+  let stranger: Actor;
   beforeAll(async () => {
     namespace = new NetNamespace();
     namespace.nft(
@@ -35,12 +38,20 @@ requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfV
       "add chain inet t in { type filter hook input priority 0 ; }",
       "add rule inet t in udp dport 9999 drop",
       "add rule inet t in udp dport 9998 accept",
+      "add rule inet t in udp dport 9994 queue num 1",
+      // Ahead of the chain that another test adds.
+      "add chain inet t first { type filter hook output priority -10 ; }",
+      "add rule inet t first udp dport 9996 meta mark set 7",
     );
+    elsewhere = new NetNamespace();
+    elsewhere.nft("add table inet t", "add chain inet t in { type filter hook input priority 0 ; }");
+    elsewhere.nft("add rule inet t in udp dport 9999 drop");
     sender = await Actor.start(namespace);
+    stranger = await Actor.start(elsewhere);
   });
   afterAll(async () => {
-    await sender.close();
-    namespace.close();
+    for (const actor of [sender, stranger]) await actor.close();
+    for (const made of [namespace, elsewhere]) made.close();
   });
 
   /** What is seen of the traffic. */
@@ -129,11 +140,50 @@ requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfV
 
     test("filters hold in the kernel: nothing else is even produced", async () => {
       const traffic = async () => {
+        await sendUdp(stranger, 9999, 3, 4321);
         await sendUdp(sender, 9998, 5, 4321);
         await sendUdp(sender, 9999, 7, 4321);
       };
       const { seen } = await watch({ probe, netns: namespace.path, only: "drop" }, traffic, 7);
-      expect(seen.every(({ verdict }) => verdict === "drop")).toBe(true);
+      expect(seen.map(({ verdict, netns }) => [verdict, netns])).toEqual(Array(7).fill(["drop", namespace.inode]));
+    });
+
+    test("of a packet on its way out: device, sender, mark; and one that waits for user space was stolen", async () => {
+      const out = await watch(
+        { probe, netns: namespace.path, port: 9995, hook: "output" },
+        async () => {
+          expect(await sender.do('await once(net.connect(9995, "127.0.0.1"), "connect")')).toEqual({
+            error: "ECONNREFUSED",
+          });
+        },
+        // The SYN, and the RST that answers it.
+        2,
+      );
+      expect(out.seen[0]).toMatchObject({
+        verdict: "accept",
+        hook: "output",
+        protocol: "tcp",
+        destinationPort: 9995,
+        deviceIn: undefined,
+        deviceOut: "lo",
+        ifindexOut: 1,
+        pid: sender.pid,
+        comm: "node",
+        mark: 0,
+      });
+      const marked = await watch(
+        { probe, netns: namespace.path, port: 9996, hook: "input" },
+        () => sendUdp(sender, 9996, 1, 4321),
+        1,
+      );
+      expect(marked.seen).toMatchObject([{ verdict: "accept", mark: 7, sourcePort: 4321 }]);
+      // Nobody reads the queue, so the kernel drops what was to go there, and says that it took it.
+      const queued = await watch(
+        { probe, netns: namespace.path, port: 9994, hook: "input" },
+        () => sendUdp(sender, 9994, 2, 4321),
+        2,
+      );
+      expect(queued.seen.map(({ verdict, retval }) => [verdict, retval])).toEqual(Array(2).fill(["stolen", 0]));
     });
   });
 

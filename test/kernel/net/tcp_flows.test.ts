@@ -111,9 +111,24 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
       expect(active.durationNs).toBeGreaterThan(0n);
       expect(active.dataSegmentsOut).toBeGreaterThan(0);
       expect(active.segmentsOut).toBeGreaterThan(active.dataSegmentsOut);
-      const life = events.filter(({ flow }) => flow.id === active.id).map(({ kind, flow }) => `${kind} ${flow.state}`);
-      expect(life.slice(0, 2)).toEqual(["connect syn-sent", "established established"]);
-      expect(life.at(-1)).toBe("close closed");
+      // Each change of state once, as it happened: the client closes first.
+      const life = ({ id }: TcpFlow) =>
+        events
+          .filter(({ flow }) => flow.id === id)
+          .map((event) => ("oldState" in event ? `${event.oldState} > ${event.flow.state}` : event.kind));
+      expect(life(active)).toEqual([
+        "connect",
+        "established",
+        "established > fin-wait-1",
+        "fin-wait-1 > fin-wait-2",
+        "fin-wait-2 > closed",
+      ]);
+      expect(life(passive)).toEqual([
+        "established",
+        "established > close-wait",
+        "close-wait > last-ack",
+        "last-ack > closed",
+      ]);
       expect(flows.totals).toMatchObject({ lost: 0, pending: 0 });
       expect(flows.untracked).toBe(0);
       expect([...flows.flows()]).toEqual([]);
@@ -133,6 +148,14 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
     await client.do(FINISHING);
     await until("both closes", () => closes(events).length === 2);
     expect([...flows.flows()]).toEqual([]);
+  });
+
+  test("without changes of state, where they are not wanted", async () => {
+    const { flows, events } = await watch({ states: false });
+    using _closing = flows;
+    expect((await client.do(sending("127.0.0.1", await listen(server), 10))).error).toBeUndefined();
+    await until("both closes", () => closes(events).length === 2);
+    expect(events.map(({ kind }) => kind).sort()).toEqual(["close", "close", "connect", "established", "established"]);
   });
 
   test("a connection that is refused closes with ECONNREFUSED", async () => {
