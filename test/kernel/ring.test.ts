@@ -65,6 +65,21 @@ describe("ring buffer", () => {
     expect(object.bss.submitted).toBe(BigInt(total));
   });
 
+  test("loading does not hold the event loop up", async () => {
+    using opened = Ring.open();
+    let turns = 0;
+    let loading = true;
+    const turn = () => {
+      turns++;
+      if (loading) setImmediate(turn);
+    };
+    setImmediate(turn);
+    object = await opened.load();
+    loading = false;
+    // The verifier has thousands of instructions to look at, a turn is some microseconds.
+    expect(turns).toBeGreaterThan(10);
+  });
+
   test("a ring far too small loses records, and every loss is counted and told", async () => {
     await load((opened) => {
       opened.maps.records.maxEntries = 4096;
@@ -75,11 +90,15 @@ describe("ring buffer", () => {
     let delivered = 0;
     let last = -1n;
     let outOfOrder = 0;
+    let wrong: record | undefined;
     ring.on("lost", (report) => lost.push(report));
     ring.on("event", (record) => {
       if (record.seq <= last) outOfOrder++;
       last = record.seq;
       delivered++;
+      const seq = Number(record.seq);
+      if (record.pid !== (seq * 7) >>> 0 || record.value !== (seq ^ 0x5a5a5a5a) >>> 0 || record.comm !== "generator")
+        wrong ??= { ...record };
     });
     await generate(object, total, 10_000);
     await until("the ring to be empty", () => ring.totals.pending === 0);
@@ -87,6 +106,7 @@ describe("ring buffer", () => {
     expect(totals.produced).toBe(total);
     expect(totals.delivered).toBe(delivered);
     expect(outOfOrder).toBe(0);
+    expect(wrong).toBeUndefined();
     expect(totals.lost).toBeGreaterThan(total / 2);
     expect(delivered + (totals.lost as number)).toBe(total);
     // The programs' own count, which owes nothing to the header's.

@@ -1,6 +1,9 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
+import { Writable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { WritableStream } from "node:stream/web";
 import { fileURLToPath } from "node:url";
 import { RingBuffer } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
@@ -238,6 +241,45 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
     expect((await ring.next())?.seq).toBe(BigInt(next));
   });
 
+  test("pipelines: into a slow sink every record in order, and one that fails leaves the ring to others", async () => {
+    object = await loadFixture("ring");
+    const ring = object.ringBuffer<Rec>("records");
+    send(object, "generate", 2000);
+    const got: bigint[] = [];
+    const aborting = new AbortController();
+    const slow = new Writable({
+      objectMode: true,
+      highWaterMark: 2,
+      write({ seq }: Rec, _encoding, done) {
+        got.push(seq);
+        if (got.length === 2000) aborting.abort();
+        setImmediate(done);
+      },
+    });
+    await expect(pipeline(ring.toReadable(), slow, { signal: aborting.signal })).rejects.toMatchObject({
+      name: "AbortError",
+    });
+    expect(got).toEqual(Array.from({ length: 2000 }, (_, seq) => BigInt(seq)));
+    send(object, "generate", 100);
+    const failing = new Writable({
+      objectMode: true,
+      write(_record, _encoding, done) {
+        done(new Error("no more"));
+      },
+    });
+    await expect(pipeline(ring.toReadable({ highWaterMark: 1 }), failing)).rejects.toThrow("no more");
+    const web = new WritableStream<Rec>({
+      write() {
+        throw new Error("not here either");
+      },
+    });
+    await expect(ring.toWebStream({ highWaterMark: 1 }).pipeTo(web)).rejects.toThrow("not here either");
+    const left = (await ring.next())?.seq ?? 0n;
+    // Each of the two had a few at most.
+    expect(left).toBeGreaterThanOrEqual(2000n);
+    expect(left).toBeLessThan(2010n);
+  });
+
   test("a Node stream keeps the order of records that come one by one while it is being read", async () => {
     object = await loadFixture("ring");
     const ring = object.ringBuffer<Rec>("records");
@@ -366,6 +408,18 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
         new Child(process.execPath, [child("stream.mjs"), way, fixture("ring"), reader, wakeup]).output(),
       );
       expect(await Promise.all(ways)).toEqual(["kept alive\n", ""]);
+    },
+  );
+
+  // A thread looks by time or is woken, and does not adapt.
+  test.each(reader === "loop" ? (["event", "adaptive"] as const) : (["event"] as const))(
+    "idle, with wake-ups %s: the event loop rests, and so does the thread",
+    async (wakeup) => {
+      const run = new Child(process.execPath, [child("stream.mjs"), "idle", fixture("ring"), reader, wakeup]);
+      const { turns, woken } = JSON.parse(await run.output()) as { turns: number; woken: number };
+      // The timer by which the rest was measured is a turn, and V8 may have left something to do; one of 5 ms would be eighty.
+      expect(turns).toBeLessThanOrEqual(5);
+      expect(woken).toBe(0);
     },
   );
 

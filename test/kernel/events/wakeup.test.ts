@@ -52,6 +52,66 @@ describe("wake-ups", () => {
     },
   );
 
+  /** 32 bytes and the ring's 8. */
+  const PER_RECORD = 40;
+  test.each(
+    READERS.flatMap((reader) =>
+      [
+        { records: 100, milliseconds: 0x7fffffff },
+        { bytes: 100 * PER_RECORD, milliseconds: 0x7fffffff },
+      ].map((mode) => [JSON.stringify(mode), reader, mode] as const),
+    ),
+  )("%s, read by a %s: nothing below the threshold, all that is there at it, and again", async (_, reader, mode) => {
+    object = await loadFixture("ring", (opened) => {
+      opened.ring("records").wakeup = mode;
+      opened.ring("records").reader = reader;
+    });
+    const ring = object.ringBuffer<Rec>("records");
+    let got = 0;
+    ring.on("event", () => got++);
+    // Another ring, woken by each record: what it was sent after the first ring's records has come when those could have.
+    using barrier = await loadFixture("ring", (opened) => {
+      opened.ring("records").reader = reader;
+    });
+    let passed = 0;
+    barrier.ringBuffer<Rec>("records").on("event", () => passed++);
+    const barriers = async () => {
+      for (let i = 0; i < 3; i++) {
+        const before = passed;
+        send(barrier, "generate", 1);
+        await until("the barrier", () => passed > before);
+      }
+    };
+    // Its timer looks once at the start.
+    await barriers();
+    for (const round of [1, 2]) {
+      send(object, "generate", 99);
+      await barriers();
+      expect(got, `below the threshold, round ${round}`).toBe((round - 1) * 100);
+      send(object, "generate", 1);
+      await until("a hundred", () => got === round * 100);
+    }
+  });
+
+  test.each(READERS)("on a timer, read by a %s: no number of records wakes", async (reader) => {
+    object = await loadFixture("ring", (opened) => {
+      opened.ring("records").wakeup = { milliseconds: 0x7fffffff };
+      opened.ring("records").reader = reader;
+    });
+    const ring = object.ringBuffer<Rec>("records");
+    let got = 0;
+    ring.on("event", () => got++);
+    using barrier = await loadFixture("ring");
+    for (let i = 0; i < 3; i++) {
+      send(object, "generate", 300);
+      send(barrier, "generate", 1);
+      await barrier.ringBuffer<Rec>("records").next();
+    }
+    expect(got).toBe(0);
+    expect(ring.flush()).toBe(900);
+    expect(got).toBe(900);
+  });
+
   test("adaptive: no wake-ups while records are many, and back to them when it is quiet", async () => {
     object = await loadFixture("ring", (opened) => {
       opened.ring("records").wakeup = "adaptive";

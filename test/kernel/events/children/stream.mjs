@@ -1,6 +1,8 @@
 // A process that ends, or loses a thread or a child, in the middle of a stream. Usage: stream.mjs
-// exit|worker|fork|ref|unref <ring.bpf.o> [loop|thread] [event|timed]
+// exit|worker|fork|idle|ref|unref <ring.bpf.o> [loop|thread] [event|adaptive|timed]
+import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { BpfObject } from "ebpf";
@@ -10,6 +12,7 @@ const PACKET = new Uint8Array(64);
 async function streaming({ path, reader, wakeup }, handler) {
   const opened = BpfObject.open(path);
   if (wakeup === "timed") opened.ring("records").wakeup = { milliseconds: 1 };
+  else opened.ring("records").wakeup = wakeup ?? "event";
   opened.ring("records").reader = reader;
   const object = await opened.load();
   object.ringBuffer("records").on("event", handler);
@@ -26,15 +29,44 @@ async function exit(options) {
   send(100);
 }
 
+/** All that is open, and the threads there are. */
+const held = () => ({
+  descriptors: readdirSync("/proc/self/fd")
+    .map((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`);
+      } catch {
+        return ""; // that of the listing itself
+      }
+    })
+    .filter((target) => /bpf|eventpoll|eventfd|socket|btf/.test(target))
+    .map((target) => target.replace(/\d+/, "")),
+  readers: readdirSync("/proc/self/task").filter((task) => {
+    try {
+      return readFileSync(`/proc/self/task/${task}/comm`, "utf8").trim() === "ebpf-reader";
+    } catch {
+      return false; // ended meanwhile
+    }
+  }).length,
+});
+
 async function worker(options) {
-  const thread = new Worker(fileURLToPath(import.meta.url), { workerData: options });
-  await new Promise((resolve) => thread.once("message", resolve));
-  await thread.terminate();
+  // The first worker leaves what Node keeps for all that follow.
+  await terminateInTheMiddle(options);
+  const before = held();
+  await terminateInTheMiddle(options);
+  assert.deepEqual(held(), before);
   const { object, send } = await streaming(options, () => {
     object.close();
     console.log("terminated after some, main goes on");
   });
   send(1);
+}
+
+async function terminateInTheMiddle(options) {
+  const thread = new Worker(fileURLToPath(import.meta.url), { workerData: options });
+  await new Promise((resolve) => thread.once("message", resolve));
+  await thread.terminate();
 }
 
 /** In the worker: a stream that never rests. */
@@ -67,6 +99,31 @@ async function keepAlive(options, alive) {
   }, 200).unref();
 }
 
+/** A stream that is read, and to which nothing comes: how often the event loop turns, and the thread is scheduled, until a timer. */
+async function idle(options) {
+  let got = 0;
+  const { object, send } = await streaming(options, () => got++);
+  send(100);
+  while (got < 100) await new Promise(setImmediate);
+  const sleeps = () => {
+    const reader = readdirSync("/proc/self/task").find(
+      (task) => readFileSync(`/proc/self/task/${task}/comm`, "utf8").trim() === "ebpf-reader",
+    );
+    if (reader === undefined) return undefined;
+    return Number(
+      /^voluntary_ctxt_switches:\s+(\d+)$/m.exec(readFileSync(`/proc/self/task/${reader}/status`, "utf8"))[1],
+    );
+  };
+  const rest = () => new Promise((resolve) => setTimeout(resolve, 400));
+  // What the last records left to do is done in the first rest.
+  await rest();
+  const before = { turns: performance.nodeTiming.uvMetricsInfo.loopCount, sleeps: sleeps() };
+  await rest();
+  const turns = performance.nodeTiming.uvMetricsInfo.loopCount - before.turns;
+  console.log(JSON.stringify({ turns, woken: before.sleeps === undefined ? 0 : sleeps() - before.sleeps }));
+  object.close();
+}
+
 async function fork(options) {
   let handled = 0;
   const { object, send } = await streaming(options, () => {
@@ -95,6 +152,7 @@ else {
     exit,
     worker,
     fork,
+    idle,
     ref: (options) => keepAlive(options, true),
     unref: (options) => keepAlive(options, false),
   };
