@@ -1,7 +1,8 @@
 import { BpfError } from "../errors.js";
 import { suggestion } from "../nearest.js";
+import { checkTypes } from "./check/index.js";
 import { describeType } from "./describe.js";
-import { indexTypes, KIND, kindNumber, materialise, nameOffset } from "./records.js";
+import { indexTypes, isModifier, KIND, kindNumber, materialise, nameOffset } from "./records.js";
 import { type BtfSections, invalid, readSections } from "./sections.js";
 import { BTF_KINDS, type BtfKind, type BtfType } from "./types.js";
 
@@ -44,6 +45,7 @@ export class Btf {
   #firstId: number | undefined;
   /** First own string offset. */
   readonly #firstString: number;
+  #checked = false;
   #pointerSize: 4 | 8 | undefined;
 
   private constructor(sections: BtfSections, name: string, base: Btf | undefined) {
@@ -62,6 +64,29 @@ export class Btf {
   static parse(bytes: Uint8Array, options: BtfOptions = {}): Btf {
     const name = options.name ?? "BTF";
     return new Btf(readSections(bytes, name, options.base !== undefined), name, options.base);
+  }
+
+  /**
+   * Looks at every type once, the base's too: that names and references lead somewhere, that no type is within itself, that what a type
+   * holds fits in it. Methods do not need it, they answer or throw whatever the bytes are; what hands BTF on to libbpf or to the kernel
+   * does. Objects, `open({ btfPath })` and `ebpf vmlinux` have it done.
+   *
+   * @throws BpfError `BTF_INVALID`, naming the first type that is not sound
+   */
+  check(): this {
+    if (this.#checked) return this;
+    const whole = this.#base === undefined;
+    const starts = this.#index();
+    checkTypes({
+      what: this.#name,
+      count: this.typeCount,
+      words: whole ? () => this.#words : (id) => this.#locate(id)[0].#words,
+      start: whole ? (id) => starts[id - 1] as number : (id) => this.#locate(id)[1],
+      stringEnd: this.#firstString + this.#strings.byteLength,
+      pointerSize: this.pointerSize,
+    });
+    this.#checked = true;
+    return this;
   }
 
   /** One more than the highest type id: void, which is id 0, counts, and so do the base's types. */
@@ -145,6 +170,10 @@ export class Btf {
     let count = 1;
     for (let depth = 0; depth < MAX_DEPTH; depth++) {
       const kind = this.#kind(at);
+      if (isModifier(kind) || kind === KIND.var) {
+        at = this.#reference(at, 2);
+        continue;
+      }
       switch (kind) {
         case KIND.int:
         case KIND.struct:
@@ -160,14 +189,6 @@ export class Btf {
           count *= this.#word(at, 5);
           at = this.#reference(at, 3);
           break;
-        case KIND.typedef:
-        case KIND.volatile:
-        case KIND.const:
-        case KIND.restrict:
-        case KIND.type_tag:
-        case KIND.var:
-          at = this.#reference(at, 2);
-          break;
         default:
           throw invalid(
             this.#name,
@@ -182,14 +203,7 @@ export class Btf {
   resolve(id: number): number {
     let at = id;
     for (let depth = 0; depth < MAX_DEPTH; depth++) {
-      const kind = this.#kind(at);
-      const refers =
-        kind === KIND.typedef ||
-        kind === KIND.const ||
-        kind === KIND.volatile ||
-        kind === KIND.restrict ||
-        kind === KIND.type_tag;
-      if (!refers) return at;
+      if (!isModifier(this.#kind(at))) return at;
       at = this.#reference(at, 2);
     }
     throw invalid(this.#name, `type ${id} refers to itself`);

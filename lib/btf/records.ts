@@ -34,6 +34,11 @@ export function nameOffset(words: Uint32Array, start: number): number {
   return words[start] as number;
 }
 
+/** Of kinds that are another type, with a name or a qualifier: typedef, const, volatile, restrict and type tag. */
+export function isModifier(kind: number): boolean {
+  return (kind >= (KIND.typedef as number) && kind <= (KIND.restrict as number)) || kind === KIND.type_tag;
+}
+
 /** Walks the type section once. Every record noted is whole; what it refers to is checked when it is read. */
 export function indexTypes(words: Uint32Array, what: string, firstId: number): Uint32Array {
   const end = words.length;

@@ -8,7 +8,8 @@ const SYSFS = "/sys/kernel/btf";
 let kernel: Btf | undefined;
 const modules = new Map<string, Btf>();
 
-function read(path: string, missing: () => BpfError): Uint8Array {
+/** A file's bytes. @internal */
+export function readBtf(path: string, missing: () => BpfError = () => notThere(path)): Uint8Array {
   try {
     return readFileSync(path);
   } catch (cause) {
@@ -25,6 +26,15 @@ function read(path: string, missing: () => BpfError): Uint8Array {
   }
 }
 
+function notThere(path: string): BpfError {
+  return new BpfError({ code: "NOT_FOUND", message: `no such file: ${path}` });
+}
+
+/** @internal */
+export function isElf(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46;
+}
+
 /**
  * The running kernel's BTF, read once per process from /sys/kernel/btf/vmlinux (Linux 5.4 with CONFIG_DEBUG_INFO_BTF).
  *
@@ -34,7 +44,7 @@ export function kernelBtf(): Btf {
   if (kernel === undefined) {
     const path = `${SYSFS}/vmlinux`;
     kernel = Btf.parse(
-      read(path, () => {
+      readBtf(path, () => {
         return new BpfError({
           code: "BTF_MISSING",
           message: `this kernel has no BTF: ${path} is not there (CONFIG_DEBUG_INFO_BTF)`,
@@ -60,7 +70,7 @@ export function moduleBtf(name: string): Btf {
   const known = modules.get(name);
   if (known !== undefined) return known;
   const path = `${SYSFS}/${name.replaceAll("-", "_")}`;
-  const bytes = read(path, () => {
+  const bytes = readBtf(path, () => {
     return new BpfError({
       code: "BTF_MISSING",
       message: `no BTF for module ${name}: ${path} is not there (is the module loaded, and CONFIG_DEBUG_INFO_BTF_MODULES set?)`,
@@ -78,8 +88,8 @@ export function moduleBtf(name: string): Btf {
  * @throws BpfError `NOT_FOUND`, or `BTF_INVALID` when it is something else.
  */
 export function fileBtf(path: string, options: BtfOptions = {}): Btf {
-  const bytes = read(path, () => new BpfError({ code: "NOT_FOUND", message: `no such file: ${path}` }));
-  if (bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46) {
+  const bytes = readBtf(path);
+  if (isElf(bytes)) {
     throw new BpfError({
       code: "BTF_INVALID",
       message: `${path} is an ELF object, not raw BTF; open it with BpfObject.open, or extract .BTF with objcopy`,

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync, readFileSync, readSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir, userInfo } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
+import { checkBtfFile } from "../btf/for_libbpf.js";
 import { BpfError } from "../errors.js";
 import { attempt } from "../kernel/explain.js";
 import { native } from "../native.js";
@@ -26,6 +27,8 @@ export function vmlinuxHeader(btfPath: string = KERNEL_BTF): string {
         })
       : new BpfError({ code: "NOT_FOUND", message: `no such file: ${btfPath}` });
   }
+  // The kernel's own it has looked at itself.
+  if (btfPath !== KERNEL_BTF) checkBtfFile(btfPath);
   let types: string;
   try {
     types = attempt({ doing: `read BTF from ${btfPath}` }, () => native().dumpBtf(btfPath));

@@ -8,7 +8,8 @@ import { BpfMap } from "./bpf_map.js";
 import { MAP_CREATE_FLAGS, type MapCreateFlag } from "./map_info.js";
 
 export function mapTypeName(addon: NativeAddon, type: number): string {
-  return addon.mapTypeName(type) ?? `type ${type}`;
+  // A damaged object may say anything, and an enum's upper half is no number to the addon.
+  return (type > 0x7fffffff ? undefined : addon.mapTypeName(type)) ?? `type ${type}`;
 }
 
 /** A map of an opened object: what is set here takes effect at `load()`. */

@@ -17,7 +17,7 @@ import type { ObjectSource } from "./source.js";
 export const BpfObject = {
   /**
    * Parses an object file; nothing of it is in the kernel yet.
-   * @throws BpfError NOT_FOUND, OBJECT_INVALID, BTF_MISSING, INVALID_ARGUMENT
+   * @throws BpfError NOT_FOUND, OBJECT_INVALID, BTF_MISSING, BTF_INVALID, INVALID_ARGUMENT
    */
   open(source: ObjectSource, options: OpenOptions = {}): OpenedObject {
     return openObject(source, options);

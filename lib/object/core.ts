@@ -1,10 +1,12 @@
 import { Btf } from "../btf/btf.js";
+import { checkObjectBtf } from "../btf/for_libbpf.js";
 import { BpfError, closedError } from "../errors.js";
 import { errno } from "../kernel/errno.js";
 import { attempt, explain, failedProgram, isNativeFailure, type Meaning } from "../kernel/explain.js";
 import { explainMapRefusal, explainRefusal } from "../kernel/refusal.js";
 import { findFailedMap, findFailedProgram, programLogs } from "../kernel/verifier_log.js";
 import type { NativeAddon, NativeMapDefinition, NativeObject, NativeOpenOptions, NativeProgram } from "../native.js";
+import { checkVariables } from "./globals.js";
 import { captureSettings, type ObjectSettings, restoreSettings } from "./settings.js";
 import type { ObjectImage } from "./source.js";
 import type { Variants } from "./variants.js";
@@ -28,6 +30,7 @@ export class ObjectCore {
   #phase: Phase = "opened";
   #loadedNs = 0n;
   #btf: Btf | undefined;
+  readonly #hasBtf: boolean;
 
   constructor(
     addon: NativeAddon,
@@ -38,8 +41,11 @@ export class ObjectCore {
     this.addon = addon;
     this.image = image;
     this.#options = options;
+    this.#hasBtf = checkObjectBtf(image.bytes, image.label);
     this.#native = this.#openNative();
     try {
+      const btf = this.btfOrUndefined;
+      if (btf !== undefined) checkVariables(btf, this.#native.maps, image.label);
       this.variants = makeVariants(this.programNames);
     } catch (error) {
       this.#native.close();
@@ -213,7 +219,7 @@ export class ObjectCore {
         try {
           return new addon.Object(image.bytes, { ...this.#options, name: image.name });
         } catch (failure) {
-          throw asObjectError(failure, image.label) ?? failure;
+          throw asObjectError(failure, image.label, this.#hasBtf) ?? failure;
         }
       },
     );
@@ -263,10 +269,10 @@ export class ObjectCore {
 /** libbpf's own error numbers begin at 4000 (libbpf.h, enum libbpf_errno); strerror does not know them. */
 const LIBBPF_ERRNO_START = 4000;
 
-function asObjectError(failure: unknown, label: string): BpfError | undefined {
+function asObjectError(failure: unknown, label: string, hasBtf: boolean): BpfError | undefined {
   if (!isNativeFailure(failure)) return undefined;
   const log = failure.log.join("");
-  if (/BTF is required/.test(log)) {
+  if (!hasBtf && /BTF is required/.test(log)) {
     return new BpfError({
       code: "BTF_MISSING",
       message: `cannot open ${label}: it has no BTF, which its maps need: compile it with clang -g (and do not strip .BTF)`,

@@ -60,6 +60,22 @@ export function variableShape(btf: Btf, { type, isNumber }: GlobalVariable): Sha
   return element.kind === "integer" ? shapeOf(btf, type, { u64: "number" }) : shape;
 }
 
+/** Whether BTF has each variable within its section. libbpf looks at the names only. @throws BpfError BTF_INVALID */
+export function checkVariables(btf: Btf, maps: readonly NativeMapDefinition[], label: string): void {
+  for (const { name, isInternal, dataSize } of maps) {
+    if (!isInternal || dataSize === 0) continue;
+    const section = sectionOf(name);
+    for (const variable of variablesOf(btf, section)) {
+      const end = variable.offset + btf.size(variable.type);
+      if (end <= dataSize) continue;
+      throw new BpfError({
+        code: "BTF_INVALID",
+        message: `${label}: BTF has variable ${variable.name} from byte ${variable.offset} to ${end} of ${section}, which has ${dataSize}`,
+      });
+    }
+  }
+}
+
 export interface GlobalsAccess {
   readonly section: string;
   readonly btf: Btf;

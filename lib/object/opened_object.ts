@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import type { Btf } from "../btf/btf.js";
+import { checkBtfFile } from "../btf/for_libbpf.js";
 import { BpfError } from "../errors.js";
 import { MapType } from "../kernel/abi.js";
 import { OpenedMap } from "../map/opened_map.js";
@@ -20,7 +21,10 @@ import { type VariantSpec, Variants } from "./variants.js";
 export interface OpenOptions<S extends ObjectShape = AnyObject> {
   /** What libbpf calls the object; by default its file's name up to the first dot. Prefixes the names of .bss and its kin in the kernel. */
   readonly name?: string | undefined;
-  /** Path of a BTF file to relocate against, for a kernel without /sys/kernel/btf/vmlinux. */
+  /**
+   * Path of a BTF file to relocate against, for a kernel without /sys/kernel/btf/vmlinux. All of it is looked at first, since libbpf
+   * believes it: a tenth of a second for a whole kernel's.
+   */
   readonly btfPath?: string | undefined;
   /** Text in the form of a kernel .config, for `extern` kconfig variables; by default the running kernel's. */
   readonly kconfig?: string | undefined;
@@ -185,6 +189,7 @@ export function openCore(source: ObjectSource, options: OpenOptions): ObjectCore
   // libbpf opens it when it loads, and then says no name.
   if (btfPath !== undefined && !existsSync(btfPath))
     throw new BpfError({ code: "NOT_FOUND", message: `open: option "btfPath": no such file: ${btfPath}` });
+  if (btfPath !== undefined) checkBtfFile(btfPath);
   const image = readObject(source);
   const { variants, name } = options;
   return new ObjectCore(

@@ -15,7 +15,8 @@ struct End {
   void operator()(Elf* elf) const { elf_end(elf); }
 };
 
-/// (an object's bytes, name) -> a copy of the section, or undefined.
+/// (an object's bytes, name) -> a copy of the section, or undefined; of several, of the last, which is the one that
+/// libbpf takes.
 Napi::Value ReadSection(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto [object, name] = Arguments<Bytes, Text>(info);
@@ -24,19 +25,20 @@ Napi::Value ReadSection(const Napi::CallbackInfo& info) {
   const std::unique_ptr<Elf, End> elf(elf_memory(reinterpret_cast<char*>(object.data), object.size));
   size_t names = 0;
   if (elf == nullptr || elf_getshdrstrndx(elf.get(), &names) != 0) return env.Undefined();
+  Elf_Scn* last = nullptr;
+  GElf_Shdr header;
   for (Elf_Scn* section = elf_nextscn(elf.get(), nullptr); section != nullptr;
        section = elf_nextscn(elf.get(), section)) {
-    GElf_Shdr header;
-    if (gelf_getshdr(section, &header) == nullptr || header.sh_type == SHT_NOBITS) continue;
+    if (gelf_getshdr(section, &header) == nullptr) continue;
     const char* const found = elf_strptr(elf.get(), names, header.sh_name);
-    if (found == nullptr || name != found) continue;
-    const Elf_Data* const data = elf_rawdata(section, nullptr);
-    if (data == nullptr || data->d_buf == nullptr) return env.Undefined();
-    Napi::Uint8Array copy = Napi::Uint8Array::New(env, data->d_size);
-    memcpy(copy.Data(), data->d_buf, data->d_size);
-    return copy;
+    if (found != nullptr && name == found) last = section;
   }
-  return env.Undefined();
+  if (last == nullptr || gelf_getshdr(last, &header) == nullptr || header.sh_type == SHT_NOBITS) return env.Undefined();
+  const Elf_Data* const data = elf_rawdata(last, nullptr);
+  if (data == nullptr || data->d_buf == nullptr) return env.Undefined();
+  Napi::Uint8Array copy = Napi::Uint8Array::New(env, data->d_size);
+  memcpy(copy.Data(), data->d_buf, data->d_size);
+  return copy;
 }
 
 }  // namespace

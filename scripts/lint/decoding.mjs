@@ -7,6 +7,7 @@ import { join } from "node:path";
  * @type {Readonly<Record<string, string>>}
  */
 export const READERS_OF_BYTES = {
+  "lib/btf/byte_order.ts": "BTF itself, of another machine's byte order",
   "lib/btf/sections.ts": "the header of BTF itself",
   "lib/cli/core_relocations.ts": "the header of .BTF.ext",
   "lib/cli/helper_calls.ts": "BPF instructions",
