@@ -98,14 +98,21 @@ function assigner<V>({ codec, reader, label }: ValueType<V>): Assign {
 function assignFields(source: Record<string, unknown>, target: Record<string, unknown>): void {
   for (const name in source) {
     const value = source[name];
-    const there = target[name];
     // A nested struct is a cursor too, which moves with its parent: its fields are what is kept.
     if (isRecord(value)) {
+      // Only what is the target's own: C names a member as it likes, also `__proto__`, and what is inherited is everybody's.
+      const there = Object.hasOwn(target, name) ? target[name] : undefined;
       const nested: Record<string, unknown> = isRecord(there) ? there : {};
       assignFields(value, nested);
-      if (nested !== there) target[name] = nested;
-    } else target[name] = value;
+      if (nested !== there) store(target, name, nested);
+    } else store(target, name, value);
   }
+}
+
+function store(target: Record<string, unknown>, name: string, value: unknown): void {
+  if (name === "__proto__")
+    Object.defineProperty(target, name, { value, writable: true, enumerable: true, configurable: true });
+  else target[name] = value;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
