@@ -2,6 +2,7 @@
 import type { Btf } from "../btf/btf.js";
 import { helperName } from "../features/helpers.js";
 import { native } from "../native.js";
+import { sectionOf } from "../object/globals.js";
 import { openCore } from "../object/opened_object.js";
 import { describeObject } from "../skeleton/index.js";
 import { mapSize, mapTypeConstant } from "../skeleton/map_types.js";
@@ -110,7 +111,10 @@ export function inspectObject(path: string): Inspection {
       })),
       sections: description.sections.map(({ name, variables }) => ({
         name,
-        bytes: maps.find((map) => map.isInternal && map.name.endsWith(name))?.dataSize ?? 0,
+        // Of an arena's variables there is no map of that size.
+        bytes:
+          maps.find((map) => map.isInternal && sectionOf(map.name) === name)?.dataSize ??
+          Math.max(...variables.map(({ offset, size }) => offset + size)),
         variables: variables.map((variable) => ({
           name: variable.name,
           type: type(variable.type) ?? "",

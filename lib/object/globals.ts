@@ -76,22 +76,17 @@ export function checkVariables(btf: Btf, maps: readonly NativeMapDefinition[], l
   }
 }
 
-export interface GlobalsAccess {
-  readonly section: string;
-  readonly btf: Btf;
+/** @internal */
+export interface SectionAccess {
   /** The section's map. @throws BpfError CLOSED, INVALID_STATE */
   map(): NativeMapDefinition;
   /** Why writing is not possible now, if it is not. */
   readOnly(): string | undefined;
 }
 
-/**
- * A record with an accessor for each variable of a section. Structs, unions and arrays stay live: `bss.stats.count` reads only that
- * member, `bss.stats.count = 0n` writes it; a whole value can be assigned too.
- */
-export function globalsRecord(access: GlobalsAccess): Globals {
-  const { section, btf } = access;
-  const memory: LiveMemory = {
+/** The memory that a section's map is. */
+export function sectionMemory(access: SectionAccess): LiveMemory {
+  return {
     read: (offset, target) => access.map().readData(offset, target),
     write: (offset, source, label) => {
       const map = access.map();
@@ -102,6 +97,13 @@ export function globalsRecord(access: GlobalsAccess): Globals {
       attempt({ doing: `set ${label}` }, () => map.writeData(offset, source));
     },
   };
+}
+
+/**
+ * A record with an accessor for each variable of a section. Structs, unions and arrays stay live: `bss.stats.count` reads only that
+ * member, `bss.stats.count = 0n` writes it; a whole value can be assigned too.
+ */
+export function globalsRecord(section: string, btf: Btf, memory: LiveMemory): Globals {
   return namedRecord<unknown>(`variable in ${section}`, (record) => {
     const copies = new Map<string, () => unknown>();
     for (const variable of variablesOf(btf, section)) {

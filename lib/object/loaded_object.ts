@@ -8,6 +8,7 @@ import { UserRingBuffer } from "../events/user_ring_buffer.js";
 import { checkWakeup } from "../events/wakeup.js";
 import { MapType } from "../kernel/abi.js";
 import type { Link } from "../link/link.js";
+import type { ArenaMap } from "../map/arena_map.js";
 import { ArrayMap, PerCpuArrayMap } from "../map/array_map.js";
 import type { BpfMap } from "../map/bpf_map.js";
 import { HashMap } from "../map/hash_map.js";
@@ -16,8 +17,10 @@ import { namedRecord, unknownName } from "../named.js";
 import { checkOptions } from "../options.js";
 import type { AttachOptions } from "../program/attach/by_section.js";
 import { Program } from "../program/program.js";
+import { arenaMemory } from "./arena_section.js";
 import type { ObjectCore } from "./core.js";
 import type { Globals } from "./globals.js";
+import type { LiveMemory } from "./live.js";
 import { makeMap } from "./map_factory.js";
 import type { AnyObject, AttachAllArguments, LoadedSectionOf, ObjectShape, SectionName } from "./object_shape.js";
 import {
@@ -254,7 +257,11 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     return this.#section(".bss") as LoadedSectionOf<S, ".bss">;
   }
 
-  /** The variables of a data section, custom ones such as `.data.config` included. @throws BpfError NOT_FOUND, CLOSED */
+  /**
+   * The variables of a data section, custom ones such as `.data.config` included. Those of an arena are section `.addr_space.1`; there
+   * each access is a system call, and none is atomic.
+   * @throws BpfError NOT_FOUND, CLOSED
+   */
   section<Name extends SectionName<S>>(name: Name): LoadedSectionOf<S, Name> {
     return this.#section(name) as LoadedSectionOf<S, Name>;
   }
@@ -262,8 +269,19 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
   #section(name: string): Globals {
     this.#core.mustBeOpen();
     const constant = name === ".rodata" || name.startsWith(".rodata.") || name === ".kconfig";
-    return sectionRecord(this.#core, this.#sections, name, () =>
-      constant ? "it is constant from load() on; set it on the opened object" : undefined,
+    return sectionRecord(this.#core, this.#sections, name, {
+      readOnly: () => (constant ? "it is constant from load() on; set it on the opened object" : undefined),
+      arena: () => this.#arenaMemory(),
+    });
+  }
+
+  /** Of variables in the arena, of which libbpf takes one in an object. */
+  #arenaMemory(): LiveMemory {
+    const core = this.#core;
+    const name = core.mapNames.find((candidate) => core.map(candidate).type === MapType.arena) as string;
+    return arenaMemory(
+      () => this.#map(name) as ArenaMap,
+      () => core.map(name).dataAddress(),
     );
   }
 

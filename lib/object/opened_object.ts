@@ -135,7 +135,10 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
     return this.#section(".bss") as SectionOf<S, ".bss">;
   }
 
-  /** The variables of a data section, custom ones such as `.data.config` included. @throws BpfError NOT_FOUND */
+  /**
+   * The variables of a data section, custom ones such as `.data.config` included.
+   * @throws BpfError NOT_FOUND; INVALID_STATE for `.addr_space.1`, an arena's, which is not made yet
+   */
   section<Name extends SectionName<S>>(name: Name): SectionOf<S, Name> {
     return this.#section(name) as SectionOf<S, Name>;
   }
@@ -143,9 +146,17 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
   #section(name: string): Globals {
     const core = this.#core;
     core.mustBeOpened(name);
-    return sectionRecord(core, this.#sections, name, () => {
-      core.mustBeOpened(name);
-      return undefined;
+    return sectionRecord(core, this.#sections, name, {
+      readOnly: () => {
+        core.mustBeOpened(name);
+        return undefined;
+      },
+      arena: () => {
+        throw new BpfError({
+          code: "INVALID_STATE",
+          message: `variables in an arena (${name}) are there from load() on: it is then that the arena is made`,
+        });
+      },
     });
   }
 

@@ -1,5 +1,6 @@
 /** What an object file offers, as plain data: what a skeleton is written from, and what its fingerprint is taken of. */
 import type { Btf } from "../btf/btf.js";
+import { ARENA_SECTION, arenaVariables } from "../object/arena_section.js";
 import { type GlobalVariable, sectionOf, variablesOf } from "../object/globals.js";
 import { RINGS_SECTION, ringRecordType } from "../object/rings.js";
 
@@ -78,17 +79,18 @@ export function describeObject(object: DescribedObject, btf: Btf | undefined): O
         valueType: sized(map.valueTypeId, map.valueSize),
         recordType: btf === undefined ? undefined : ringRecordType(btf, map.name),
       })),
-    sections: object.maps
-      .filter((map) => map.isInternal && map.dataSize > 0)
-      .map((map) => sectionOf(map.name))
-      // The counters of rings are read through the rings.
-      .filter((name) => name !== RINGS_SECTION)
-      .map((name) => ({
+    sections: [
+      ...object.maps
+        .filter((map) => map.isInternal && map.dataSize > 0)
+        .map((map) => sectionOf(map.name))
+        // The counters of rings are read through the rings.
+        .filter((name) => name !== RINGS_SECTION)
+        .map((name) => ({ name, variables: btf === undefined ? [] : variablesOf(btf, name) })),
+      { name: ARENA_SECTION, variables: arenaVariables(btf, object.maps) },
+    ]
+      .map(({ name, variables }) => ({
         name,
-        variables:
-          btf === undefined
-            ? []
-            : variablesOf(btf, name).filter(({ isStatic, name: own }) => !isStatic && !OWN_NAMES.test(own)),
+        variables: variables.filter(({ isStatic, name: own }) => !isStatic && !OWN_NAMES.test(own)),
       }))
       .filter(({ variables }) => variables.length > 0),
   };

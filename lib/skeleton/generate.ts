@@ -2,6 +2,7 @@
 
 import type { Btf } from "../btf/btf.js";
 import { BpfError } from "../errors.js";
+import { ARENA_SECTION } from "../object/arena_section.js";
 import { type GlobalVariable, variableShape } from "../object/globals.js";
 import type { MapDescription, ObjectDescription, SectionDescription } from "./description.js";
 import { doc, type GenericType, importing, property, unionType } from "./emit.js";
@@ -36,9 +37,11 @@ export function generateSkeleton(object: ObjectDescription, options: GenerateOpt
   const name = options.className ?? className(file);
   if (!/^[A-Za-z_$][\w$]*$/.test(name))
     throw new BpfError({ code: "INVALID_ARGUMENT", message: `"${name}" cannot be the name of a class` });
+  // `.data.x.y` and `.data.x_y` are two sections, and one word.
+  const words = new ModuleNames([name, `Opened${name}`, `${name}Object`]);
   const sections: Section[] = object.sections.map((section) => ({
     ...section,
-    interfaceName: `${name}${sectionWord(section.name)}`,
+    interfaceName: words.take(`${name}${sectionWord(section.name)}`),
   }));
   const own = [name, `Opened${name}`, `${name}Object`, ...sections.map(({ interfaceName }) => interfaceName)];
   const mapClasses = [...new Set(object.maps.map((map) => mapClassName(map)))];
@@ -216,6 +219,7 @@ function describeVariable(btf: Btf, id: number): string {
 function sectionDoc(section: string): string {
   if (section === ".kconfig")
     return "`extern __kconfig` variables: the kernel's configuration, or what `open({ kconfig })` says.";
+  if (section === ARENA_SECTION) return `Variables in the object's arena (${section}); there from \`load()\` on.`;
   if (section.startsWith(".rodata"))
     return `Constants in ${section}: set on the opened object, read-only from \`load()\` on.`;
   if (section.startsWith(".bss")) return `Variables in ${section}, zero at first; live from \`load()\` on.`;

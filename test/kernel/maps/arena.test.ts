@@ -32,11 +32,11 @@ gate.test("arena: a list that a program made is walked, changed and made longer 
   arena.set(ours, node, { next: head, value: 7n });
   object.bss.head = ours;
   object.programs.add_up.testRun();
-  expect(object.bss.sum).toBe(4507n);
+  expect(object.bss.sum).toBe(4512n);
   expect(walk()).toHaveLength(11);
   arena.write(ours + 8n, Uint8Array.of(8, 0, 0, 0, 0, 0, 0, 0));
   object.programs.add_up.testRun();
-  expect(object.bss.sum).toBe(4508n);
+  expect(object.bss.sum).toBe(4513n);
 
   expect(() => arena.read(arena.byteLength - 8, 16)).toThrowError(
     expect.objectContaining({
@@ -51,6 +51,27 @@ gate.test("arena: a list that a program made is walked, changed and made longer 
   );
   object.close();
   expect(() => arena.read(0, 1)).toThrowError(expect.objectContaining({ code: "CLOSED" }));
+});
+
+gate.test("variables in an arena are a section of the object, from load() on", async () => {
+  const opened = MapsArena.open();
+  expect(() => opened.section(".addr_space.1")).toThrowError(
+    expect.objectContaining({ code: "INVALID_STATE", message: expect.stringContaining("are there from load() on") }),
+  );
+  using object = await opened.load();
+  const variables = object.section(".addr_space.1");
+  expect(variables.last).toEqual({ next: 0n, value: 5n });
+  object.programs.add_up.testRun();
+  expect([variables.visits, object.bss.sum]).toEqual([1n, 5n]);
+  variables.last.value = 9n;
+  variables.visits = 41n;
+  object.programs.add_up.testRun();
+  expect([variables.visits, object.bss.sum]).toEqual([42n, 9n]);
+  expect(() => object.section(".addr_space.2" as ".addr_space.1")).toThrowError(
+    /no data section in .* named "\.addr_space\.2" \(did you mean "\.addr_space\.1"\?\)/,
+  );
+  object.close();
+  expect(() => variables.visits).toThrowError(expect.objectContaining({ code: "CLOSED" }));
 });
 
 gate.test("an arena without an object", () => {

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { Btf } from "../../../lib/btf/btf.js";
 import { build } from "../../../lib/build/index.js";
 import { type NativeMapDefinition, native } from "../../../lib/native.js";
-import { globalsRecord, variablesOf } from "../../../lib/object/globals.js";
+import { globalsRecord, sectionMemory, variablesOf } from "../../../lib/object/globals.js";
 import { snapshot } from "../../../lib/object/live.js";
 
 const SOURCE = `
@@ -68,9 +68,7 @@ function open(readOnly?: string) {
   const real = opened.maps.find((map) => map.name === ".data.t") as NativeMapDefinition;
   const accesses: string[] = [];
   let closed = false;
-  const section = globalsRecord({
-    section: ".data.t",
-    btf,
+  const memory = sectionMemory({
     map: () => {
       if (closed) throw new Error("closed");
       return {
@@ -85,7 +83,8 @@ function open(readOnly?: string) {
       } as NativeMapDefinition;
     },
     readOnly: () => readOnly,
-  }) as unknown as Section;
+  });
+  const section = globalsRecord(".data.t", btf, memory) as unknown as Section;
   const variables = variablesOf(btf, ".data.t");
   return {
     section,

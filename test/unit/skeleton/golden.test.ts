@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { casePath, diagnosticsOf, skeletonOfCase } from "./support/generate.js";
 
-const CASES = ["traps", "names", "sections", "maps", "rings", "bare"] as const;
+const CASES = ["traps", "names", "sections", "maps", "arena", "rings", "bare"] as const;
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 
 describe("a skeleton is what it was", () => {

@@ -21,6 +21,9 @@ __be16 port = 80;
 static int hidden;
 __u64 threshold SEC(".data.config") = 10;
 struct limits per_cpu[4] SEC(".bss.more");
+/* Two sections, and one word in TypeScript. */
+__u32 dotted SEC(".data.x.y") = 1;
+__u64 underlined SEC(".data.x_y") = 2;
 
 extern int LINUX_KERNEL_VERSION __kconfig;
 extern bool CONFIG_BPF __kconfig __weak;
@@ -56,7 +59,7 @@ int on_kill(void *ctx)
 	hidden += tuning;
 	per_cpu[0].packets++;
 	seen += threshold + only_pid + verbose + limits.packets + device[0] + LINUX_KERNEL_VERSION + CONFIG_BPF;
-	used.bytes[1] += port;
+	used.bytes[1] += port + dotted + underlined;
 	return hidden + calls;
 }
 

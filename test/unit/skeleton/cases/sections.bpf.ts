@@ -53,6 +53,18 @@ export interface SectionsDataConfig {
   threshold: bigint;
 }
 
+/** Variables in .data.x.y; live from `load()` on. */
+export interface SectionsDataXY {
+  /** `__u32`, 4 bytes at 0. */
+  dotted: number;
+}
+
+/** Variables in .data.x_y; live from `load()` on. */
+export interface SectionsDataXY_2 {
+  /** `__u64`, 8 bytes at 0. */
+  underlined: bigint;
+}
+
 /** Variables in .bss, zero at first; live from `load()` on. */
 export interface SectionsBss {
   /** `__u64`, 8 bytes at 8. */
@@ -101,6 +113,8 @@ export interface SectionsObject extends ObjectShape {
     readonly ".rodata.tuning": SectionsRodataTuning;
     readonly ".data": SectionsData;
     readonly ".data.config": SectionsDataConfig;
+    readonly ".data.x.y": SectionsDataXY;
+    readonly ".data.x_y": SectionsDataXY_2;
     readonly ".bss": SectionsBss;
     readonly ".bss.more": SectionsBssMore;
     readonly ".kconfig": SectionsKconfig;
@@ -118,7 +132,7 @@ export class Sections extends LoadedObject<SectionsObject> {
       file: "sections.bpf.o",
       name: "sections",
       url: new URL("./sections.bpf.o", import.meta.url),
-      fingerprint: "d710f7875219378704831031b5ae0c55",
+      fingerprint: "53dcc296d638067d3c994c28acf3175a",
     });
   }
 
