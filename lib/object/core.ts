@@ -7,6 +7,7 @@ import { explainMapRefusal, explainRefusal } from "../kernel/refusal.js";
 import { findFailedMap, findFailedProgram, programLogs } from "../kernel/verifier_log.js";
 import type { NativeAddon, NativeMapDefinition, NativeObject, NativeOpenOptions, NativeProgram } from "../native.js";
 import { checkVariables } from "./globals.js";
+import { explainPinned } from "./pinned.js";
 import { captureSettings, type ObjectSettings, restoreSettings } from "./settings.js";
 import type { ObjectImage } from "./source.js";
 import type { Variants } from "./variants.js";
@@ -258,7 +259,8 @@ export class ObjectCore {
           : program !== undefined
             ? explainRefusal(program, failure.errno)
             : undefined;
-      return reason === undefined ? {} : { [failure.errno]: reason };
+      if (reason !== undefined) return { [failure.errno]: reason };
+      return explainPinned(this.addon, failure.log, this.#native.maps);
     } catch {
       // The object was closed while it loaded.
       return {};
