@@ -2,10 +2,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { BpfError } from "../errors.js";
-import { abortSignal, checkOptions, invalid, shown } from "../options.js";
+import { abortSignal, checkOptions, invalid, oneOf, shown } from "../options.js";
 import { CompileError, type Diagnostic, parseDiagnostics } from "./compile_error.js";
 import { run } from "./run.js";
-import { type Clang, compilerFlags, findClang, findStrip } from "./toolchain.js";
+import { ARCHITECTURE_NAMES, type Architecture, type Clang, compilerFlags, findClang, findStrip } from "./toolchain.js";
 import { vmlinuxFolder } from "./vmlinux.js";
 
 /** What to compile: a file, or text. */
@@ -22,6 +22,11 @@ export interface BuildOptions {
   readonly clang?: string | undefined;
   /** What `#include "vmlinux.h"` means: a header, or BTF to make it from. By default that of the running kernel is made. */
   readonly vmlinux?: string | undefined;
+  /**
+   * For which machines, by Node's name (`x64`, `arm64`, ...); by default this one's. It decides what `PT_REGS_PARM1()` and the like mean; the
+   * kernel's types are those of `vmlinux`, which is then to be of such a machine too.
+   */
+  readonly arch?: Architecture | undefined;
   /** More folders for `#include`. */
   readonly include?: readonly string[] | undefined;
   /** Macros: `{ MAX_FLOWS: 1024 }`. `true` defines it as 1. */
@@ -84,6 +89,7 @@ export async function build(source: BuildSource, options: BuildOptions = {}): Pr
   checkOptions("build", options, {
     clang: "string",
     vmlinux: "string",
+    arch: oneOf(...ARCHITECTURE_NAMES),
     include: texts,
     define: definitions,
     flags: texts,
@@ -134,7 +140,7 @@ async function compile(clang: Clang, input: Input, options: BuildOptions, folder
     run(
       clang.command,
       [
-        ...compilerFlags(),
+        ...compilerFlags(options.arch),
         ...(options.color === undefined ? [] : [options.color ? "-fcolor-diagnostics" : "-fno-color-diagnostics"]),
         // Relative, so that an object holds no path of the machine that built it.
         ...["-fdebug-compilation-dir=.", "-MD", "-MF", depfile, "-MT", "out"],

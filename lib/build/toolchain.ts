@@ -17,8 +17,8 @@ const OLDEST_CLANG = 14;
 const HOW_TO_INSTALL =
   "install it (Debian and Ubuntu: apt install clang; Fedora: dnf install clang; Alpine: apk add clang), or name one with --clang or EBPF_CLANG";
 
-/** An architecture, by Node's name for it: libbpf's __TARGET_ARCH_*, and Debian's multi-arch triplet. */
-const ARCHITECTURES: Readonly<Record<string, { readonly target: string; readonly triplet: string }>> = {
+/** libbpf's __TARGET_ARCH_*, and Debian's multi-arch triplet, by Node's name of the architecture. */
+const ARCHITECTURES = {
   arm: { target: "arm", triplet: "arm-linux-gnueabihf" },
   arm64: { target: "arm64", triplet: "aarch64-linux-gnu" },
   loong64: { target: "loongarch", triplet: "loongarch64-linux-gnu" },
@@ -26,7 +26,12 @@ const ARCHITECTURES: Readonly<Record<string, { readonly target: string; readonly
   riscv64: { target: "riscv", triplet: "riscv64-linux-gnu" },
   s390x: { target: "s390", triplet: "s390x-linux-gnu" },
   x64: { target: "x86", triplet: "x86_64-linux-gnu" },
-};
+} as const;
+
+/** An architecture by Node's name for it (`process.arch`). */
+export type Architecture = keyof typeof ARCHITECTURES;
+
+export const ARCHITECTURE_NAMES = Object.keys(ARCHITECTURES) as readonly Architecture[];
 
 async function inspectClang(command: string): Promise<Clang | undefined> {
   const result = await run(command, ["--version"]);
@@ -100,10 +105,13 @@ export function libbpfHeaders(): string | undefined {
   );
 }
 
-/** @throws BpfError TOOL_MISSING for an architecture that BPF programs are not written for */
-export function compilerFlags(): string[] {
-  const architecture = ARCHITECTURES[process.arch];
-  if (architecture === undefined) throw missing(`no BPF target is known for the architecture ${process.arch}`);
+/**
+ * Flags for programs of `arch`, by default this machine's.
+ * @throws BpfError TOOL_MISSING for an architecture that BPF programs are not written for
+ */
+export function compilerFlags(arch: string = process.arch): string[] {
+  const architecture = architectureOf(arch);
+  if (architecture === undefined) throw missing(`no BPF target is known for the architecture ${arch}`);
   const flags = [
     "-g",
     "-O2",
@@ -120,8 +128,14 @@ export function compilerFlags(): string[] {
   ];
   const libbpf = libbpfHeaders();
   if (libbpf !== undefined) flags.push("-isystem", libbpf);
-  // -target bpf has no multi-arch folder, and <linux/types.h> needs <asm/types.h> from there.
-  const multiArch = `/usr/include/${architecture.triplet}`;
-  if (existsSync(multiArch)) flags.push("-idirafter", multiArch);
+  // -target bpf has no multi-arch folder, and <linux/types.h> needs <asm/types.h> from there; this machine's has the same types.
+  for (const { triplet } of [architecture, architectureOf(process.arch) ?? architecture]) {
+    const multiArch = `/usr/include/${triplet}`;
+    if (existsSync(multiArch) && !flags.includes(multiArch)) flags.push("-idirafter", multiArch);
+  }
   return flags;
+}
+
+function architectureOf(arch: string) {
+  return Object.hasOwn(ARCHITECTURES, arch) ? ARCHITECTURES[arch as Architecture] : undefined;
 }

@@ -10,6 +10,7 @@ export interface BuildCommandOptions extends GenOptions {
   readonly skeleton: boolean | string;
   readonly clang?: string | undefined;
   readonly vmlinux?: string | undefined;
+  readonly arch?: BuildOptions["arch"];
   readonly include?: readonly string[] | undefined;
   readonly define?: readonly string[] | undefined;
   readonly clangFlag?: readonly string[] | undefined;
@@ -44,6 +45,7 @@ async function buildOne(
   const compiler: BuildOptions = {
     clang: options.clang,
     vmlinux: options.vmlinux,
+    arch: options.arch,
     include: options.include,
     define: Object.fromEntries((options.define ?? []).map(definition)),
     flags: options.clangFlag,

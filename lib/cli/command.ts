@@ -1,6 +1,7 @@
 /** The `ebpf` command: its arguments, its help, and what its exit status says. */
 import { readFileSync } from "node:fs";
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
+import { ARCHITECTURE_NAMES } from "../build/toolchain.js";
 import { BpfError } from "../errors.js";
 import { type BuildCommandOptions, build } from "./build.js";
 import { type FeaturesCommandOptions, features } from "./features.js";
@@ -110,6 +111,11 @@ Exit status: 0 done, 1 it failed, 2 called wrongly. Colours are for terminals; N
     .option("--library <module>", "what the skeleton imports the library from")
     .option("--clang <path>", "the compiler (else $EBPF_CLANG, else the newest clang on PATH)")
     .option("--vmlinux <file>", "vmlinux.h, or BTF to make it from, in place of the running kernel's")
+    .addOption(
+      new Option("--arch <name>", "the machines to build for, where they are not like this one").choices(
+        ARCHITECTURE_NAMES,
+      ),
+    )
     .option("-I, --include <folder>", "look for headers there too", collect)
     .option("-D, --define <macro>", "NAME or NAME=VALUE", collect)
     .option("--clang-flag <flag>", "one more argument for clang", collect)
@@ -120,7 +126,8 @@ Exit status: 0 done, 1 it failed, 2 called wrongly. Colours are for terminals; N
         ["ebpf build drops.bpf.c", "drops.bpf.o and drops.bpf.ts"],
         ["ebpf build --watch src/*.bpf.c", "again at every change"],
         ["ebpf build --embed drops.bpf.c", "no .o file is needed at run time"],
-        ["ebpf build -D MAX=4096 --vmlinux arm64.btf x.bpf.c", "for another kernel"],
+        ["ebpf build -D MAX=4096 --vmlinux linux-5.10.btf x.bpf.c", "for another kernel"],
+        ["ebpf build --arch arm64 --vmlinux arm64.btf x.bpf.c", "for other machines"],
       ),
     )
     .action(async (files: string[], options: BuildCommandOptions, command: Command) => {

@@ -121,6 +121,22 @@ describe("build", { timeout: 60_000 }, () => {
     );
   });
 
+  test("for other machines: which registers hold arguments is theirs", async () => {
+    const code = `#if defined(__TARGET_ARCH_arm64) && !defined(__TARGET_ARCH_x86)
+#include <linux/types.h>
+__u64 theirs;
+#elif defined(__TARGET_ARCH_x86) && !defined(__TARGET_ARCH_arm64)
+int ours;
+#endif\n`;
+    const built = async (arch: "arm64" | "x64") =>
+      Buffer.from((await build({ code }, { arch })).object).toString("latin1");
+    expect(await built("arm64")).toContain("theirs");
+    expect(await built("x64")).toContain("ours");
+    expect((await failure({ code }, { arch: "amd64" as never })).message).toMatch(
+      /option "arch" must be .*"arm64" or .*"x64", got "amd64"/,
+    );
+  });
+
   test("a cache that cannot be written does not matter", async () => {
     if (!existsSync("/sys/kernel/btf/vmlinux")) return;
     vi.stubEnv("XDG_CACHE_HOME", "/proc/nowhere");

@@ -370,6 +370,7 @@ describe("being called wrongly is status 2 and a hint", () => {
     [["build"], "missing required argument 'file'"],
     [["gen", "a", "b"], "too many arguments"],
     [["build", "--wacht", "x.bpf.c"], "(Did you mean --watch?)"],
+    [["build", "--arch", "amd64", "x.bpf.c"], "Allowed choices are arm, arm64, loong64, ppc64, riscv64, s390x, x64."],
     [["build", "-o", "x.o", "a.bpf.c", "b.bpf.c"], "--output names one file, and there are 2 sources"],
   ])("%s", async (args, message) => {
     const failed = await ebpf(...args);
