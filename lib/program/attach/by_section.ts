@@ -44,6 +44,8 @@ interface Methods {
   attachUprobe(binary: string, functionName: string, options: { readonly offset?: bigint | undefined }): Link;
   attachUretprobe(binary: string, functionName: string, options: { readonly offset?: bigint | undefined }): Link;
   attachUsdt(binary: string, provider: string, name: string): Link;
+  attachTrace(): Link;
+  attachLsm(): Link;
   attachIter(): Link;
 }
 
@@ -112,6 +114,17 @@ export function attachBySection(attacher: Attacher, program: Methods, options: A
       if (binary === undefined || provider === undefined || name === undefined) break;
       return program.attachUsdt(binary, provider, name);
     }
+    case "fentry":
+    case "fentry.s":
+    case "fexit":
+    case "fexit.s":
+    case "fmod_ret":
+    case "fmod_ret.s":
+    case "tp_btf":
+      return program.attachTrace();
+    case "lsm":
+    case "lsm.s":
+      return program.attachLsm();
     case "iter":
     case "iter.s":
       return program.attachIter();
