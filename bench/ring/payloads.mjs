@@ -24,6 +24,16 @@ export async function payloads({ ringBytes, payload, ...how }) {
         }),
       },
       {
+        name: "batches, payload as bytes",
+        rig: batches,
+        drain: batches.byListener("batch", (done) => (batch) => {
+          let mixed = 0;
+          for (let i = 0; i < batch.length; i++) mixed ^= batch.view(i).data.length;
+          sink.mixed ^= mixed;
+          done(batch.length);
+        }),
+      },
+      {
         name: "batches, one number and no payload",
         rig: batches,
         drain: batches.byListener("batch", (done) => (batch) => {

@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import type { Wakeup } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
 import { Ring } from "../../fixtures/ring.bpf.js";
@@ -172,6 +173,33 @@ describe("wake-ups", () => {
       expect(timers()).toBe(reading);
     },
   );
+
+  test("many rings share the event loop's poller: no thread and no timer for any of them", async () => {
+    const threads = () => readdirSync("/proc/self/task").length;
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+    object = await loadFixture("ring");
+    object.ringBuffer<Rec>("records").on("event", () => {});
+    object.ringBuffer<Rec>("records").flush();
+    const before = { threads: threads(), timers: timers() };
+    const others: Loaded[] = [];
+    const got: number[] = [];
+    for (let i = 0; i < 25; i++) {
+      const other = await loadFixture("ring");
+      others.push(other);
+      got.push(0);
+      other.ringBuffer<Rec>("records").on("event", () => {
+        got[i] = (got[i] ?? 0) + 1;
+      });
+      other.ringBuffer<Rec>("records").flush();
+    }
+    try {
+      expect({ threads: threads(), timers: timers() }).toEqual(before);
+      for (const [i, other] of others.entries()) send(other, "generate", i + 1);
+      await until("each ring's records", () => got.every((count, i) => count === i + 1));
+    } finally {
+      for (const other of others) other.close();
+    }
+  });
 
   test("flush() hands out what no wake-up has told of yet", async () => {
     object = await loadFixture("ring", (opened) => {
