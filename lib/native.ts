@@ -289,8 +289,8 @@ export interface NativeNetfilterOptions {
 export interface NativeAttachment {
   /** Exchanges the program; errno EOPNOTSUPP where the kind cannot. */
   updateProgram(programFd: number): void;
-  /** Idempotent. */
-  close(): void;
+  /** Undoes it. Idempotent. `gone`: errnos that mean it is gone already. Where it fails otherwise, it is tried again as the environment ends. */
+  close(gone: Int32Array): void;
 }
 
 export interface NativePerfEventOptions {

@@ -1,7 +1,7 @@
 import { closeSync } from "node:fs";
 import { BpfError, closedError } from "../errors.js";
 import { errno } from "../kernel/errno.js";
-import { attempt, BY_ID, isNativeFailure } from "../kernel/explain.js";
+import { attempt, BY_ID } from "../kernel/explain.js";
 import { descriptorKind, programNameById } from "../kernel/handles.js";
 import { type NativeAttachment, type NativeLink, native } from "../native.js";
 import { checkString, invalid, shown } from "../options.js";
@@ -23,8 +23,10 @@ export interface LinkParts {
   readonly links?: readonly NativeLink[] | undefined;
   /** In their place: an attachment that has to be undone. */
   readonly attachment?: NativeAttachment | undefined;
-  /** Errnos of undoing it that mean it is gone already. */
+  /** Errnos of undoing it, or of exchanging its program, that mean it is gone already. */
   readonly gone?: readonly number[] | undefined;
+  /** Why a link of libbpf's has no descriptor of its own: what it calls one would be another file's. */
+  readonly noDescriptor?: string | undefined;
 }
 
 /** A program that a link can be given in place of its own. */
@@ -53,18 +55,18 @@ export interface ReplacementProgram {
  * ```
  */
 export class Link implements LinkTarget, Disposable {
-  readonly program: string;
   readonly kind: string;
   readonly target: string;
   readonly #parts: LinkParts;
   readonly #onClose: (link: Link) => void;
+  #program: string;
   #closed = false;
   #detached = false;
 
   /** Links come from `program.attach...()` and `Link.fromPin()`. @internal */
   constructor(parts: LinkParts, target: LinkTarget, onClose: (link: Link) => void) {
     this.#parts = parts;
-    this.program = target.program;
+    this.#program = target.program;
     this.kind = target.kind;
     this.target = target.target;
     this.#onClose = onClose;
@@ -107,6 +109,10 @@ export class Link implements LinkTarget, Disposable {
       link.close();
       throw error;
     }
+  }
+
+  get program(): string {
+    return this.#program;
   }
 
   get closed(): boolean {
@@ -191,24 +197,33 @@ export class Link implements LinkTarget, Disposable {
   /**
    * Exchanges the program, without a moment in between in which none runs. For cgroup, XDP, tcx, netkit, tc, network namespace, sockmap and
    * iterator links, and sockets (docs/links.md); the new program has the type of the old one. Minimum kernel 5.7.
-   * @throws BpfError INVALID_ARGUMENT (another type), KERNEL_UNSUPPORTED (this kind of link cannot), BUSY, CLOSED
+   * @throws BpfError INVALID_ARGUMENT (another type), KERNEL_UNSUPPORTED (this kind of link cannot), INVALID_STATE (what it was attached to is gone, or
+   * another program is in its place), BUSY, CLOSED
    */
   update(program: ReplacementProgram): void {
     this.#mustBeOpen();
     const { fd } = program;
-    const { attachment, links = [] } = this.#parts;
+    const { attachment, links = [], gone = [], noDescriptor } = this.#parts;
+    const cannot = {
+      code: "KERNEL_UNSUPPORTED",
+      text: `a program attached to ${this.kind} cannot be exchanged`,
+    } as const;
+    if (noDescriptor !== undefined) throw this.#refused(`update: ${cannot.text}`);
     attempt(
       {
         doing: `put ${program.name} in place of ${this.program} at ${this.kind} ${this.target}`,
         meanings: {
+          ...Object.fromEntries(
+            gone.map((number) => [
+              number,
+              { code: "INVALID_STATE", text: "what it was attached to is gone, or another program is in its place" },
+            ]),
+          ),
           [errno.EINVAL]: {
             code: "INVALID_ARGUMENT",
             text: `${program.name} is of another type, or this kind of link cannot change its program`,
           },
-          [errno.EOPNOTSUPP]: {
-            code: "KERNEL_UNSUPPORTED",
-            text: `a program attached to ${this.kind} cannot be exchanged`,
-          },
+          [errno.EOPNOTSUPP]: cannot,
           [errno.ENOLINK]: { code: "INVALID_STATE", text: "what it was attached to is gone" },
         },
       },
@@ -217,6 +232,7 @@ export class Link implements LinkTarget, Disposable {
         for (const link of links) link.updateProgram(fd);
       },
     );
+    this.#program = program.name;
   }
 
   /**
@@ -227,21 +243,17 @@ export class Link implements LinkTarget, Disposable {
   detach(): void {
     this.#mustBeOpen();
     if (this.#detached) return;
-    const { links = [] } = this.#parts;
+    const { links = [], noDescriptor } = this.#parts;
+    const cannot = {
+      code: "KERNEL_UNSUPPORTED",
+      text: `the kernel does not detach ${this.kind} links by force: close() it (and unpin() it where it is pinned)`,
+    } as const;
+    if (noDescriptor !== undefined) throw this.#refused(`detach: ${cannot.text}`);
     this.#undo();
     attempt(
       {
         doing: `detach ${this.program} from ${this.kind} ${this.target}`,
-        meanings: {
-          [errno.EOPNOTSUPP]: {
-            code: "KERNEL_UNSUPPORTED",
-            text: `the kernel does not detach ${this.kind} links by force: close() it (and unpin() it where it is pinned)`,
-          },
-          [errno.EINVAL]: {
-            code: "KERNEL_UNSUPPORTED",
-            text: `the kernel does not detach ${this.kind} links by force: close() it (and unpin() it where it is pinned)`,
-          },
-        },
+        meanings: { [errno.EOPNOTSUPP]: cannot, [errno.EINVAL]: cannot },
       },
       () => {
         for (const link of links) link.detach();
@@ -252,19 +264,23 @@ export class Link implements LinkTarget, Disposable {
 
   /**
    * Detaches, unless the link is pinned; frees the descriptor. Closing twice does nothing.
-   * @throws BpfError SYSTEM when libbpf could not detach; the link is closed all the same.
+   * @throws BpfError SYSTEM when it could not be detached. The link is closed all the same; what the kernel has no link for is tried again as the
+   * process ends.
    */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    try {
-      attempt({ doing: `detach ${this.program} from ${this.target}` }, () => {
-        for (const link of this.#parts.links ?? []) link.close();
-      });
-      this.#undo();
-    } finally {
-      this.#onClose(this);
+    const failures: unknown[] = [];
+    const all = (this.#parts.links ?? []).map((link) => () => link.close());
+    for (const close of [...all, () => this.#undo()]) {
+      try {
+        attempt({ doing: `detach ${this.program} from ${this.target}` }, close);
+      } catch (error) {
+        failures.push(error);
+      }
     }
+    this.#onClose(this);
+    if (failures.length > 0) throw failures[0];
   }
 
   [Symbol.dispose](): void {
@@ -273,15 +289,7 @@ export class Link implements LinkTarget, Disposable {
 
   #undo(): void {
     const { attachment, gone = [] } = this.#parts;
-    if (attachment === undefined) return;
-    try {
-      attachment.close();
-    } catch (failure) {
-      if (isNativeFailure(failure) && gone.includes(failure.errno)) return;
-      attempt({ doing: `detach ${this.program} from ${this.target}` }, () => {
-        throw failure;
-      });
-    }
+    attempt({ doing: `detach ${this.program} from ${this.target}` }, () => attachment?.close(Int32Array.from(gone)));
   }
 
   #mustBeOpen(): void {
@@ -290,11 +298,16 @@ export class Link implements LinkTarget, Disposable {
 
   #one(operation: string): NativeLink {
     this.#mustBeOpen();
-    const { links = [] } = this.#parts;
+    const { links = [], noDescriptor } = this.#parts;
     const [link] = links;
+    if (noDescriptor !== undefined) throw this.#notALink(operation, noDescriptor);
     if (link === undefined) throw this.#notALink(operation, `the kernel has no link for ${this.kind}`);
     if (links.length > 1) throw this.#notALink(operation, `it is ${links.length} links of the kernel's`);
     return link;
+  }
+
+  #refused(why: string): BpfError {
+    return new BpfError({ code: "KERNEL_UNSUPPORTED", message: why });
   }
 
   #notALink(operation: string, why: string): BpfError {

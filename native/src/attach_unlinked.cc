@@ -16,6 +16,7 @@
 #include "netlink.h"
 #include "netns.h"
 #include "perform.h"
+#include "tc_filter.h"
 
 #ifndef SO_ATTACH_REUSEPORT_EBPF
 #define SO_ATTACH_REUSEPORT_EBPF 52
@@ -94,91 +95,22 @@ Napi::Value AttachXdp(const Napi::CallbackInfo& info) {
                                        }});
 }
 
-struct TcFilter {
-  int index;
-  bpf_tc_attach_point point;
-  uint32_t handle;
-  uint32_t priority;
-  bool madeHook;
-
-  bpf_tc_hook Hook(bpf_tc_attach_point at) const {
-    bpf_tc_hook hook{};
-    hook.sz = sizeof hook;
-    hook.ifindex = index;
-    hook.attach_point = at;
-    return hook;
-  }
-
-  bpf_tc_opts Options() const {
-    bpf_tc_opts options{};
-    options.sz = sizeof options;
-    options.handle = handle;
-    options.priority = priority;
-    return options;
-  }
-
-  int Detach() const {
-    const bpf_tc_hook hook = Hook(point);
-    const bpf_tc_opts options = Options();
-    const int result = bpf_tc_detach(&hook, &options);
-    if (madeHook && HasTcFilters(index) == 0) {
-      bpf_tc_hook both = Hook(static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));
-      bpf_tc_hook_destroy(&both);
-    }
-    return result;
-  }
-
-  int Replace(int program) const {
-    const bpf_tc_hook hook = Hook(point);
-    bpf_tc_opts options = Options();
-    options.prog_fd = program;
-    options.flags = BPF_TC_F_REPLACE;
-    return bpf_tc_attach(&hook, &options);
-  }
-};
-
 /// tc on clsact, in the current namespace: (interfaceIndex, ingress, programFd, { handle, priority, replace }); handle
-/// and priority 0 let the kernel choose. Returns { attachment, handle, priority, madeHook }.
+/// and priority 0 let the kernel choose. Returns { attachment, handle, priority }.
 Napi::Value AttachTc(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto [index, ingress, program, options] = Arguments<Number<int>, Flag, Number<int>, Options>(info);
-  TcFilter filter{};
-  filter.index = index;
-  filter.point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS;
-  filter.handle = Option<Number<uint32_t>>(options, "handle");
-  filter.priority = Option<Number<uint32_t>>(options, "priority");
+  const auto filter = std::make_shared<TcFilter>(index, ingress, Option<Number<uint32_t>>(options, "handle"),
+                                                 Option<Number<uint32_t>>(options, "priority"));
   const bool replace = Option<Flag>(options, "replace");
-  Perform(env, "bpf_tc_hook_create", [&] {
-    bpf_tc_hook hook = filter.Hook(filter.point);
-    const int result = bpf_tc_hook_create(&hook);
-    filter.madeHook = result == 0;
-    return result == -EEXIST ? 0 : result;
-  });
-  try {
-    Perform(env, "bpf_tc_attach", [&, program = program] {
-      const bpf_tc_hook hook = filter.Hook(filter.point);
-      bpf_tc_opts libbpf = filter.Options();
-      libbpf.prog_fd = program;
-      libbpf.flags = replace ? BPF_TC_F_REPLACE : 0;
-      const int result = bpf_tc_attach(&hook, &libbpf);
-      filter.handle = libbpf.handle;
-      filter.priority = libbpf.priority;
-      return result;
-    });
-  } catch (...) {
-    if (filter.madeHook && HasTcFilters(filter.index) == 0) {
-      bpf_tc_hook both = filter.Hook(static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));
-      bpf_tc_hook_destroy(&both);
-    }
-    throw;
-  }
+  Perform(env, "bpf_tc_attach", [&, program = program] { return filter->Attach(program, replace); });
   const auto netns = Shared(NetworkNamespace::Current());
   Napi::Object result = Napi::Object::New(env);
   result.Set("attachment",
-             Attachment::Make(env, {[=] { return Within(*netns, [&] { return filter.Detach(); }); },
-                                    [=](int next) { return Within(*netns, [&] { return filter.Replace(next); }); }}));
-  result.Set("handle", Napi::Number::New(env, filter.handle));
-  result.Set("priority", Napi::Number::New(env, filter.priority));
+             Attachment::Make(env, {[=] { return Within(*netns, [&] { return filter->Detach(); }); },
+                                    [=](int next) { return Within(*netns, [&] { return filter->Replace(next); }); }}));
+  result.Set("handle", Napi::Number::New(env, filter->handle()));
+  result.Set("priority", Napi::Number::New(env, filter->priority()));
   return result;
 }
 
@@ -217,14 +149,16 @@ Napi::Value AttachSocket(const Napi::CallbackInfo& info) {
     return result != 0 ? result : SetSocketOption(fd, attach, program);
   });
   const auto held = Shared(UniqueFd(own ? fd : -1));
-  return Attachment::Make(info.Env(), {[=] {
-                                         if (held->IsOpen()) {
-                                           held->Reset();
-                                           return 0;
-                                         }
-                                         return socket.IsStillThere() ? SetSocketOption(socket.fd, detach, 0) : 0;
-                                       },
-                                       [=](int next) { return SetSocketOption(socket.fd, attach, next); }});
+  return Attachment::Make(
+      info.Env(),
+      {[=] {
+         if (held->IsOpen()) {
+           held->Reset();
+           return 0;
+         }
+         return socket.IsStillThere() ? SetSocketOption(socket.fd, detach, 0) : 0;
+       },
+       [=](int next) { return socket.IsStillThere() ? SetSocketOption(socket.fd, attach, next) : -ENOLINK; }});
 }
 
 std::vector<uint8_t> Copy(const Span& span) {

@@ -1,5 +1,6 @@
 #include "attachment.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "arguments.h"
@@ -38,10 +39,17 @@ void Attachment::UpdateProgram(const Napi::CallbackInfo& info) {
 
 void Attachment::Close(const Napi::CallbackInfo& info) {
   if (!ways_.undo) return;
+  const auto [errors] = Arguments<Integers>(info);
+  const int32_t* const gone = errors.Data();
+  // What could not be undone is kept, for the end of the environment to try again. Not so what is gone already: it may
+  // have been attached anew since then, by another link, which would lose it.
+  Perform(info.Env(), "detach", [&, count = errors.ElementLength()] {
+    const int result = ways_.undo();
+    return std::find(gone, gone + count, -result) != gone + count ? 0 : result;
+  });
   Environment::Of(info.Env()).signals.Remove(this);
-  const auto undo = std::exchange(ways_, {}).undo;
+  ways_ = {};
   LetGo();
-  Perform(info.Env(), "detach", [&] { return undo(); });
 }
 
 int Attachment::Undo() {

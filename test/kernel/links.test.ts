@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 import {
   enableStatistics,
@@ -18,6 +19,7 @@ import { BpfFs } from "./support/bpffs.js";
 import { TestCgroup } from "./support/cgroup.js";
 import { bpfDescriptors } from "./support/descriptors.js";
 import { errorOf } from "./support/errors.js";
+import { fixture } from "./support/fixture.js";
 import { NamespacePair } from "./support/namespace.js";
 import { requires } from "./support/requires.js";
 import { Child } from "./support/run.js";
@@ -190,6 +192,22 @@ describe("what a process leaves", () => {
       expect(found()).toEqual([]);
     });
   }
+});
+
+requires({ netns: true }).test("what cannot be detached when it is closed goes with the process", async () => {
+  using pair = new NamespacePair();
+  const found = () => listAttachments({ netns: pair.b.path }).map(({ kind }) => kind);
+  const script = fileURLToPath(new URL("children/fail_to_detach.mjs", import.meta.url));
+  // Of descriptors as many as node and the object take, and some.
+  const limited = ["-c", 'ulimit -n 256 && exec "$0" "$@"', process.execPath, script];
+  const child = new Child("sh", [...limited, fixture("attach_net"), pair.b.path]);
+  await until("the child to have closed", () => child.stdout.includes("\n") || child.process.exitCode !== null);
+  expect(child.stderr).toBe("");
+  expect(JSON.parse(child.stdout)).toEqual({ errno: constants.errno.EMFILE, closed: true });
+  expect(found()).toEqual(["xdp"]);
+  child.process.stdin?.write("\n");
+  await child.output();
+  expect(found()).toEqual([]);
 });
 
 describe("what is in the kernel", () => {

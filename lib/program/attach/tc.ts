@@ -88,7 +88,7 @@ export function attachTc(
         },
       },
     );
-    // ENOENT, EINVAL: the filter, or clsact with all of its filters, was removed by another.
+    // ENOENT, EINVAL: the filter, or clsact with all of its filters, was removed by another, or another has its place.
     const parts = { attachment: made.attachment, gone: [errno.ENODEV, errno.ENOENT, errno.EINVAL] };
     return attacher.adopt(new TcLink(made, parts, { program: attacher.name, ...where }, attacher.release));
   });

@@ -188,9 +188,12 @@ export function attachUsdt(
   attacher.mustBe(operation, [ProgramType.kprobe], "kprobe");
   attacher.loaded("attach");
   const path = resolveBinary(operation, binary, options.pid);
-  return attacher.link(
+  return attacher.attach(
     { kind: "usdt", target: `${path}:${provider}:${name}` },
-    (native) => native.attachUsdt(options.pid ?? -1, path, provider, name, cookieOf(options)),
+    (native) => ({
+      links: [native.attachUsdt(options.pid ?? -1, path, provider, name, cookieOf(options))],
+      noDescriptor: "it is a uprobe for each place that the binary has of it, which libbpf keeps to itself",
+    }),
     {
       [errno.ENOENT]: { code: "NOT_FOUND", text: `${path} has no USDT probe ${provider}:${name} (see "readelf -n")` },
       [errno.ESRCH]: {

@@ -1,13 +1,19 @@
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
 import { Link, listAttachments, listLinks, type Program } from "ebpf";
 import { describe, expect } from "vitest";
+import { socketDescriptor } from "../../../lib/kernel/descriptor.js";
 import { runsOnlyWhileAttached, Watched } from "../support/attach.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
+import { fixture } from "../support/fixture.js";
+import { NamespacePair } from "../support/namespace.js";
 import { makeNetkit } from "../support/netkit.js";
 import { requires } from "../support/requires.js";
 import { FRAME, SendingPair } from "../support/sending_pair.js";
+import { until } from "../support/until.js";
 
 const netns = requires({ netns: true });
 nothingStaysOpen();
@@ -47,6 +53,7 @@ describe("attach type", () => {
         await pair.send();
         await watched.saw({ what: 4 });
         attached.update(watched.object.program("on_tc_other"));
+        expect(attached.program).toBe("on_tc_other");
       },
     );
     expect(link.target).toBe(`veth0 in ${pair.b.path} ingress`);
@@ -67,6 +74,68 @@ describe("attach type", () => {
     using watched = await load("on_tc");
     watched.object.program("on_tc").attachTc("veth0", "egress", { netns: pair.b.path }).close();
     expect(pair.b.run("tc", "qdisc", "show", "dev", "veth0")).toContain("clsact");
+  });
+
+  netns.test("clsact goes with the last of its filters, whichever that is", async () => {
+    using pair = new NamespacePair();
+    const place = { netns: pair.b.path };
+    const hasClsact = () => pair.b.run("tc", "qdisc", "show", "dev", "veth0").includes("clsact");
+    for (const last of [0, 1]) {
+      using watched = await load("on_tc", "on_tc_other");
+      const links = [
+        watched.object.program("on_tc").attachTc("veth0", "ingress", place),
+        watched.object.program("on_tc_other").attachTc("veth0", "egress", place),
+      ];
+      links[1 - last]?.close();
+      expect(hasClsact()).toBe(true);
+      links[last]?.close();
+      expect(hasClsact()).toBe(false);
+    }
+    const object = (await load("on_tc", "on_tc_other")).object;
+    for (const name of ["on_tc", "on_tc_other"] as const) object.program(name).attachTc("veth0", "ingress", place);
+    expect(hasClsact()).toBe(true);
+    object.close();
+    expect(hasClsact()).toBe(false);
+    // Another thread's filter is the last one, and its clsact this one's.
+    using watched = await load("on_tc");
+    const first = watched.object.program("on_tc").attachTc("veth0", "ingress", place);
+    const worker = new Worker(fileURLToPath(new URL("../children/filter_in_thread.mjs", import.meta.url)), {
+      workerData: { object: fixture("attach_net"), ...place },
+    });
+    await once(worker, "message");
+    first.close();
+    expect(listAttachments(place).map(({ program }) => program)).toEqual(["on_tc_other"]);
+    await worker.terminate();
+    expect(hasClsact()).toBe(false);
+  });
+
+  netns.test("a tc filter whose place another has taken leaves that one alone", async () => {
+    using pair = new NamespacePair();
+    using watched = await load("on_tc", "on_tc_other");
+    const place = { netns: pair.b.path, handle: 1, priority: 5 };
+    const [mine, other] = [watched.object.program("on_tc"), watched.object.program("on_tc_other")];
+    const there = () => listAttachments({ netns: pair.b.path }).map(({ program }) => program);
+    const old = mine.attachTc("veth0", "ingress", place);
+    const taken = other.attachTc("veth0", "ingress", { ...place, replace: true });
+    const stale = await errorOf(() => old.update(mine));
+    expect(stale).toMatchObject({ code: "INVALID_STATE" });
+    expect(stale.message).toContain("another program is in its place");
+    expect(old.program).toBe("on_tc");
+    expect(there()).toEqual(["on_tc_other"]);
+    old.close();
+    expect(there()).toEqual(["on_tc_other"]);
+    taken.update(mine);
+    expect(there()).toEqual(["on_tc"]);
+    taken.close();
+    expect(there()).toEqual([]);
+    expect(pair.b.run("tc", "qdisc", "show", "dev", "veth0")).not.toContain("clsact");
+    // Removed by somebody else, with the device.
+    const orphan = mine.attachTc("veth0", "ingress", place);
+    pair.b.ip("link", "del", "veth0");
+    const gone = await errorOf(() => orphan.update(other));
+    expect(gone).toMatchObject({ code: "INVALID_STATE" });
+    expect(gone.message).toContain("what it was attached to is gone");
+    orphan.close();
   });
 
   requires({ netns: true, kernel: ">=6.6" }).test("tcx", async () => {
@@ -272,6 +341,39 @@ describe("attach type", () => {
     expect(await errorOf(() => watched.object.program("on_socket").attachSocketFilter(0x7fff))).toMatchObject({
       code: "INVALID_ARGUMENT",
     });
+  });
+
+  requires({}).test("a socket's number is another's by now: its filter stays away from that", async () => {
+    using watched = await withVerdict(0, "on_socket");
+    const program = watched.object.program("on_socket");
+    const old = createSocket("udp4");
+    old.bind(0, "127.0.0.1");
+    await once(old, "listening");
+    const fd = socketDescriptor("test", old);
+    const link = program.attachSocketFilter(old);
+    old.close();
+    await once(old, "close");
+    const strangers: Socket[] = [];
+    try {
+      // Numbers are given from the lowest on.
+      const stranger = await until("a socket with the same number", async () => {
+        const socket = createSocket("udp4");
+        strangers.push(socket);
+        socket.bind(0, "127.0.0.1");
+        await once(socket, "listening");
+        return socketDescriptor("test", socket) === fd && socket;
+      });
+      const error = await errorOf(() => link.update(program));
+      expect(error).toMatchObject({ code: "INVALID_STATE" });
+      expect(error.message).toContain("what it was attached to is gone (ENOLINK)");
+      const message = once(stranger, "message");
+      stranger.send("received", stranger.address().port, "127.0.0.1");
+      await message;
+      link.close();
+      expect(watched.produced).toBe(0);
+    } finally {
+      for (const socket of strangers) socket.close();
+    }
   });
 
   requires({ netns: true, kernel: ">=5.10" }).test("flow_dissector", async () => {

@@ -144,8 +144,18 @@ describe("attach type", () => {
         cause: () => child.call(5),
         expected: { what: 3, a: 5n, b: BigInt.asUintN(64, -5n), cookie: 99n },
       },
-      // The program can see that somebody watches, and only then make what it reports.
-      async () => expect((await child.call(6)).semaphore).toBe(1),
+      async (attached) => {
+        // The program can see that somebody watches, and only then make what it reports.
+        expect((await child.call(6)).semaphore).toBe(1);
+        // Libbpf calls it descriptor 0, which is somebody else's.
+        for (const use of [() => attached.fd, () => attached.info(), () => attached.pin("/sys/fs/bpf/ebpf-test")]) {
+          const error = await errorOf(use);
+          expect(error).toMatchObject({ code: "INVALID_STATE" });
+          expect(error.message).toContain("a uprobe for each place that the binary has of it");
+        }
+        for (const use of [() => attached.update(watched.object.program("on_usdt")), () => attached.detach()])
+          expect(await errorOf(use)).toMatchObject({ code: "KERNEL_UNSUPPORTED", errno: undefined });
+      },
     );
     expect(link.target).toBe(`${child.binary}:ebpf_test:tick`);
     expect((await child.call(7)).semaphore).toBe(0);
