@@ -3,7 +3,7 @@ import { ProgramType } from "../../kernel/abi.js";
 import { errno } from "../../kernel/errno.js";
 import { functionMeanings } from "../../kernel/functions.js";
 import type { Link } from "../../link/link.js";
-import { checkOptions, invalid } from "../../options.js";
+import { checkOptions, invalid, shown } from "../../options.js";
 import type { Attacher, Meanings } from "../attacher.js";
 import { needsCgroup, sectionKind, sectionTarget } from "../section.js";
 import type { TcDirection } from "./tc.js";
@@ -54,6 +54,12 @@ function required<T>(attacher: Attacher, value: T | undefined, what: string, exa
   throw invalid(`${attacher.name} (section ${attacher.section}) attaches to ${what}: say which, attach(${example})`);
 }
 
+/** Bytes from the start of a function, in any base that C writes numbers in. */
+function offsetOf(attacher: Attacher, text: string): bigint {
+  if (/^(0x[0-9a-f]+|0[0-7]*|[1-9]\d*)$/i.test(text)) return BigInt(text.replace(/^0(?=[0-7]+$)/, "0o"));
+  throw invalid(`${attacher.name}: section "${attacher.section}" has an offset that is no number: ${shown(text)}`);
+}
+
 export function attachBySection(attacher: Attacher, program: Methods, options: AttachOptions): Link {
   checkOptions(`${attacher.name}.attach`, options, OPTIONS);
   attacher.loaded("attach");
@@ -93,9 +99,9 @@ export function attachBySection(attacher: Attacher, program: Methods, options: A
     case "uprobe.s":
     case "uretprobe.s": {
       // uprobe/binary:function[+offset]
-      const [, binary, name, offset] = /^(.+):([^:+]+)(?:\+(\w+))?$/.exec(target) ?? [];
+      const [, binary, name, offset] = /^(.+):([^:+]+)(?:\+(.*))?$/.exec(target) ?? [];
       if (binary === undefined || name === undefined) break;
-      const at = offset === undefined ? {} : { offset: BigInt(offset) };
+      const at = offset === undefined ? {} : { offset: offsetOf(attacher, offset) };
       return kind.startsWith("uprobe")
         ? program.attachUprobe(binary, name, at)
         : program.attachUretprobe(binary, name, at);

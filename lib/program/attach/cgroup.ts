@@ -1,10 +1,12 @@
 import { AttachFlag } from "../../kernel/abi.js";
 import { withCgroup } from "../../kernel/cgroup.js";
 import { errno } from "../../kernel/errno.js";
+import type { Meaning } from "../../kernel/explain.js";
 import { kernelAtLeast } from "../../kernel/version.js";
 import type { Link } from "../../link/link.js";
 import { checkOptions, invalid, oneOf } from "../../options.js";
 import type { Attacher, Meanings } from "../attacher.js";
+import { readProgramInfo } from "../program_info.js";
 import { needsCgroup } from "../section.js";
 import { ANCHOR_OPTIONS, type AnchorOptions, anchorFields } from "./anchor.js";
 
@@ -18,6 +20,41 @@ export interface CgroupOptions extends AnchorOptions {
 
 const MODES = { multi: AttachFlag.allowMulti, override: AttachFlag.allowOverride, exclusive: 0 } as const;
 
+/** Whether the program is among those of the cgroup; false where the kernel does not tell. */
+function isAttached(attacher: Attacher, cgroupFd: number, type: number): boolean {
+  try {
+    const { id } = readProgramInfo(attacher.owner.native().fd(), attacher.name);
+    return attacher.addon.programQuery(cgroupFd, type, 0).includes(id);
+  } catch {
+    return false;
+  }
+}
+
+function meaningsAt(attacher: Attacher, cgroupFd: number, type: number, anchored: boolean): Meanings {
+  const twice = { code: "EXISTS", text: "this program is attached there already" } as const;
+  const invalidHere: Meaning = anchored
+    ? kernelAtLeast("6.16")
+      ? { code: "INVALID_ARGUMENT", text: "the anchor is not attached there, or is of another kind" }
+      : { code: "KERNEL_UNSUPPORTED", text: "an anchor in a cgroup needs kernel 6.16" }
+    : // What the kernel also says of a program that is there already, in mode multi.
+      isAttached(attacher, cgroupFd, type)
+      ? twice
+      : {
+          code: "KERNEL_UNSUPPORTED",
+          text: `a ${attacher.typeName} program cannot be attached to a cgroup in this way, or this kernel is older than 5.7`,
+        };
+  return {
+    [errno.EINVAL]: invalidHere,
+    [errno.EPERM]: {
+      code: "PERMISSION_DENIED",
+      text: "a program that allows no other beside it, or below it, is in the way; or this needs CAP_NET_ADMIN",
+    },
+    [errno.E2BIG]: { code: "FULL", text: "the cgroup has as many programs as the kernel allows (64)" },
+    [errno.EEXIST]: twice,
+    [errno.ENOENT]: { code: "NOT_FOUND", text: "the anchor is not attached there" },
+  };
+}
+
 export function attachCgroup(attacher: Attacher, path: string, options: CgroupOptions): Link {
   const operation = `${attacher.name}.attachCgroup`;
   checkOptions(operation, options, { ...ANCHOR_OPTIONS, mode: oneOf("multi", "override", "exclusive") });
@@ -30,25 +67,9 @@ export function attachCgroup(attacher: Attacher, path: string, options: CgroupOp
     throw invalid(`${operation}: anchors go with links, and not with mode ${options.mode}`);
   attacher.loaded("attach");
   const type = attacher.owner.native().expectedAttachType;
-  const meanings: Meanings = {
-    [errno.EINVAL]: anchored
-      ? kernelAtLeast("6.16")
-        ? { code: "INVALID_ARGUMENT", text: "the anchor is not attached there, or is of another kind" }
-        : { code: "KERNEL_UNSUPPORTED", text: "an anchor in a cgroup needs kernel 6.16" }
-      : {
-          code: "KERNEL_UNSUPPORTED",
-          text: `a ${attacher.typeName} program cannot be attached to a cgroup in this way, or this kernel is older than 5.7`,
-        },
-    [errno.EPERM]: {
-      code: "PERMISSION_DENIED",
-      text: "a program that allows no other beside it, or below it, is in the way; or this needs CAP_NET_ADMIN",
-    },
-    [errno.E2BIG]: { code: "FULL", text: "the cgroup has as many programs as the kernel allows (64)" },
-    [errno.EEXIST]: { code: "EXISTS", text: "this program is attached there already" },
-    [errno.ENOENT]: { code: "NOT_FOUND", text: "the anchor is not attached there" },
-  };
   return withCgroup(operation, path, (fd) => {
     const where = { kind: "cgroup", target: path };
+    const meanings = () => meaningsAt(attacher, fd, type, anchored);
     const { mode } = options;
     if (mode !== undefined) {
       return attacher.attach(

@@ -4,12 +4,19 @@ import { AttachType, ProgramType } from "../../kernel/abi.js";
 import { errno } from "../../kernel/errno.js";
 import type { Meaning } from "../../kernel/explain.js";
 import { explainFunction, functionMeanings, kernelFunctions } from "../../kernel/functions.js";
+import { isGlob } from "../../kernel/glob.js";
 import { kernelAtLeast } from "../../kernel/version.js";
-import { MultiLink, type SkippedFunction } from "../../link/multi_link.js";
+import { MultiLink } from "../../link/multi_link.js";
 import type { NativeLink } from "../../native.js";
 import { checkOptions, integer, invalid, oneOf, shown } from "../../options.js";
 import type { Attacher } from "../attacher.js";
-import { DEFAULT_LIMIT, type FunctionSelector, type FunctionSource, selectFunctions } from "./functions.js";
+import {
+  DEFAULT_LIMIT,
+  type FunctionSelector,
+  type FunctionSource,
+  type Selection,
+  selectFunctions,
+} from "./functions.js";
 
 export interface MultiOptions {
   /** When: as the functions are entered (the default), as they return, or both by one program (`session`: kernel 6.10, libbpf 1.5). */
@@ -144,7 +151,10 @@ export function attachKprobeMulti(attacher: Attacher, functions: FunctionSelecto
     kind: multi ? `kprobe.${at === "session" ? "session" : "multi"}` : at === "return" ? "kretprobe" : "kprobe",
     target: what,
   };
-  if (!multi) return attachEach(attacher, where, selection.names, cookies, at === "return", selection);
+  if (!multi) {
+    const glob = typeof functions === "string" && isGlob(functions);
+    return attachEach(attacher, where, cookies, at === "return", glob, selection);
+  }
   const parts = attacher.try(
     where,
     (native) => ({
@@ -195,15 +205,15 @@ export function attachKprobeMulti(attacher: Attacher, functions: FunctionSelecto
 function attachEach(
   attacher: Attacher,
   where: { readonly kind: string; readonly target: string },
-  names: readonly string[],
   cookies: readonly bigint[] | undefined,
   retprobe: boolean,
-  selection: { readonly matched: number; readonly skipped: readonly SkippedFunction[] },
+  glob: boolean,
+  selection: Selection,
 ): MultiLink {
   const links: NativeLink[] = [];
   const attached: string[] = [];
+  const { names } = selection;
   const skipped = [...selection.skipped];
-  const glob = selection.matched !== names.length || where.target.includes("*");
   try {
     names.forEach((name, i) => {
       try {

@@ -3,7 +3,7 @@ import { deviceIndex, deviceName, inNetns, NETNS_OPTION, type NetnsOption } from
 import { errno } from "../../kernel/errno.js";
 import { kernelAtLeast } from "../../kernel/version.js";
 import type { Link } from "../../link/link.js";
-import { checkOptions, oneOf } from "../../options.js";
+import { checkOptions, invalid, oneOf } from "../../options.js";
 import type { Attacher, Meanings } from "../attacher.js";
 
 export interface XdpOptions extends NetnsOption {
@@ -17,7 +17,7 @@ export interface XdpOptions extends NetnsOption {
    * kernel has them.
    */
   readonly by?: "link" | "netlink" | undefined;
-  /** By netlink: take the place of whatever program is there. By default that is an error (BUSY). */
+  /** By netlink, which it implies: take the place of whatever program is there, unless that is by a link. By default that is an error (BUSY). */
   readonly replace?: boolean | undefined;
 }
 
@@ -52,6 +52,8 @@ export function attachXdp(attacher: Attacher, device: string | number, options: 
     by: oneOf("link", "netlink"),
     replace: "boolean",
   });
+  if (options.replace && options.by === "link")
+    throw invalid(`${operation}: replace goes with by "netlink": a link does not take the place of another program`);
   attacher.mustBe(operation, [ProgramType.xdp], "xdp");
   attacher.loaded("attach");
   const netlink = (options.by ?? (options.replace || !kernelAtLeast("5.9") ? "netlink" : "link")) === "netlink";

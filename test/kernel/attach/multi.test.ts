@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect } from "vitest";
 import { ProbedChild, runsOnlyWhileAttached, Watched } from "../support/attach.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
@@ -11,6 +12,31 @@ const load = (program: string, tgid = process.pid) =>
   Watched.load(program.endsWith("syscall") ? "attach_ksyscall" : "attach_multi", [program], (opened) => {
     opened.rodata["only_tgid"] = tgid;
   });
+
+/** A glob of `?` alone that matches a function which the kernel lets nobody probe (NOKPROBE_SYMBOL), and a few others. */
+function globWithForbidden(): {
+  readonly pattern: string;
+  readonly forbidden: string;
+  readonly others: readonly string[];
+} {
+  const symbols = readFileSync("/proc/kallsyms", "latin1").split("\n");
+  const all = new Set<string>();
+  const forbidden: string[] = [];
+  for (const line of symbols) {
+    const [, type = "", name = ""] = /^\w+ (\w) (\S+)$/.exec(line) ?? [];
+    if (/^[tT]$/.test(type)) all.add(name);
+    else if (name.startsWith("_kbl_addr_")) forbidden.push(name.slice("_kbl_addr_".length));
+  }
+  for (const name of forbidden) {
+    for (let at = 0; at < name.length; at++) {
+      const pattern = `${name.slice(0, at)}?${name.slice(at + 1)}`;
+      const fits = new RegExp(`^${pattern.replace("?", ".")}$`);
+      const others = [...all].filter((other) => other !== name && fits.test(other) && !forbidden.includes(other));
+      if (all.has(name) && others.length > 0 && others.length < 5) return { pattern, forbidden: name, others };
+    }
+  }
+  throw new Error(`none of ${forbidden.length} forbidden functions is but a letter from another`);
+}
 
 describe("attach type", () => {
   requires({ vm: true, attachType: "traceKprobeMulti" }).test("trace_kprobe_multi", async () => {
@@ -70,6 +96,22 @@ describe("attach type", () => {
     });
     expect(link).toMatchObject({ kind: "kprobe", functions: expect.arrayContaining(["generic_read_dir"]) });
   });
+
+  requires({ vm: true, kprobes: true }).test(
+    "kprobes at what a glob without a star matches, but for one that may not be probed",
+    async () => {
+      const { pattern, forbidden, others } = globWithForbidden();
+      using watched = await load("on_kprobe");
+      using link = watched.object.program("on_kprobe").attachKprobeMulti(pattern);
+      expect(link.matched).toBe(others.length + 1);
+      expect(link.functions.length + link.skipped.length).toBe(link.matched);
+      const skipped = link.skipped.find(({ name }) => name === forbidden);
+      expect(skipped?.reason).toMatch(/may not be probed|cannot|blacklist/);
+      // Named, it is an error.
+      const named = await errorOf(() => watched.object.program("on_kprobe").attachKprobeMulti([forbidden]));
+      expect(named.code).toMatch(/KERNEL_UNSUPPORTED|INVALID_ARGUMENT/);
+    },
+  );
 
   requires({ vm: true, kprobes: true }).test("ksyscall", async () => {
     using watched = await load("on_ksyscall");

@@ -272,11 +272,36 @@ describe("bad input of probes of user space", () => {
     expect(error.message).toContain("has no USDT probe ebpf_test:tock");
   });
 
+  requires({ uprobes: true }).test("a section whose offset is none", async () => {
+    await using child = await ProbedChild.start();
+    const { object } = await build({
+      code: `
+        #include <linux/bpf.h>
+        #include <bpf/bpf_helpers.h>
+        SEC("uprobe/${child.binary}:probe_add+zz") int no_number(void *ctx) { return 0; }
+        SEC("uretprobe/${child.binary}:probe_add+0x") int no_digits(void *ctx) { return 0; }
+        SEC("uprobe/${child.binary}:probe_add+0x0") int at_start(void *ctx) { return 0; }
+        char _license[] SEC("license") = "GPL";`,
+    });
+    using loaded = await BpfObject.load(object);
+    for (const [name, text] of [
+      ["no_number", "zz"],
+      ["no_digits", "0x"],
+    ] as const) {
+      const error = await errorOf(() => loaded.program(name).attach());
+      expect(error).toMatchObject({ code: "INVALID_ARGUMENT" });
+      expect(error.message).toContain(`has an offset that is no number: "${text}"`);
+    }
+    expect(loaded.program("at_start").attach().target).toBe(`${child.binary}:probe_add+0`);
+  });
+
   requires({}).test("perf events that are not there, or not clear", async () => {
     using watched = await load("on_perf_event", process.pid);
     const program = watched.object.program("on_perf_event");
     const misspelt = await errorOf(() => program.attachPerfEvent("cpu-clok" as "cpu-clock"));
     expect(misspelt.message).toContain('did you mean "cpu-clock"?');
+    const whose = await errorOf(() => program.attachPerfEvent("cpu-clock", { inherit: true }));
+    expect(whose.message).toContain("inherit goes with pid");
     const both = await errorOf(() => program.attachPerfEvent("cpu-clock", { frequency: 1, period: 1 }));
     expect(both.message).toContain("say frequency or period, not both");
     expect(await errorOf(() => program.attachPerfEvent("cpu-clock", { pid: 0x3fffffff }))).toMatchObject({

@@ -99,6 +99,9 @@ describe("attach type", () => {
     const taken = second.attachXdp("veth0", { ...options, replace: true });
     await pair.send();
     await watched.saw({ what: 2 });
+    const stale = await errorOf(() => old.update(first));
+    expect(stale).toMatchObject({ code: "INVALID_STATE" });
+    expect(stale.message).toContain("another program is in its place");
     old.close();
     const { produced } = watched;
     await pair.send();
@@ -150,6 +153,9 @@ describe("bad input of XDP", () => {
     expect(noCard.code).toMatch(/KERNEL_UNSUPPORTED|INVALID_ARGUMENT/);
     const wrong = await errorOf(() => program.attachXdp("veth0", { ...place, mode: "drv" as "native" }));
     expect(wrong.message).toContain('option "mode" must be "native" or "generic" or "offload", got "drv"');
+    const replaced = await errorOf(() => program.attachXdp("veth0", { ...place, by: "link", replace: true }));
+    expect(replaced).toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(replaced.message).toContain('replace goes with by "netlink"');
     expect(modeOf(pair.b)).toBeUndefined();
     for (const by of ["link", "netlink"] as const) {
       if (by === "link" && requires({ kernel: ">=5.9" }).reason !== undefined) continue;
