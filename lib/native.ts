@@ -306,7 +306,9 @@ export interface NativePerfEventOptions {
   /** -1: every CPU. */
   readonly cpu: number;
   readonly cgroup: boolean;
+  /** Also what it starts later: threads and processes, or (`inheritThread`, minimum kernel 5.13) only threads. */
   readonly inherit: boolean;
+  readonly inheritThread: boolean;
 }
 
 export type NativeKind = "program" | "map" | "btf" | "link";

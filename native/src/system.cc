@@ -62,7 +62,8 @@ Napi::Value PacketSocket(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), fd);
 }
 
-/// perf_event_open(2), disabled: ({ type, config, period, frequency, pid, cpu, cgroup, inherit }) -> descriptor.
+/// perf_event_open(2), disabled: ({ type, config, period, frequency, pid, cpu, cgroup, inherit, inheritThread }) ->
+/// descriptor.
 Napi::Value PerfEventOpen(const Napi::CallbackInfo& info) {
   const auto [options] = Arguments<Options>(info);
   perf_event_attr attributes{};
@@ -74,6 +75,7 @@ Napi::Value PerfEventOpen(const Napi::CallbackInfo& info) {
   attributes.freq = frequency != 0;
   attributes.sample_period = frequency != 0 ? frequency : period;
   attributes.inherit = Option<Flag>(options, "inherit");
+  attributes.inherit_thread = Option<Flag>(options, "inheritThread");
   attributes.disabled = 1;
   const int pid = Option<Number<int>>(options, "pid");
   const int cpu = Option<Number<int>>(options, "cpu");

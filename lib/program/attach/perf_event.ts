@@ -1,8 +1,9 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { BpfError } from "../../errors.js";
 import { ProgramType } from "../../kernel/abi.js";
 import { withCgroup } from "../../kernel/cgroup.js";
 import { errno } from "../../kernel/errno.js";
+import { isNativeFailure } from "../../kernel/explain.js";
 import { kernelAtLeast } from "../../kernel/version.js";
 import type { Link } from "../../link/link.js";
 import type { NativeLink } from "../../native.js";
@@ -45,13 +46,16 @@ export interface RawPerfEvent {
 }
 
 export interface PerfEventOptions extends CookieOptions {
-  /** The program runs this many times a second, on each CPU. Either this or `period`. */
+  /** The program runs this many times a second, on each CPU, or for each thread of `pid`. Either this or `period`. */
   readonly frequency?: number | undefined;
   /** The program runs each time that so many events have been counted; 1 by default for software events. For clocks: nanoseconds. */
   readonly period?: number | bigint | undefined;
-  /** Only while this process runs; by default all of them. */
+  /**
+   * Only while this process runs, in any of its threads; by default all of them. Threads that come later are seen from kernel 5.13 on, and before
+   * with `inherit`. The kernel counts for each thread apart.
+   */
   readonly pid?: number | undefined;
-  /** With `pid`: also its threads and children that come later. */
+  /** With `pid`: also its children that come later, and theirs. */
   readonly inherit?: boolean | undefined;
   /** Only while a process of this cgroup runs: path of a cgroup v2 directory. */
   readonly cgroup?: string | undefined;
@@ -109,6 +113,21 @@ function meanings(name: string): Meanings {
   };
 }
 
+/** The kernel's events are of threads. Where /proc does not tell, it is left to the kernel to say why. */
+function threadsOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map(Number);
+  } catch {
+    return [pid];
+  }
+}
+
+/** `inherit` alone is of threads and processes, and all that kernels before 5.13 have. */
+function inheritance({ pid, inherit = false }: PerfEventOptions): { inherit: boolean; inheritThread: boolean } {
+  const inheritThread = pid !== undefined && !inherit && kernelAtLeast("5.13");
+  return { inherit: inherit || inheritThread, inheritThread };
+}
+
 export function attachPerfEvent(
   attacher: Attacher,
   event: PerfEventName | RawPerfEvent,
@@ -133,32 +152,39 @@ export function attachPerfEvent(
   if (cookieOf(options) !== 0n && !kernelAtLeast("5.15")) {
     throw new BpfError({ code: "KERNEL_UNSUPPORTED", message: `${operation}: a cookie needs kernel 5.15` });
   }
-  // One event of a process follows it over all CPUs; the whole system and a cgroup have one per CPU.
+  if (options.inherit && options.pid === undefined) throw invalid(`${operation}: inherit goes with pid`);
+  // An event of a thread follows it over all CPUs; the whole system and a cgroup have one per CPU.
   const cpus =
     options.cpu !== undefined
       ? [options.cpu]
       : options.pid !== undefined
         ? [-1]
         : cpuList(readFileSync("/sys/devices/system/cpu/online", "utf8"));
-  const open = (pid: number, cgroup: boolean) =>
+  const settings = {
+    type,
+    config,
+    period: BigInt(options.period ?? (options.frequency === undefined ? 1 : 0)),
+    frequency: BigInt(options.frequency ?? 0),
+    ...inheritance(options),
+  };
+  const open = (whose: readonly number[], cgroup: boolean) =>
     attacher.attach(
       { kind: "perf_event", target: name },
       (native) => {
         const links: NativeLink[] = [];
+        const gone: unknown[] = [];
         try {
-          for (const cpu of cpus) {
-            const fd = attacher.addon.perfEventOpen({
-              type,
-              config,
-              period: BigInt(options.period ?? (options.frequency === undefined ? 1 : 0)),
-              frequency: BigInt(options.frequency ?? 0),
-              pid,
-              cpu,
-              cgroup,
-              inherit: options.inherit ?? false,
-            });
-            links.push(native.attachPerfEvent(fd, cookieOf(options)));
+          for (const [pid, cpu] of whose.flatMap((pid) => cpus.map((cpu) => [pid, cpu] as const))) {
+            try {
+              const fd = attacher.addon.perfEventOpen({ ...settings, pid, cpu, cgroup });
+              links.push(native.attachPerfEvent(fd, cookieOf(options)));
+            } catch (error) {
+              if (!isNativeFailure(error) || error.errno !== errno.ESRCH) throw error;
+              // A thread that has ended since; that of the last one would be the end of the process.
+              gone.push(error);
+            }
           }
+          if (links.length === 0) throw gone[0];
           return { links };
         } catch (error) {
           for (const link of links) link.close();
@@ -168,6 +194,6 @@ export function attachPerfEvent(
       meanings(name),
     );
   attacher.loaded("attach");
-  if (options.cgroup !== undefined) return withCgroup(operation, options.cgroup, (fd) => open(fd, true));
-  return open(options.pid ?? -1, false);
+  if (options.cgroup !== undefined) return withCgroup(operation, options.cgroup, (fd) => open([fd], true));
+  return open(options.pid === undefined ? [-1] : threadsOf(options.pid), false);
 }

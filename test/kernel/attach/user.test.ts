@@ -1,11 +1,14 @@
+import { readdirSync } from "node:fs";
+import { BpfObject } from "ebpf";
+import { build } from "ebpf/build";
 import { describe, expect } from "vitest";
-import { ProbedChild, runsOnlyWhileAttached, Watched } from "../support/attach.js";
+import { ProbedChild, runsOnlyWhileAttached, type Seen, Watched } from "../support/attach.js";
 import { TestCgroup } from "../support/cgroup.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { Tracefs } from "../support/mounted.js";
 import { requires } from "../support/requires.js";
-import { run } from "../support/run.js";
+import { Child, run } from "../support/run.js";
 import { until } from "../support/until.js";
 
 const cookies = requires({ kernel: ">=5.15" }).reason === undefined;
@@ -187,6 +190,47 @@ describe("attach type", () => {
     await until("samples of another period", () => watched.seen.some(({ a }) => a === 2_000_000n));
     counted.close();
     expect(watched.seen.slice(after).filter(({ a }) => a === 1_000_000n)).toEqual([]);
+  });
+
+  requires({}).test("perf_event of a process, in whichever thread it runs", async () => {
+    // Its main thread waits while another works; another one yet comes when it is told.
+    const child = new Child(process.execPath, [
+      "--eval",
+      `const { Worker } = require("node:worker_threads");
+       const start = () => new Worker("for (;;);", { eval: true }).once("online", () => console.log("busy"));
+       process.stdin.on("data", start);
+       start();`,
+    ]);
+    try {
+      const threads = () => readdirSync(`/proc/${child.pid}/task`).map((tid) => BigInt(tid));
+      const busy = (count: number) =>
+        until(
+          `${count} busy threads`,
+          () => child.stdout === "busy\n".repeat(count) || child.process.exitCode !== null,
+        );
+      await busy(1);
+      // Of all processes, as far as the program cares: there is but this one to be seen.
+      using watched = await load("on_perf_event", 0);
+      const link = watched.object
+        .program("on_perf_event")
+        .attachPerfEvent("cpu-clock", { frequency: 500, pid: child.pid });
+      const isWorker = (known: readonly bigint[]) => (record: Seen) =>
+        record.tgid === child.pid && record.b !== BigInt(child.pid) && !known.includes(record.b);
+      await until("samples of the thread that works", () => watched.seen.some(isWorker([])));
+      if (requires({ kernel: ">=5.13" }).reason === undefined) {
+        const known = threads();
+        child.process.stdin?.write("\n");
+        await busy(2);
+        await until("samples of a thread that came later", () => watched.seen.some(isWorker(known)));
+      }
+      expect((await watched.settled()).every(({ tgid }) => tgid === child.pid)).toBe(true);
+      expect((await errorOf(() => link.info())).message).toMatch(/it is \d+ links of the kernel's/);
+      link.close();
+      expect(watched.object.links).toEqual([]);
+    } finally {
+      child.process.kill("SIGKILL");
+      await child.finished;
+    }
   });
 
   requires({ hardwareEvents: true }).test("perf_event of the processor's own counters", async () => {

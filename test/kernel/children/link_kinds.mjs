@@ -31,7 +31,8 @@ export const KINDS = {
   perf_event: [
     "attach_user",
     "on_perf_event",
-    (program) => program.attachPerfEvent("cpu-clock", { frequency: 1, pid: process.pid }),
+    // One event: a process has one per thread.
+    (program, { cgroup }) => program.attachPerfEvent("cpu-clock", { frequency: 1, cgroup, cpu: 0 }),
   ],
   cgroup: ["attach_cgroup", "on_connect4", (program, { cgroup }) => program.attachCgroup(cgroup)],
   "cgroup, `mode`": [

@@ -269,6 +269,7 @@ test("perf event array: a program reads the event that we put on its CPU", async
         cpu,
         cgroup: false,
         inherit: false,
+        inheritThread: false,
       });
       events.push(event);
       counters.set(cpu, event);
