@@ -13,6 +13,7 @@ import {
   ProgramHandle,
 } from "ebpf";
 import { afterEach, beforeEach, describe, expect } from "vitest";
+import { runCommand } from "../../lib/cli/command.js";
 import { Actor } from "./support/actor.js";
 import { Watched } from "./support/attach.js";
 import { BpfFs } from "./support/bpffs.js";
@@ -82,6 +83,40 @@ describe("the life of a link", () => {
       expect(await errorOf(() => again.info())).toMatchObject({ code: "CLOSED" });
     },
   );
+
+  gate.test("pinned, it outlives a process that is killed; another finds it, takes it over and ends it", async () => {
+    await using cgroup = new TestCgroup();
+    using bpffs = new BpfFs();
+    const pin = `${bpffs.path}/connect`;
+    const actor = await Actor.start(cgroup);
+    const script = fileURLToPath(new URL("children/pin_and_wait.mjs", import.meta.url));
+    const child = new Child(process.execPath, [script, fixture("attach_cgroup"), cgroup.path, pin]);
+    await until("the child to have pinned", () => child.stdout.includes("\n") || child.process.exitCode !== null);
+    expect(child.stderr).toBe("");
+    const id = Number(child.stdout);
+    expect((await actor.do(CONNECT)).error).toBe("EPERM");
+    child.process.kill("SIGKILL");
+    expect((await child.finished).signal).toBe("SIGKILL");
+    expect((await actor.do(CONNECT)).error).toBe("EPERM");
+    const found = listLinks().find((link) => link.id === id);
+    expect(found).toMatchObject({ type: "cgroup", cgroupId: cgroup.id });
+    let said = "";
+    const output = { write: (text: string) => (said += text) };
+    expect(await runCommand(["link", "--json"], { stdout: output, stderr: output })).toBe(0);
+    expect((JSON.parse(said) as { links: { id: number }[] }).links).toContainEqual(
+      expect.objectContaining({ id, type: "cgroup" }),
+    );
+    // No attachment without a link, which would be for `ebpf link remove`.
+    expect(listAttachments({ cgroup: cgroup.path }).filter(({ kind }) => kind === "cgroup")).toEqual([]);
+    const taken = Link.fromPin(pin);
+    expect(taken).toMatchObject({ program: "on_connect4", pinPath: pin });
+    expect(taken.info()).toMatchObject({ id });
+    taken.unpin();
+    expect((await actor.do(CONNECT)).error).toBe("EPERM");
+    taken.close();
+    expect((await actor.do(CONNECT)).error).toBeUndefined();
+    expect(listLinks().some((link) => link.id === id)).toBe(false);
+  });
 
   gate.test("a pin that is another's by now is not removed, and what is no link is not opened", async () => {
     await using cgroup = new TestCgroup();
