@@ -10,7 +10,12 @@ interface LinkIdentity {
 
 /** What the kernel says of a link; which fields there are depends on `type`. */
 export type LinkInfo =
-  | (LinkIdentity & { readonly type: "raw_tracepoint"; readonly name: string; readonly cookie: bigint })
+  | (LinkIdentity & {
+      readonly type: "raw_tracepoint";
+      readonly name: string;
+      /** Minimum kernel 6.16. */
+      readonly cookie: bigint;
+    })
   | (LinkIdentity & {
       readonly type: "tracing";
       readonly attachType: string;
@@ -134,7 +139,7 @@ export function readLinkInfo(fd: number, what: string): LinkInfo {
     case LinkType.xdp:
       return { ...identity, type: "xdp", interfaceIndex: info.u32(16) };
     case LinkType.perfEvent:
-      return { ...identity, type: "perf_event", ...readPerfEvent(fd, what) };
+      return { ...identity, type: "perf_event", ...readPerfEvent(fd, what, info) };
     case LinkType.kprobeMulti:
       return { ...identity, type: "kprobe_multi", ...readKprobeMulti(fd, what, info) };
     case LinkType.structOps:
@@ -165,17 +170,17 @@ export function readLinkInfo(fd: number, what: string): LinkInfo {
   }
 }
 
-function readPerfEvent(fd: number, what: string) {
+function readPerfEvent(fd: number, what: string, first: InfoBuffer) {
   const { info, name } = withName(fd, what, NAMED.perfEvent);
   const event = PERF_EVENTS[info.u32(16)] ?? "unspecified";
   const kprobe = event === "kprobe" || event === "kretprobe";
   const uprobe = event === "uprobe" || event === "uretprobe";
   return {
     event,
-    // A plain event has its config where the others have their name's address, which comes back as 0.
+    // A plain event has its config where the others have their name's address, which comes back as 0: asked without one, it is there.
     name: event === "event" || event === "unspecified" ? "" : name,
     offset: kprobe || uprobe ? info.u32(36) : 0,
-    address: kprobe ? info.u64(40) : event === "event" ? info.u64(24) : 0n,
+    address: kprobe ? info.u64(40) : event === "event" ? first.u64(24) : 0n,
     missed: kprobe ? info.u64(48) : 0n,
     cookie: kprobe ? info.u64(56) : event === "unspecified" ? 0n : info.u64(40),
   };

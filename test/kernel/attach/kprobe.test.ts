@@ -89,11 +89,23 @@ describe("attach type", () => {
     const [offset = 0] = begins;
     // The first instruction has four bytes (endbr64) or five (ftrace's).
     expect(offset).toBeGreaterThanOrEqual(4);
-    const link = await runsOnlyWhileAttached(watched, {
-      attach: () => program.attachKprobe("generic_read_dir", { offset, ...cookie }),
-      cause: () => readDirectory(44),
-      expected: { what: 10, b: 44n, cookie: cookie.cookie ?? 0n },
-    });
+    const link = await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () => program.attachKprobe("generic_read_dir", { offset, ...cookie }),
+        cause: () => readDirectory(44),
+        expected: { what: 10, b: 44n, cookie: cookie.cookie ?? 0n },
+      },
+      (attached) => {
+        if (!cookies) return;
+        const info = attached.info();
+        expect(info).toMatchObject({ type: "perf_event" });
+        if (info.type !== "perf_event" || requires({ kernel: ">=6.6" }).reason !== undefined) return;
+        expect(info).toMatchObject({ event: "kprobe", name: "generic_read_dir", offset, missed: 0n });
+        expect(kernelSymbols().find(info.address)).toMatchObject({ name: "generic_read_dir", offset });
+        if (requires({ kernel: ">=6.9" }).reason === undefined) expect(info).toMatchObject(cookie);
+      },
+    );
     expect(link).toMatchObject({ kind: "kprobe", target: `generic_read_dir+${offset}` });
     // x86: the instruction pointer is past the byte that the breakpoint takes.
     expect(watched.seen.map(({ a }) => kernelSymbols().find(a))).toEqual([
@@ -104,11 +116,20 @@ describe("attach type", () => {
 
   requires({ vm: true, kprobes: true, kernel: ">=5.15" }).test("kretprobe with a cookie", async () => {
     using watched = await load("on_kretprobe");
-    const link = await runsOnlyWhileAttached(watched, {
-      attach: () => watched.object.program("on_kretprobe").attachKretprobe("generic_read_dir", { cookie: 21 }),
-      cause: () => readDirectory(45),
-      expected: { what: 11, result: -21n, cookie: 21n },
-    });
+    const link = await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () => watched.object.program("on_kretprobe").attachKretprobe("generic_read_dir", { cookie: 21 }),
+        cause: () => readDirectory(45),
+        expected: { what: 11, result: -21n, cookie: 21n },
+      },
+      (attached) => {
+        const info = attached.info();
+        if (requires({ kernel: ">=6.6" }).reason === undefined)
+          expect(info).toMatchObject({ event: "kretprobe", name: "generic_read_dir", offset: 0 });
+        if (requires({ kernel: ">=6.9" }).reason === undefined) expect(info).toMatchObject({ cookie: 21n });
+      },
+    );
     expect(link).toMatchObject({ kind: "kretprobe", target: "generic_read_dir" });
   });
 

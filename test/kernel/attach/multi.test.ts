@@ -1,10 +1,12 @@
 import { readFileSync } from "node:fs";
+import { kernelSymbols } from "ebpf";
 import { describe, expect } from "vitest";
 import { ProbedChild, runsOnlyWhileAttached, Watched } from "../support/attach.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { readDirectory } from "../support/read_directory.js";
 import { requires } from "../support/requires.js";
+import { run } from "../support/run.js";
 
 nothingStaysOpen();
 
@@ -49,7 +51,19 @@ describe("attach type", () => {
         cause: () => readDirectory(33),
         expected: { what: 1, b: 33n, cookie: 11n },
       },
-      (attached) => expect(attached.info()).toMatchObject({ type: "kprobe_multi", count: 2, return: false }),
+      (attached) => {
+        const info = attached.info();
+        expect(info).toMatchObject({ type: "kprobe_multi", count: 2, return: false, missed: 0n });
+        if (info.type !== "kprobe_multi" || requires({ kernel: ">=6.6" }).reason !== undefined) return;
+        // In the order of the addresses, which is the kernel's.
+        const named = info.addresses.map((address) => kernelSymbols().find(address)?.name);
+        expect(named.toSorted()).toEqual(["generic_read_dir", "vfs_getattr"]);
+        if (requires({ kernel: ">=6.9" }).reason !== undefined) return;
+        expect(info.cookies.map((cookie, i) => [named[i], cookie]).toSorted()).toEqual([
+          ["generic_read_dir", 11n],
+          ["vfs_getattr", 22n],
+        ]);
+      },
     );
     expect(link).toMatchObject({ kind: "kprobe.multi", matched: 2, functions: ["generic_read_dir", "vfs_getattr"] });
     using glob = program.attachKprobeMulti("generic_read_d?r");
@@ -145,7 +159,18 @@ describe("attach type", () => {
         cause: () => child.call(8),
         expected: { what: 4, a: 8n, b: 3n, cookie: 2n },
       },
-      (attached) => expect(attached.info()).toMatchObject({ type: "uprobe_multi", path: child.binary, count: 2 }),
+      (attached) => {
+        const info = attached.info();
+        expect(info).toMatchObject({ type: "uprobe_multi", path: child.binary, count: 2, return: false });
+        if (info.type !== "uprobe_multi" || requires({ kernel: ">=6.9" }).reason !== undefined) return;
+        expect(info).toMatchObject({ pid: child.pid, cookies: [1n, 2n] });
+        // Where nm(1) has the functions, give or take the segment that they are in.
+        const [add = 0n, multiply = 0n] = info.offsets;
+        const address = (name: string) =>
+          BigInt(`0x${new RegExp(`^(\\w+) T ${name}$`, "m").exec(run("nm", child.binary))?.[1]}`);
+        expect(multiply - add).toBe(address("probe_multiply") - address("probe_add"));
+        expect(add & 0xfffn).toBe(address("probe_add") & 0xfffn);
+      },
     );
     expect(link).toMatchObject({ kind: "uprobe.multi", matched: 2 });
     using glob = program.attachUprobeMulti(child.binary, "probe_*", { pid: child.pid });

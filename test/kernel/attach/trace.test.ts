@@ -1,6 +1,7 @@
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { kernelBtf, listBtf } from "ebpf";
 import { describe, expect } from "vitest";
 import { AttachExt } from "../../fixtures/attach_ext.bpf.js";
 import { Actor } from "../support/actor.js";
@@ -104,7 +105,16 @@ describe("attach type", () => {
         },
         expected: { what: 4, a: 5n, cookie: 77n },
       },
-      (attached) => expect(attached.info()).toMatchObject({ type: "tracing", attachType: "trace_fentry" }),
+      (attached) => {
+        const info = attached.info();
+        expect(info).toMatchObject({ type: "tracing", attachType: "trace_fentry" });
+        if (info.type !== "tracing") return;
+        // The kernel's own BTF, and the function in it.
+        const target = listBtf().find(({ id }) => id === info.targetObjectId);
+        expect(target).toMatchObject({ name: "vmlinux", kernel: true });
+        expect(kernelBtf().name(info.targetBtfId)).toBe("generic_read_dir");
+        if (requires({ kernel: ">=6.16" }).reason === undefined) expect(info).toMatchObject({ cookie: 77n });
+      },
     );
     expect(link).toMatchObject({ kind: "fentry", target: "generic_read_dir" });
   });

@@ -1,5 +1,5 @@
 import { readdirSync } from "node:fs";
-import { BpfObject } from "ebpf";
+import { BpfObject, type Link } from "ebpf";
 import { build } from "ebpf/build";
 import { describe, expect } from "vitest";
 import { ProbedChild, runsOnlyWhileAttached, type Seen, Watched } from "../support/attach.js";
@@ -56,6 +56,25 @@ function inFile(binary: string, address: number): number {
   throw new Error(`no segment of ${binary} has ${address.toString(16)}`);
 }
 
+/** What the kernel says of one perf event, as far as it says it. */
+function infoIs(
+  link: Link,
+  said: {
+    readonly event: string;
+    readonly name: string;
+    readonly offset?: number;
+    readonly address?: bigint;
+    readonly cookie: bigint;
+  },
+): void {
+  const { cookie, ...rest } = said;
+  if (requires({ kernel: ">=5.15" }).reason !== undefined) return;
+  const info = link.info();
+  expect(info).toMatchObject({ type: "perf_event" });
+  if (requires({ kernel: ">=6.6" }).reason === undefined) expect(info).toMatchObject(rest);
+  if (requires({ kernel: ">=6.9" }).reason === undefined) expect(info).toMatchObject({ cookie });
+}
+
 describe("attach type", () => {
   requires({ uprobes: true }).test("uprobe", async () => {
     await using child = await ProbedChild.start();
@@ -67,22 +86,45 @@ describe("attach type", () => {
       expected: { what: 1, a: 40n, b: 2n, tgid: child.pid, comm: "attach_child", cookie: 0n },
     });
     expect(link).toMatchObject({ kind: "uprobe", target: `${child.binary}:probe_add` });
-    await runsOnlyWhileAttached(watched, {
-      attach: () =>
-        program.attachUprobe(child.binary, "probe_multiply", { pid: child.pid, ...(cookies ? { cookie: 7n } : {}) }),
-      cause: () => child.call(41),
-      expected: { a: 41n, b: 3n, cookie: cookies ? 7n : 0n },
-    });
+    await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () =>
+          program.attachUprobe(child.binary, "probe_multiply", { pid: child.pid, ...(cookies ? { cookie: 7n } : {}) }),
+        cause: () => child.call(41),
+        expected: { a: 41n, b: 3n, cookie: cookies ? 7n : 0n },
+      },
+      (attached) =>
+        infoIs(attached, {
+          event: "uprobe",
+          name: child.binary,
+          offset: inFile(child.binary, addressOf(child.binary, "probe_multiply")),
+          cookie: 7n,
+        }),
+    );
   });
 
   requires({ uprobes: true }).test("uretprobe", async () => {
     await using child = await ProbedChild.start();
     using watched = await load("on_uretprobe", child.pid);
-    await runsOnlyWhileAttached(watched, {
-      attach: () => watched.object.program("on_uretprobe").attachUretprobe(child.binary, "probe_multiply"),
-      cause: () => child.call(14),
-      expected: { what: 2, result: 42n },
-    });
+    await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () =>
+          watched.object
+            .program("on_uretprobe")
+            .attachUretprobe(child.binary, "probe_multiply", cookies ? { cookie: 1n << 40n } : {}),
+        cause: () => child.call(14),
+        expected: { what: 2, result: 42n, cookie: cookies ? 1n << 40n : 0n },
+      },
+      (attached) =>
+        infoIs(attached, {
+          event: "uretprobe",
+          name: child.binary,
+          offset: inFile(child.binary, addressOf(child.binary, "probe_multiply")),
+          cookie: 1n << 40n,
+        }),
+    );
   });
 
   requires({ uprobes: true }).test("uprobe at an offset, within a function and within the file", async () => {
@@ -189,6 +231,14 @@ describe("attach type", () => {
     const counted = program.attachPerfEvent("cpu-clock", { period: 2_000_000, pid: busy.pid });
     await until("samples of another period", () => watched.seen.some(({ a }) => a === 2_000_000n));
     counted.close();
+    // One event: the kernel says of it what it counts.
+    using one = program.attachPerfEvent("page-faults", {
+      period: 10,
+      cpu: 0,
+      cgroup: cgroup.path,
+      ...(cookies ? { cookie: 4 } : {}),
+    });
+    infoIs(one, { event: "event", name: "", address: 2n, cookie: 4n });
     expect(watched.seen.slice(after).filter(({ a }) => a === 1_000_000n)).toEqual([]);
   });
 
@@ -249,24 +299,37 @@ describe("attach type", () => {
 
   requires({ kernel: ">=6.10", libbpf: "raw_tp_cookie" }).test("raw tracepoint with a cookie", async () => {
     using watched = await load("on_raw_tp", process.pid);
-    await runsOnlyWhileAttached(watched, {
-      attach: () => watched.object.program("on_raw_tp").attachRawTracepoint("signal_generate", { cookie: 1n << 63n }),
-      cause: () => process.kill(process.pid, "SIGWINCH"),
-      expected: { what: 7, a: 28n, cookie: 1n << 63n },
-    });
+    await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () => watched.object.program("on_raw_tp").attachRawTracepoint("signal_generate", { cookie: 1n << 63n }),
+        cause: () => process.kill(process.pid, "SIGWINCH"),
+        expected: { what: 7, a: 28n, cookie: 1n << 63n },
+      },
+      (attached) =>
+        expect(attached.info()).toMatchObject({
+          type: "raw_tracepoint",
+          name: "signal_generate",
+          cookie: requires({ kernel: ">=6.16" }).reason === undefined ? 1n << 63n : 0n,
+        }),
+    );
   });
 
   requires({ kernel: ">=5.15" }).test("tracepoint with a cookie", async () => {
     using _tracefs = new Tracefs();
     using watched = await load("on_tracepoint", process.pid);
-    await runsOnlyWhileAttached(watched, {
-      attach: () =>
-        watched.object
-          .program("on_tracepoint")
-          .attachTracepoint("syscalls", "sys_enter_kill", { cookie: 0xffff_ffff_ffff_ffffn }),
-      cause: () => process.kill(process.pid, 0),
-      expected: { what: 5, cookie: 0xffff_ffff_ffff_ffffn },
-    });
+    await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () =>
+          watched.object
+            .program("on_tracepoint")
+            .attachTracepoint("syscalls", "sys_enter_kill", { cookie: 0xffff_ffff_ffff_ffffn }),
+        cause: () => process.kill(process.pid, 0),
+        expected: { what: 5, cookie: 0xffff_ffff_ffff_ffffn },
+      },
+      (attached) => infoIs(attached, { event: "tracepoint", name: "sys_enter_kill", cookie: 0xffff_ffff_ffff_ffffn }),
+    );
   });
 });
 
