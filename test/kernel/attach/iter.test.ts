@@ -39,6 +39,10 @@ describe("attach type", () => {
     expect(found.find(({ pid }) => pid === process.pid)).toMatchObject({ tgid: process.pid });
     expect(found.find(({ pid }) => pid === 1)?.comm).not.toBe("");
     expect((await errorOf(() => rows.records("struct no_such").next())).code).toBe("BTF_NOT_FOUND");
+    // The other program's output from the next reading on.
+    rows.update(object.program("dump_text"));
+    expect((await rows.text()).split("\n")).toContain(`${process.pid} ${process.pid}`);
+    expect(rows.program).toBe("dump_text");
     rows.close();
     expect((await errorOf(() => rows.text())).code).toBe("CLOSED");
   });

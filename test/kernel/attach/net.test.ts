@@ -326,6 +326,18 @@ describe("attach type", () => {
     await send("dropped");
     // A socket filter sees UDP from its header on.
     await watched.saw({ what: 8, a: BigInt(8 + "dropped".length) });
+    {
+      // Another in its place, which lets pass.
+      using passes = await load("on_socket");
+      link.update(passes.object.program("on_socket"));
+      const message = once(receiver, "message");
+      await send("let pass");
+      await message;
+      await passes.saw({ what: 8, a: BigInt(8 + "let pass".length) });
+      link.update(watched.object.program("on_socket"));
+    }
+    expect(received.splice(0)).toEqual(["let pass"]);
+    expect(watched.produced).toBe(1);
     link.close();
     const message = once(receiver, "message");
     await send("received");

@@ -112,6 +112,23 @@ describe("attach type", () => {
     if (requires({ kernel: ">=6.10" }).reason === undefined)
       expect(link.info()).toMatchObject({ type: "sockmap", attachType: "sk_msg_verdict", mapId: map.info().id });
     map.delete(0);
+    if (requires({ kernel: ">=6.10" }).reason === undefined) {
+      // A socket takes the program that the map has when it is put in: another one now.
+      using next = await Watched.load("attach_sock", ["on_msg"]);
+      const { produced } = watched;
+      link.update(next.object.program("on_msg"));
+      map.set(0, connection.client);
+      expect(await connection.send("to the next")).toBe("to the next");
+      await next.saw({ what: 1, a: 11n });
+      expect(watched.produced).toBe(produced);
+      map.delete(0);
+      // A verdict is not what a parser is.
+      using parser = await Watched.load("attach_sock", ["on_parser"]);
+      expect(await errorOf(() => link.update(parser.object.program("on_parser")))).toMatchObject({
+        code: "INVALID_ARGUMENT",
+      });
+      link.update(watched.object.program("on_msg"));
+    }
     link.close();
     const { produced } = watched;
     map.set(0, connection.client);
@@ -148,8 +165,16 @@ describe("attach type", () => {
           cause: async () => heard.push((await dial()).trim()),
           expected: { what: 5, a: 7777n, b: 6n },
         },
-        (link) => {
-          expect(link.info()).toMatchObject({ type: "netns", attachType: "sk_lookup" });
+        async (link) => {
+          expect(link.info()).toMatchObject({ type: "netns", attachType: "sk_lookup", netnsInode: namespace.inode });
+          // Another in its place, whose map has no socket.
+          using next = await Watched.load("attach_sock", ["on_lookup"]);
+          const { produced } = watched;
+          link.update(next.object.program("on_lookup"));
+          expect((await dial()).trim()).toBe("ECONNREFUSED");
+          await next.saw({ what: 5, a: 7777n, b: 6n });
+          expect(watched.produced).toBe(produced);
+          link.update(watched.object.program("on_lookup"));
         },
       );
       expect(heard).toEqual(["ECONNREFUSED", "found", "ECONNREFUSED"]);

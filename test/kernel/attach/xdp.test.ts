@@ -23,7 +23,7 @@ function modeOf(namespace: NetNamespace): number | undefined {
 describe("attach type", () => {
   netns.test("xdp", async () => {
     await using pair = await SendingPair.open();
-    using watched = await load("on_xdp");
+    using watched = await load("on_xdp", "on_xdp_other");
     const veth = pair.b.index("veth0");
     const link = await runsOnlyWhileAttached(
       watched,
@@ -32,9 +32,16 @@ describe("attach type", () => {
         cause: () => pair.send(),
         expected: { what: 1, a: BigInt(veth), b: BigInt(FRAME) },
       },
-      (attached) => {
+      async (attached) => {
         if (requires({ kernel: ">=5.13" }).reason === undefined)
           expect(attached.info()).toMatchObject({ type: "xdp", interfaceIndex: veth });
+        if (requires({ kernel: ">=5.9" }).reason !== undefined) return;
+        // Another speaks in its place.
+        attached.update(watched.object.program("on_xdp_other"));
+        const from = watched.produced;
+        await pair.send();
+        expect((await watched.settled()).slice(from).map(({ what }) => what)).toEqual([2]);
+        expect(attached.program).toBe("on_xdp_other");
       },
     );
     expect(link).toMatchObject({ kind: "xdp", target: `veth0 in ${pair.b.path}` });
