@@ -31,7 +31,7 @@ export {
 } from "./link/attachments.js";
 export { type BtfInfo, listBtf, listLinks, listMaps, listPrograms } from "./link/enumerate.js";
 export type { AttachmentInfo, FoundAttachment } from "./link/found_attachment.js";
-export { Link, type LinkTarget, type ReplacementProgram } from "./link/link.js";
+export { Link, type LinkTarget, type ReplacementProgram, type ReplacementStructOps } from "./link/link.js";
 export type { LinkInfo } from "./link/link_info.js";
 export { MultiLink, type MultiTarget, type SkippedFunction } from "./link/multi_link.js";
 export { ArenaMap } from "./map/arena_map.js";

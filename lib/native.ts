@@ -374,6 +374,8 @@ export interface NativeMapDefinition {
   attachStructOps(): NativeLink;
   /** The same for one that is no link of the kernel's (without BPF_F_LINK): it stays registered until it is undone. */
   registerStructOps(): NativeAttachment;
+  /** bpf_link__update_map: takes the place of another at its link, which must come from `attachStructOps()`. */
+  replaceStructOps(link: NativeLink): void;
 }
 
 export interface NativeMapInfo {

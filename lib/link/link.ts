@@ -25,6 +25,8 @@ export interface LinkParts {
   readonly attachment?: NativeAttachment | undefined;
   /** Errnos of undoing it, or of exchanging its program, that mean it is gone already. */
   readonly gone?: readonly number[] | undefined;
+  /** Made by libbpf of a struct_ops, which another can replace. */
+  readonly structOps?: boolean | undefined;
   /** Why a link of libbpf's has no descriptor of its own: what it calls one would be another file's. */
   readonly noDescriptor?: string | undefined;
 }
@@ -33,6 +35,13 @@ export interface LinkParts {
 export interface ReplacementProgram {
   readonly fd: number;
   readonly name: string;
+}
+
+/** A struct_ops that a link can be given in place of its own: a `StructOpsMap` of a loaded object. */
+export interface ReplacementStructOps {
+  readonly name: string;
+  /** @internal */
+  readonly replaceAt: ((link: NativeLink) => void) | undefined;
 }
 
 /**
@@ -197,11 +206,20 @@ export class Link implements LinkTarget, Disposable {
   /**
    * Exchanges the program, without a moment in between in which none runs. For cgroup, XDP, tcx, netkit, tc, network namespace, sockmap and
    * iterator links, and sockets (docs/links.md); the new program has the type of the old one. Minimum kernel 5.7.
+   *
+   * A struct_ops attached as a link is exchanged for another map of the same type and name, of an object of its own: connections that are there keep
+   * the old one. Minimum kernel 6.4, libbpf 1.2.
    * @throws BpfError INVALID_ARGUMENT (another type), KERNEL_UNSUPPORTED (this kind of link cannot), INVALID_STATE (what it was attached to is gone, or
    * another program is in its place), BUSY, CLOSED
    */
-  update(program: ReplacementProgram): void {
+  update(program: ReplacementProgram | ReplacementStructOps): void {
     this.#mustBeOpen();
+    if ("replaceAt" in program) this.#updateStructOps(program);
+    else this.#updateProgram(program);
+    this.#program = program.name;
+  }
+
+  #updateProgram(program: ReplacementProgram): void {
     const { fd } = program;
     const { attachment, links = [], gone = [], noDescriptor } = this.#parts;
     const cannot = {
@@ -232,7 +250,32 @@ export class Link implements LinkTarget, Disposable {
         for (const link of links) link.updateProgram(fd);
       },
     );
-    this.#program = program.name;
+  }
+
+  #updateStructOps({ name, replaceAt }: ReplacementStructOps): void {
+    if (!this.#parts.structOps || replaceAt === undefined) {
+      const why =
+        replaceAt === undefined ? `${name} is not of a loaded object` : "attachStructOps() did not make this link";
+      throw this.#notALink("update", `a struct_ops takes the place of one that attachStructOps() attached, and ${why}`);
+    }
+    const link = this.#one("update");
+    attempt(
+      {
+        doing: `put ${name} in place of ${this.program} at ${this.kind} ${this.target}`,
+        meanings: {
+          [errno.EINVAL]: {
+            code: "INVALID_ARGUMENT",
+            text: `${name} is of another type or name than what is there, or not in section .struct_ops.link`,
+          },
+          [errno.EOPNOTSUPP]: {
+            code: "KERNEL_UNSUPPORTED",
+            text: "the kernel does not exchange struct_ops of this type, or libbpf is older than 1.2",
+          },
+          [errno.ENOLINK]: { code: "INVALID_STATE", text: "it is detached already" },
+        },
+      },
+      () => replaceAt(link),
+    );
   }
 
   /**

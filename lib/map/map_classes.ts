@@ -3,7 +3,7 @@ import type { Btf } from "../btf/btf.js";
 import { bytesCodec, type Codec, compileCodec } from "../codec/codec.js";
 import { compileReader } from "../codec/reader.js";
 import { MapType } from "../kernel/abi.js";
-import type { NativeMap } from "../native.js";
+import type { NativeLink, NativeMap } from "../native.js";
 import { ArenaMap } from "./arena_map.js";
 import { ArrayMap, PerCpuArrayMap } from "./array_map.js";
 import { BloomFilterMap } from "./bloom_filter_map.js";
@@ -37,6 +37,8 @@ export interface MapParts {
   readonly open: OpenById;
   /** Some place in the mapping that libbpf has made of the map. */
   readonly mappedAt?: (() => bigint) | undefined;
+  /** Of a struct_ops: puts it in the place of another at its link. */
+  readonly replaceAt?: ((link: NativeLink) => void) | undefined;
 }
 
 /** What a class is generic over, in the order of its type parameters: `prefix` is a string where the key is an address, else the key. */
@@ -131,7 +133,7 @@ const CLASSES: Readonly<Record<number, MapClassEntry>> = {
   [MapType.devmapHash]: entry(DevMapHash, [], (p) => new DevMapHash(p.native, p.shape, index(p))),
   [MapType.cpumap]: entry(CpuMap, [], (p) => new CpuMap(p.native, p.shape, index(p))),
   [MapType.xskmap]: entry(XskMap, [], (p) => new XskMap(p.native, p.shape, index(p))),
-  [MapType.structOps]: entry(StructOpsMap, [], (p) => new StructOpsMap(p.native, p.shape)),
+  [MapType.structOps]: entry(StructOpsMap, [], (p) => new StructOpsMap(p.native, p.shape, p.replaceAt)),
   [MapType.arena]: entry(ArenaMap, [], (p) => new ArenaMap(p.native, p.shape, p.mappedAt)),
 };
 

@@ -1,6 +1,6 @@
 import { Memory } from "../codec/codec.js";
 import { errno } from "../kernel/errno.js";
-import type { NativeMap } from "../native.js";
+import type { NativeLink, NativeMap } from "../native.js";
 import { BpfMap, type MapShape } from "./bpf_map.js";
 
 /** enum bpf_struct_ops_state, in the order of its values. */
@@ -12,10 +12,15 @@ export type StructOpsState = (typeof STATES)[number];
 /** BPF_MAP_TYPE_STRUCT_OPS: an implementation of one of the kernel's tables of functions, such as tcp_congestion_ops. Minimum kernel 5.6. */
 export class StructOpsMap extends BpfMap {
   readonly #value: Memory;
+  /**
+   * Puts it in the place of another at its link; only an object's can, whose functions libbpf knows. For {@link Link.update}. @internal
+   */
+  readonly replaceAt: ((link: NativeLink) => void) | undefined;
 
   /** @internal */
-  constructor(native: NativeMap, shape: MapShape) {
+  constructor(native: NativeMap, shape: MapShape, replaceAt?: (link: NativeLink) => void) {
     super(native, shape);
+    this.replaceAt = replaceAt;
     this.#value = Memory.allocate(Math.max(shape.valueSize, 8));
     // The key is always 0.
     native.bind(new ArrayBuffer(4), new ArrayBuffer(4), this.#value.buffer);

@@ -397,6 +397,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
         valueTypeId: definition.valueTypeId,
         cpus: core.addon.possibleCpus(),
         mappedAt: () => definition.dataAddress(),
+        replaceAt: (link) => definition.replaceStructOps(link),
       },
     );
   }

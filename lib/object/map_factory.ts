@@ -3,7 +3,7 @@ import type { Btf } from "../btf/btf.js";
 import type { BpfMap, MapShape } from "../map/bpf_map.js";
 import { makeMapOf, typeFromBtf } from "../map/map_classes.js";
 import { mapById } from "../map/open_map.js";
-import type { NativeMap } from "../native.js";
+import type { NativeLink, NativeMap } from "../native.js";
 import { declaredTypes } from "./map_declaration.js";
 
 export interface MapTypes {
@@ -13,6 +13,8 @@ export interface MapTypes {
   readonly cpus: number;
   /** Some place in the mapping that libbpf has made of the map. */
   readonly mappedAt?: (() => bigint) | undefined;
+  /** Of a struct_ops: puts it in the place of another at its link. */
+  readonly replaceAt?: ((link: NativeLink) => void) | undefined;
 }
 
 /** A map by its declaration. Owns `native`: closes it when it throws. */
@@ -30,6 +32,7 @@ export function makeMap(native: NativeMap, shape: MapShape, types: MapTypes): Bp
       cpus,
       open: mapById,
       mappedAt: types.mappedAt,
+      replaceAt: types.replaceAt,
     });
   } catch (error) {
     native.close();

@@ -32,7 +32,7 @@ export function attachStructOps(core: ObjectCore, name: string, onClose: (link: 
     },
     (): LinkParts =>
       (map.flags & MAP_CREATE_FLAGS.link) !== 0
-        ? { links: [map.attachStructOps()] }
+        ? { links: [map.attachStructOps()], structOps: true }
         : // ENOENT, EINPROGRESS: another has taken it out, or is about to.
           { attachment: map.registerStructOps(), gone: [errno.ENOENT, errno.EINPROGRESS] },
   );

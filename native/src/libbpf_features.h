@@ -12,6 +12,8 @@
 
 /// bpf_kprobe_opts.attach_mode
 #define EBPF_HAS_KPROBE_ATTACH_MODE EBPF_LIBBPF_AT_LEAST(1, 2)
+/// bpf_link__update_map
+#define EBPF_HAS_LINK_UPDATE_MAP EBPF_LIBBPF_AT_LEAST(1, 2)
 /// bpf_map__set_value_size moves a section's data to the new size; before, it only changed the number.
 #define EBPF_HAS_DATA_RESIZE EBPF_LIBBPF_AT_LEAST(1, 3)
 /// bpf_link_create_opts.tcx and .netkit, bpf_program__attach_netfilter
@@ -33,6 +35,9 @@ namespace ebpf {
 inline constexpr const char* kLibbpfFeatures[] = {
 #if EBPF_HAS_KPROBE_ATTACH_MODE
     "kprobe_attach_mode",
+#endif
+#if EBPF_HAS_LINK_UPDATE_MAP
+    "link_update_map",
 #endif
 #if EBPF_HAS_DATA_RESIZE
     "data_resize",

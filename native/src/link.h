@@ -28,6 +28,8 @@ class Link final : public Held<Link> {
   explicit Link(const Napi::CallbackInfo& info);
 
   void CloseWithEnvironment() noexcept override;
+  /// Null when it is closed, or has no handle of libbpf's.
+  bpf_link* handle() const { return link_.get(); }
 
  private:
   /// Throws when it is closed.

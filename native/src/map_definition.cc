@@ -66,6 +66,7 @@ Napi::Function MapDefinition::Define(Napi::Env env) {
           InstanceMethod<&M::Open>("open"),
           InstanceMethod<&M::AttachStructOps>("attachStructOps"),
           InstanceMethod<&M::RegisterStructOps>("registerStructOps"),
+          InstanceMethod<&M::ReplaceStructOps>("replaceStructOps"),
       });
 }
 
@@ -198,6 +199,21 @@ Napi::Value MapDefinition::RegisterStructOps(const Napi::CallbackInfo& info) {
   const auto link =
       std::make_shared<OwnedLink>(Perform(info.Env(), kOperation, [&] { return bpf_map__attach_struct_ops(map); }));
   return Attachment::Make(info.Env(), {[link] { return bpf_link__destroy(link->release()); }, nullptr});
+}
+
+/// Takes the place of another at its link, which AttachStructOps made: libbpf looks into what it keeps beside the link.
+void MapDefinition::ReplaceStructOps(const Napi::CallbackInfo& info) {
+  constexpr char kOperation[] = "bpf_link__update_map";
+  bpf_map* const map = Use(info.Env(), kOperation);
+  const auto [object] = Arguments<Options>(info);
+  bpf_link* const link = Link::Unwrap(object)->handle();
+  if (link == nullptr) ThrowFailure(info.Env(), EBADF, kOperation);
+#if EBPF_HAS_LINK_UPDATE_MAP
+  Perform(info.Env(), kOperation, [&] { return bpf_link__update_map(link, map); });
+#else
+  (void)map;
+  ThrowFailure(info.Env(), EOPNOTSUPP, kOperation);
+#endif
 }
 
 }  // namespace ebpf

@@ -44,6 +44,7 @@ class MapDefinition final : public Napi::ObjectWrap<MapDefinition> {
   Napi::Value Open(const Napi::CallbackInfo& info);
   Napi::Value AttachStructOps(const Napi::CallbackInfo& info);
   Napi::Value RegisterStructOps(const Napi::CallbackInfo& info);
+  void ReplaceStructOps(const Napi::CallbackInfo& info);
 
   std::shared_ptr<ObjectHandle> handle_;
   bpf_map* map_ = nullptr;

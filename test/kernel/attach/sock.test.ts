@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
-import type { SockHashMap, SockMap, StructOpsMap } from "ebpf";
+import { mapById, type SockHashMap, type SockMap, type StructOpsMap } from "ebpf";
 import { afterEach, beforeEach, describe, expect } from "vitest";
 import { inNetns } from "../../../lib/kernel/device.js";
 import { childBinary, runsOnlyWhileAttached, Watched } from "../support/attach.js";
@@ -23,6 +23,9 @@ afterEach(() => {
 
 /** A connection of this process with itself. */
 const SK_DROP = 0;
+
+/** All of attach_struct_ops*.bpf.c. */
+const PROGRAMS = ["ebpf_test_init", "ebpf_test_ssthresh", "ebpf_test_undo_cwnd", "ebpf_test_cong_avoid"];
 
 /**
  * Linux 5.10's stable releases wait for a lock that they hold when a stream verdict passes a record on to its own socket
@@ -226,12 +229,7 @@ describe("attach type", () => {
     requires({ netns: true, programType: "structOps", ...needs }).test(name, async () => {
       using namespace = new NetNamespace();
       const algorithm = map === "by_link" ? "ebpf_test_l" : "ebpf_test";
-      using watched = await Watched.load(file, [
-        "ebpf_test_init",
-        "ebpf_test_ssthresh",
-        "ebpf_test_undo_cwnd",
-        "ebpf_test_cong_avoid",
-      ]);
+      using watched = await Watched.load(file, PROGRAMS);
       const talk = () =>
         namespace
           .node(
@@ -266,6 +264,29 @@ describe("attach type", () => {
           if (map === "by_link")
             expect(attached.info()).toMatchObject({ type: "struct_ops", mapId: structOps.info().id });
           expect((await errorOf(() => watched.object.attachStructOps(map))).code).toMatch(/EXISTS|BUSY|INVALID/);
+          using next = await Watched.load(file, PROGRAMS);
+          if (map !== "by_link") {
+            expect((await errorOf(() => attached.update(next.object.map(map) as StructOpsMap))).message).toContain(
+              "attachStructOps() did not make this link",
+            );
+            return;
+          }
+          // Another in its place: connections that come then are the other's.
+          const { produced } = watched;
+          const replacement = next.object.map(map) as StructOpsMap;
+          attached.update(replacement);
+          expect(attached.info()).toMatchObject({ mapId: replacement.info().id });
+          expect(replacement.state).toBe("ready");
+          expect((await talk()).trim()).toBe("100000");
+          namespace.run("sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno");
+          await next.saw({ what: 1 });
+          expect(watched.produced).toBe(produced);
+          expect((await errorOf(() => attached.update(next.object.program("ebpf_test_init")))).code).toBe(
+            "INVALID_ARGUMENT",
+          );
+          const byId = mapById(replacement.info().id) as StructOpsMap;
+          expect((await errorOf(() => attached.update(byId))).message).toContain("is not of a loaded object");
+          byId.close();
         },
       );
       expect(told).toEqual(["unknown", "100000", "unknown"]);
