@@ -179,7 +179,8 @@ export class Program implements ProgramIdentity {
 
   /**
    * Runs the program at a statically defined tracepoint of user space (section `usdt`, `<bpf/usdt.bpf.h>`). The cookie is read with
-   * bpf_usdt_cookie(). Minimum kernel 4.20 for probes with a semaphore.
+   * bpf_usdt_cookie(). Minimum kernel 4.20 for probes with a semaphore, 5.15 for those of libraries and position-independent binaries without option
+   * `pid`.
    */
   attachUsdt(binary: string, provider: string, name: string, options: UsdtOptions = {}): Link {
     return attachUsdt(this.#attacher, binary, provider, name, options);

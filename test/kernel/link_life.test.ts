@@ -41,7 +41,8 @@ const NEEDS: Readonly<Record<string, Requirements>> = {
   "kprobe.multi": { vm: true, attachType: "traceKprobeMulti" },
   uprobe: { uprobes: true },
   "uprobe.multi": { attachType: "traceUprobeMulti" },
-  usdt: { uprobes: true },
+  // Before, a probe in a position-independent binary wants a process, and so would be of that one only.
+  usdt: { uprobes: true, kernel: ">=5.15" },
   tracepoint: {},
   raw_tp: {},
   "tp_btf, fentry, fexit, fmod_ret": { tracing: true },

@@ -206,7 +206,7 @@ export function attachUsdt(
       },
       [errno.EOPNOTSUPP]: {
         code: "KERNEL_UNSUPPORTED",
-        text: `the probe has a semaphore, which needs kernel 4.20; or ${shown(path)} is a 32-bit binary`,
+        text: `the probe has a semaphore, which needs kernel 4.20; or ${shown(path)} is a 32-bit binary; or it is a library or position-independent, and this kernel, older than 5.15, needs option pid`,
       },
     },
   );
