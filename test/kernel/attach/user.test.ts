@@ -1,13 +1,23 @@
-import { readdirSync } from "node:fs";
-import { BpfObject, type Link } from "ebpf";
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BpfObject, type Link, type Program } from "ebpf";
 import { build } from "ebpf/build";
 import { describe, expect } from "vitest";
-import { ProbedChild, runsOnlyWhileAttached, type Seen, Watched } from "../support/attach.js";
+import { cpuList } from "../../../lib/program/attach/perf_event.js";
+import {
+  childBinary,
+  type FixtureName,
+  ProbedChild,
+  runsOnlyWhileAttached,
+  type Seen,
+  Watched,
+} from "../support/attach.js";
 import { TestCgroup } from "../support/cgroup.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { Tracefs } from "../support/mounted.js";
-import { requires } from "../support/requires.js";
+import { type Requirements, requires } from "../support/requires.js";
 import { Child, run } from "../support/run.js";
 import { until } from "../support/until.js";
 
@@ -54,6 +64,11 @@ function inFile(binary: string, address: number): number {
     if (type === "LOAD" && address >= virtual && address < virtual + size) return address - virtual + offset;
   }
   throw new Error(`no segment of ${binary} has ${address.toString(16)}`);
+}
+
+/** The CPUs that this process may run on. */
+function availableCpus(): number[] {
+  return cpuList(/^Cpus_allowed_list:\s*(.+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "");
 }
 
 /** What the kernel says of one perf event, as far as it says it. */
@@ -206,11 +221,42 @@ describe("attach type", () => {
     expect((await child.call(7)).semaphore).toBe(0);
   });
 
+  for (const [kind, fixture, program, needs, attach] of [
+    ["uprobe", "attach_user", "on_uprobe", {}, (p, { binary, pid }) => p.attachUprobe(binary, "probe_add", { pid })],
+    [
+      "uprobe.multi",
+      "attach_multi",
+      "on_uprobe_multi",
+      { attachType: "traceUprobeMulti" },
+      (p, { binary, pid }) => p.attachUprobeMulti(binary, ["probe_add"], { pid }),
+    ],
+    ["usdt", "attach_usdt", "on_usdt", {}, (p, { binary, pid }) => p.attachUsdt(binary, "ebpf_test", "tick", { pid })],
+  ] as const satisfies readonly (readonly [
+    string,
+    FixtureName,
+    string,
+    Requirements,
+    (program: Program, child: ProbedChild) => Link,
+  ])[]) {
+    requires({ uprobes: true, ...needs }).test(`${kind} of one process, of two that run the same`, async () => {
+      await using one = await ProbedChild.start();
+      await using other = await ProbedChild.start();
+      // The program does not tell them apart.
+      using watched = await Watched.load(fixture, [program]);
+      using _link = attach(watched.object.program(program), one);
+      await other.call(1);
+      await one.call(2);
+      await other.call(3);
+      expect((await watched.settled()).map(({ tgid, a }) => [tgid, a])).toEqual([[one.pid, 2n]]);
+    });
+  }
+
   requires({}).test("perf_event", async () => {
     // A process of the test's own, busy for as long as it lives.
     await using cgroup = new TestCgroup();
     const busy = cgroup.node("for (;;) ;");
-    using watched = await load("on_perf_event", busy.pid);
+    // The program takes whatever comes.
+    using watched = await load("on_perf_event", 0);
     const program = watched.object.program("on_perf_event");
     const link = program.attachPerfEvent("cpu-clock", {
       frequency: 500,
@@ -231,6 +277,7 @@ describe("attach type", () => {
     const counted = program.attachPerfEvent("cpu-clock", { period: 2_000_000, pid: busy.pid });
     await until("samples of another period", () => watched.seen.some(({ a }) => a === 2_000_000n));
     counted.close();
+    expect(watched.seen.every(({ tgid }) => tgid === busy.pid)).toBe(true);
     // One event: the kernel says of it what it counts.
     using one = program.attachPerfEvent("page-faults", {
       period: 10,
@@ -240,6 +287,29 @@ describe("attach type", () => {
     });
     infoIs(one, { event: "event", name: "", address: 2n, cookie: 4n });
     expect(watched.seen.slice(after).filter(({ a }) => a === 1_000_000n)).toEqual([]);
+  });
+
+  requires({}).test("perf_event of a cgroup, on every CPU and on one", async () => {
+    await using cgroup = new TestCgroup();
+    const busy = availableCpus().map((cpu) =>
+      cgroup.spawn("taskset", ["--cpu-list", String(cpu), "sh", "-c", "while :; do :; done"]),
+    );
+    using watched = await load("on_perf_event", 0);
+    const program = watched.object.program("on_perf_event");
+    const tgids = () => new Set(watched.seen.map(({ tgid }) => tgid));
+    const all = program.attachPerfEvent("cpu-clock", { frequency: 200, cgroup: cgroup.path });
+    await until("samples of all", () => tgids().size === busy.length);
+    all.close();
+    // Nobody else's.
+    expect([...tgids()].toSorted()).toEqual(busy.map(({ pid }) => pid).toSorted());
+    const from = (await watched.settled()).length;
+    using _one = program.attachPerfEvent("cpu-clock", {
+      frequency: 200,
+      cgroup: cgroup.path,
+      cpu: availableCpus()[0],
+    });
+    await until("many samples", () => watched.seen.length > from + 20);
+    expect(new Set(watched.seen.slice(from).map(({ tgid }) => tgid))).toEqual(new Set([busy[0]?.pid]));
   });
 
   requires({}).test("perf_event of a process, in whichever thread it runs", async () => {
@@ -364,8 +434,43 @@ describe("bad input of probes of user space", () => {
       ["libc", {}],
       ["libc.so.6", { pid: child.pid }],
     ] as const) {
-      using link = program.attachUprobe(name, "puts", options);
-      expect(link.target).toMatch(/libc.*\.so.*:puts$/);
+      const from = watched.produced;
+      const link = await runsOnlyWhileAttached(watched, {
+        attach: () => program.attachUprobe(name, "printf", options),
+        cause: () => child.call(1),
+        expected: { what: 1, tgid: child.pid },
+      });
+      expect(watched.produced).toBe(from + 1);
+      expect(link.target).toMatch(/libc.*\.so.*:printf$/);
+    }
+  });
+
+  requires({ uprobes: true }).test("a library in LD_LIBRARY_PATH, and a program in PATH, by name", async () => {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), "ebpf-path-")));
+    const { LD_LIBRARY_PATH, PATH } = process.env;
+    try {
+      for (const [variable, name, file] of [
+        ["LD_LIBRARY_PATH", "libebpf_test", "libebpf_test.so"],
+        ["LD_LIBRARY_PATH", "libebpf_test.so.3", "libebpf_test.so.3"],
+        ["PATH", "ebpf_test_program", "ebpf_test_program"],
+      ] as const) {
+        const path = join(folder, file);
+        copyFileSync(childBinary(), path);
+        process.env[variable] = `/nowhere:${folder}:${process.env[variable] ?? ""}`;
+        await using child = await ProbedChild.start(path);
+        using watched = await load("on_uprobe", child.pid);
+        const link = await runsOnlyWhileAttached(watched, {
+          attach: () => watched.object.program("on_uprobe").attachUprobe(name, "probe_add"),
+          cause: () => child.call(6),
+          expected: { what: 1, a: 6n },
+        });
+        expect(link.target).toBe(`${path}:probe_add`);
+      }
+    } finally {
+      Object.assign(process.env, { PATH });
+      if (LD_LIBRARY_PATH === undefined) delete process.env["LD_LIBRARY_PATH"];
+      else process.env["LD_LIBRARY_PATH"] = LD_LIBRARY_PATH;
+      rmSync(folder, { recursive: true });
     }
   });
 

@@ -157,19 +157,21 @@ export function childBinary(): string {
 
 /** A running attach_child: each call of its functions is answered. */
 export class ProbedChild implements AsyncDisposable {
-  readonly binary = childBinary();
+  readonly binary: string;
   readonly #child: Child;
   readonly #lines: AsyncIterator<string>;
 
-  private constructor(command?: { readonly command: string; readonly args: readonly string[] }) {
-    this.#child = new Child(command?.command ?? this.binary, command?.args ?? []);
+  private constructor(binary: string) {
+    this.binary = binary;
+    this.#child = new Child(binary, []);
     const output = this.#child.process.stdout;
     if (output === null) throw new Error("no standard output");
     this.#lines = createInterface({ input: output })[Symbol.asyncIterator]();
   }
 
-  static async start(): Promise<ProbedChild> {
-    const child = new ProbedChild();
+  /** Of a copy of the binary, or of the one that all share. */
+  static async start(binary = childBinary()): Promise<ProbedChild> {
+    const child = new ProbedChild(binary);
     expect((await child.#lines.next()).value).toBe("ready");
     return child;
   }
