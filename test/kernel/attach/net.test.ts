@@ -255,6 +255,13 @@ describe("attach type", () => {
         link.update(watched.object.program("on_netkit"));
       },
     );
+    // By the section, which says the side.
+    const bySection = watched.object.program("on_netkit").attach({ device: "nk0", netns: pair.a.path });
+    expect(bySection).toMatchObject({ kind: "netkit", target: `nk0 in ${pair.a.path} primary` });
+    const from = watched.produced;
+    await pair.send("10.98.0.2");
+    expect((await watched.settled()).slice(from)).toMatchObject([{ what: 7 }]);
+    bySection.close();
     const noNetkit = await errorOf(() =>
       watched.object.program("on_netkit").attachNetkit("veth0", "primary", { netns: pair.a.path }),
     );
@@ -405,6 +412,11 @@ describe("attach type", () => {
         expect(second).toMatchObject({ code: "BUSY" });
       },
     );
+    using alone = await load("on_flow_dissector");
+    const [bySection] = alone.object.attach({ netns: pair.b.path } as never);
+    expect(bySection).toMatchObject({ kind: "flow_dissector", target: pair.b.path });
+    await pair.send();
+    await alone.saw({ what: 12 });
   });
 });
 

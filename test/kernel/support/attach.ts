@@ -13,6 +13,7 @@ import { AttachKsyscall } from "../../fixtures/attach_ksyscall.bpf.js";
 import { AttachMulti } from "../../fixtures/attach_multi.bpf.js";
 import { AttachNet } from "../../fixtures/attach_net.bpf.js";
 import { AttachNetfilter } from "../../fixtures/attach_netfilter.bpf.js";
+import { AttachSection } from "../../fixtures/attach_section.bpf.js";
 import { AttachSock } from "../../fixtures/attach_sock.bpf.js";
 import { AttachStructOps } from "../../fixtures/attach_struct_ops.bpf.js";
 import { AttachStructOpsLink } from "../../fixtures/attach_struct_ops_link.bpf.js";
@@ -33,6 +34,7 @@ const FIXTURES = {
   attach_multi: AttachMulti,
   attach_net: AttachNet,
   attach_netfilter: AttachNetfilter,
+  attach_section: AttachSection,
   attach_sock: AttachSock,
   attach_struct_ops: AttachStructOps,
   attach_struct_ops_link: AttachStructOpsLink,
