@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { kernelSymbols, listAttachments } from "ebpf";
 import { describe, expect } from "vitest";
 import { kernelFunctions } from "../../../lib/kernel/functions.js";
+import { globMatcher } from "../../../lib/kernel/glob.js";
 import { runsOnlyWhileAttached, Watched } from "../support/attach.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
@@ -12,7 +13,7 @@ import { fixture } from "../support/fixture.js";
 import { Debugfs, Tracefs } from "../support/mounted.js";
 import { readDirectory } from "../support/read_directory.js";
 import { requires } from "../support/requires.js";
-import { Child } from "../support/run.js";
+import { Child, run } from "../support/run.js";
 import { until } from "../support/until.js";
 
 nothingStaysOpen();
@@ -219,6 +220,35 @@ describe("a kretprobe with maxActive", () => {
   }
 });
 
+/**
+ * A glob that ends in `?`s and matches a function which the kernel lets nobody probe (NOKPROBE_SYMBOL), and a few others, of which there is one at
+ * least that may be probed.
+ */
+function globWithForbidden(): { readonly pattern: string; readonly forbidden: string } {
+  const lines = (path: string) => readFileSync(path, "latin1").split("\n");
+  const all = new Set(kernelFunctions(() => true));
+  const blacklist = lines("/sys/kernel/debug/kprobes/blacklist").map((line) => line.split("\t")[1] ?? "");
+  const forbidden = new Set(blacklist.filter((name) => all.has(name)));
+  // From one at the end to a third of the name.
+  const patterns = (name: string) =>
+    Array.from({ length: Math.ceil(name.length / 3) }, (_, i) => name.slice(0, -1 - i) + "?".repeat(i + 1));
+  const wanted = new Map([...forbidden].flatMap((name) => patterns(name).map((pattern) => [pattern, name] as const)));
+  for (const line of lines("/sys/kernel/tracing/available_filter_functions")) {
+    const candidate = line.split(" ", 1)[0] ?? "";
+    if (forbidden.has(candidate)) continue;
+    const pattern = patterns(candidate).find((each) => wanted.has(each));
+    if (pattern === undefined || [...all].filter(globMatcher(pattern)).length > 8) continue;
+    return { pattern, forbidden: wanted.get(pattern) as string };
+  }
+  throw new Error(`none of ${forbidden.size} forbidden functions is named nearly as another`);
+}
+
+/** Hides what is in a folder. */
+function hidden(folder: string): Disposable {
+  run("mount", "-t", "tmpfs", "none", folder);
+  return { [Symbol.dispose]: () => void run("umount", folder) };
+}
+
 describe("functions that cannot be probed", () => {
   const plain = /^[a-z]\w+$/;
   /** How often each function's name is in the kernel. */
@@ -270,6 +300,22 @@ describe("functions that cannot be probed", () => {
       `${name} exists, but no probe may be put there: it is notrace or on the kprobes blacklist`,
     );
     expect(watched.object.links).toEqual([]);
+  });
+
+  kprobes.test("among those that a glob without a star matches", async () => {
+    const { pattern, forbidden } = globWithForbidden();
+    // Without tracefs nobody knows before what can be probed. (In this file nobody has looked before, either.)
+    using _debugfs = hidden("/sys/kernel/debug");
+    using _tracefs = hidden("/sys/kernel/tracing");
+    using watched = await load("on_kprobe");
+    using link = watched.object.program("on_kprobe").attachKprobeMulti(pattern);
+    expect(link.functions.length).toBeGreaterThan(0);
+    expect(link.functions.length + link.skipped.length).toBe(link.matched);
+    const skipped = link.skipped.find(({ name }) => name === forbidden);
+    expect(skipped?.reason).toContain("no probe may be put there");
+    // Named, it is an error.
+    const named = await errorOf(() => watched.object.program("on_kprobe").attachKprobeMulti([forbidden]));
+    expect(named.code).toMatch(/KERNEL_UNSUPPORTED|INVALID_ARGUMENT/);
   });
 
   kprobes.test("options that do not go together", async () => {
