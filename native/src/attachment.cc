@@ -1,6 +1,7 @@
 #include "attachment.h"
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 #include "arguments.h"
@@ -34,7 +35,10 @@ void Attachment::UpdateProgram(const Napi::CallbackInfo& info) {
   const auto [program] = Arguments<Number<int>>(info);
   if (!ways_.undo) ThrowFailure(info.Env(), EBADF, kOperation);
   if (!ways_.replace) ThrowFailure(info.Env(), EOPNOTSUPP, kOperation);
-  Perform(info.Env(), kOperation, [&, program = program] { return ways_.replace(program); });
+  Perform(info.Env(), kOperation, [&, program = program] {
+    const std::lock_guard lock(SignalWatch::Mutex());
+    return ways_.replace ? ways_.replace(program) : -EBADF;
+  });
 }
 
 void Attachment::Close(const Napi::CallbackInfo& info) {
@@ -44,7 +48,8 @@ void Attachment::Close(const Napi::CallbackInfo& info) {
   // What could not be undone is kept, for the end of the environment to try again. Not so what is gone already: it may
   // have been attached anew since then, by another link, which would lose it.
   Perform(info.Env(), "detach", [&, count = errors.ElementLength()] {
-    const int result = ways_.undo();
+    const std::lock_guard lock(SignalWatch::Mutex());
+    const int result = ways_.undo ? ways_.undo() : 0;
     return std::find(gone, gone + count, -result) != gone + count ? 0 : result;
   });
   Environment::Of(info.Env()).signals.Remove(this);
@@ -52,19 +57,18 @@ void Attachment::Close(const Napi::CallbackInfo& info) {
   LetGo();
 }
 
-int Attachment::Undo() {
+void Attachment::UndoForSignal() noexcept {
   const auto undo = std::exchange(ways_, {}).undo;
   LogCapture silent(-1);
-  return undo ? undo() : 0;
-}
-
-void Attachment::UndoForSignal() noexcept {
-  Undo();
+  if (undo) undo();
 }
 
 void Attachment::CloseWithEnvironment() noexcept {
   Environment::Of(Env()).signals.Remove(this);
-  Undo();
+  {
+    const std::lock_guard lock(SignalWatch::Mutex());
+    UndoForSignal();
+  }
   LetGo();
 }
 

@@ -21,13 +21,13 @@ class Attachment final : public Held<Attachment> {
   explicit Attachment(const Napi::CallbackInfo& info);
 
   void CloseWithEnvironment() noexcept override;
-  /// For a process that is about to end by a signal: undoes it, without a word to JavaScript.
+  /// For a process that is about to end by a signal, perhaps another environment's thread, which holds the mutex of
+  /// signals: undoes it, without a word to JavaScript.
   void UndoForSignal() noexcept;
 
  private:
   void UpdateProgram(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
-  int Undo();
 
   Ways ways_;
 };

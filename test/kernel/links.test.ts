@@ -229,6 +229,42 @@ describe("what a process leaves", () => {
   }
 });
 
+describe("what two threads of a process have attached", () => {
+  const script = fileURLToPath(new URL("children/attach_in_two_threads.mjs", import.meta.url));
+  for (const [what, attached, how] of [
+    ["both", ["tc", "xdp"], "is undone when a signal ends it"],
+    ["second", ["tc"], "is undone also when the first has none any more"],
+    ["handled", ["tc", "xdp"], "stays when the process handles the signal"],
+  ] as const) {
+    requires({ netns: true }).test(how, async () => {
+      using pair = new NamespacePair();
+      const found = () =>
+        listAttachments({ netns: pair.b.path })
+          .map(({ kind }) => kind)
+          .sort();
+      const child = new Child(process.execPath, [script, fixture("attach_net"), pair.b.path, what]);
+      try {
+        await until("the child to have attached", () => child.stdout !== "" || child.process.exitCode !== null);
+        expect(child.stderr).toBe("");
+        expect(found()).toEqual(attached);
+        child.process.kill("SIGTERM");
+        if (what === "handled") {
+          await until("the child to have handled it", () => child.stdout.includes("handled"));
+          expect(found()).toEqual(attached);
+          child.process.kill("SIGINT");
+        }
+        await until("the child to end", () => child.process.signalCode !== null);
+        expect(child.process.signalCode).toBe(what === "handled" ? "SIGINT" : "SIGTERM");
+      } finally {
+        child.process.kill("SIGKILL");
+        await child.finished;
+      }
+      expect(found()).toEqual([]);
+      expect(pair.b.run("tc", "qdisc", "show", "dev", "veth0")).not.toContain("clsact");
+    });
+  }
+});
+
 requires({ netns: true }).test("what cannot be detached when it is closed goes with the process", async () => {
   using pair = new NamespacePair();
   const found = () => listAttachments({ netns: pair.b.path }).map(({ kind }) => kind);
