@@ -1,6 +1,11 @@
+import { fileURLToPath } from "node:url";
 import { createMap, HashMap as Hash, type HashMap } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
 import { Maps } from "../../fixtures/maps.bpf.js";
+import { Child } from "../support/run.js";
+import { until } from "../support/until.js";
+
+const HAMMER = fileURLToPath(new URL("../children/hammer.mjs", import.meta.url));
 
 /** Each entry's value is its key's complement, so that a pair out of step is seen. */
 const complement = (key: bigint) => ~key & 0xffffffffffffffffn;
@@ -122,15 +127,83 @@ describe("iteration", () => {
   });
 
   test("a map that a program fills", async () => {
-    using object = await Maps.load();
-    const large = object.maps.large;
+    const opened = Maps.open();
+    opened.rodata.entries = 1000;
+    using object = await opened.load();
+    const { large } = object.maps;
     expect(large).toBeInstanceOf(Hash);
-    expect([...object.maps.large]).toEqual([]);
+    expect([...large]).toEqual([]);
+    object.programs.fill.testRun({ data: new Uint8Array(64) });
+    expect([...large].sort(([a], [b]) => Number(a - b))).toEqual(
+      Array.from({ length: 1000 }, (_, i) => [BigInt(i), complement(BigInt(i))]),
+    );
+  });
+});
+
+const address = (i: number) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}/32`;
+
+/** What stays put, in a map of which another process sets and deletes all others, as fast as it can. */
+describe("iteration while another process writes", () => {
+  const STAY = 3_000;
+  const ROUNDS = 5;
+
+  test.each(["hash", "lru_hash", "lpm_trie"] as const)("%s", async (type) => {
+    using map =
+      type === "lpm_trie"
+        ? createMap({ type, key: "ipv4", value: "u32", maxEntries: STAY * 4 })
+        : createMap({ type, key: "u32", value: "u32", maxEntries: STAY * 4 });
+    const keyOf = (i: number) => (type === "lpm_trie" ? address(i) : i) as never;
+    map.setMany(Array.from({ length: STAY }, (_, i) => [keyOf(i), i] as const));
+    using progress = createMap({ type: "array", value: "u64", maxEntries: 1 });
+    const child = new Child(process.execPath, [HAMMER, `${map.info().id}`, `${progress.info().id}`, type, `${STAY}`]);
+    try {
+      let whole = 0;
+      await until(`${ROUNDS} rounds with writes in each`, () => {
+        if (child.process.exitCode !== null) throw new Error(`the writer ended: ${child.stderr}`);
+        const before = progress.get(0) as bigint;
+        const seen = new Uint8Array(STAY);
+        try {
+          // Values of what stays are its numbers; of all else they are larger.
+          for (const value of map.values()) if (value < STAY) count(seen, value);
+        } catch (error) {
+          // A trie says so when it changes faster than it is read.
+          expect(type).toBe("lpm_trie");
+          expect(error).toMatchObject({ code: "BUSY" });
+          return false;
+        }
+        expect(seen.findIndex((times) => times !== 1)).toBe(-1);
+        if (before > 0n && (progress.get(0) as bigint) > before) whole++;
+        return whole >= ROUNDS;
+      });
+    } finally {
+      child.process.kill("SIGKILL");
+      await child.finished;
+    }
   });
 });
 
 describe("iteration by keys that vanish: tries", () => {
-  const address = (i: number) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}/32`;
+  test("a trie that changes at every step ends as an error, and not never", () => {
+    const entries = 64;
+    using trie = createMap({ type: "lpm_trie", key: "ipv4", value: "u32", maxEntries: entries });
+    trie.setMany(Array.from({ length: entries }, (_, i) => [address(i), i] as const));
+    let visited = 0;
+    const chase = () => {
+      for (const prefix of trie.keys()) {
+        trie.delete(prefix);
+        trie.set(address(entries + visited++), 0);
+      }
+    };
+    expect(chase).toThrowError(
+      expect.objectContaining({
+        code: "BUSY",
+        message: expect.stringMatching(/^map .* changes faster than it can be iterated/),
+      }),
+    );
+    // Twice what it can hold, and a thousand: what the walk allows before it takes the map for one that never ends.
+    expect(visited).toBeGreaterThan(entries);
+    expect(visited).toBeLessThanOrEqual(2 * entries + 1024 + 64);
+  });
 
   test("each prefix once, over many batches", () => {
     using trie = createMap({ type: "lpm_trie", key: "ipv4", value: "u32", maxEntries: 20_000 });
