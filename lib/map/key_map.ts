@@ -1,7 +1,8 @@
 import { type Codec, Memory } from "../codec/codec.js";
+import { MapFlag } from "../kernel/abi.js";
 import { errno } from "../kernel/errno.js";
 import type { NativeMap } from "../native.js";
-import { BpfMap, type MapShape } from "./bpf_map.js";
+import { BpfMap, type MapShape, type Meanings } from "./bpf_map.js";
 import { EntryIterator } from "./entry_iterator.js";
 import { type CursorKind, Walk, type WalkedMap, type WalkOptions } from "./walk.js";
 
@@ -39,7 +40,7 @@ export abstract class KeyMap<K> extends BpfMap {
     const result = native.lookup(flags);
     if (result === 0) return true;
     if (result === -errno.ENOENT) return false;
-    throw this.failure("lookup", result);
+    throw this.failure("lookup", result, lockMeaning(flags));
   }
 
   /** Sets a key's value from `this.value`. @internal */
@@ -47,7 +48,7 @@ export abstract class KeyMap<K> extends BpfMap {
     const { native } = this;
     this.keyCodec.encode(this.key, 0, key);
     const result = native.update(flags);
-    if (result !== 0) throw this.failure("update", result);
+    if (result !== 0) throw this.failure("update", result, lockMeaning(flags));
   }
 
   /** Deletes a key; false when there was none. @internal */
@@ -92,3 +93,15 @@ export abstract class KeyMap<K> extends BpfMap {
     };
   }
 }
+
+/** What the kernel says to BPF_F_LOCK where there is none to take (kernel/bpf/syscall.c: map_check_op_flags). */
+function lockMeaning(flags: number): Meanings {
+  return (flags & MapFlag.lock) === 0 ? {} : NO_LOCK;
+}
+
+const NO_LOCK: Meanings = {
+  [errno.EINVAL]: {
+    code: "INVALID_ARGUMENT",
+    text: "the option lock is for values with a struct bpf_spin_lock, and the map's values have none, or the kernel is older than 5.1",
+  },
+};
