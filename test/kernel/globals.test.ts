@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { kernelBtf } from "../../lib/btf/sources.js";
 import { BtfBuilder } from "../../lib/map/btf_builder.js";
 import { Globals, type GlobalsObject } from "../fixtures/globals.bpf.js";
+import { fixture } from "./support/fixture.js";
 import { Child } from "./support/run.js";
 import { until } from "./support/until.js";
 
@@ -77,4 +78,78 @@ test("aligned variables of 4 and 8 bytes are read whole while a program writes t
     child.process.kill("SIGKILL");
     await child.finished;
   }
+});
+
+test("what is written to 4 and 8 aligned bytes, in structs and arrays too, a program reads whole", async () => {
+  using globals = await Globals.load({ kconfig: KCONFIG });
+  const { bss } = globals;
+  const { nested } = bss.outside;
+  const { elements } = bss;
+  const script = fileURLToPath(new URL("children/flip.mjs", import.meta.url));
+  const child = new Child(process.execPath, [script, String(globals.programs.look.info().id)]);
+  try {
+    await until("the program to have looked at many writes", () => {
+      if (child.process.exitCode !== null) throw new Error(`the reader ended: ${child.stderr}`);
+      for (let i = 0; i < 1000; i++) {
+        const all = i % 2 === 0;
+        nested.narrow = all ? 0xffffffff : 0;
+        nested.wide = all ? 0xffffffffffffffffn : 0n;
+        elements[2] = all ? 0xffffffffffffffffn : 0n;
+      }
+      // Of three looks, some at ones and some at zeros.
+      return bss.looks > 20_000n && bss.ones > 100n && bss.ones < bss.looks * 3n;
+    });
+    expect(bss.torn).toBe(0n);
+  } finally {
+    child.process.kill("SIGKILL");
+    await child.finished;
+  }
+});
+
+test("variables are read and written without a system call on their map", async () => {
+  const script = fileURLToPath(new URL("children/closed_maps.mjs", import.meta.url));
+  const child = new Child(process.execPath, [script, fixture("globals")]);
+  await child.finished;
+  expect(child.stderr).toBe("");
+  expect(JSON.parse(child.stdout)).toEqual([true, 5, 6, 7]);
+});
+
+test(".rodata.*: set before load, a constant for the program and for us after it", async () => {
+  const opened = Globals.open({ kconfig: KCONFIG });
+  const before = opened.section(".rodata.tuning");
+  expect(before.tuning).toBe(5);
+  before.tuning = 21;
+  using globals = await opened.load();
+  const { programs, bss } = globals;
+  programs.report.testRun({ data: PACKET });
+  expect(bss.tuned).toBe(42);
+  const after = globals.section(".rodata.tuning") as { tuning: number }; // past the compiler
+  expect(after.tuning).toBe(21);
+  expect(() => {
+    after.tuning = 1;
+  }).toThrow(
+    expect.objectContaining({ code: "INVALID_STATE", message: expect.stringContaining("constant from load() on") }),
+  );
+  expect(() => {
+    before.tuning = 1;
+  }).toThrow(expect.objectContaining({ code: "INVALID_STATE" }));
+});
+
+test("testRun: a packet is a value of its C type, as it goes in and as it comes back", async () => {
+  using globals = await Globals.load({ kconfig: KCONFIG });
+  const { answer } = globals.programs;
+  const ping = { port: 443, letters: Uint8Array.of(1, 2), number: 1000, sum: 0n };
+  const { data, returnValue } = answer.testRun({ dataType: "struct ping", data: ping });
+  expect(returnValue).toBe(3); // XDP_TX
+  expect(data).toEqual({ port: 444, letters: Uint8Array.of(1, 1), number: 1000, sum: 1443n });
+  expect(globals.bss.last).toEqual(data);
+  expect(() => answer.testRun({ dataType: "struct ping", data: { ...ping, port: 65536 } })).toThrow(
+    expect.objectContaining({ code: "VALUE_INVALID", message: expect.stringContaining(".port: expected") }),
+  );
+  expect(() => answer.testRun({ dataType: "struct pong", data: ping })).toThrow(
+    expect.objectContaining({ code: "BTF_NOT_FOUND", message: expect.stringContaining('did you mean "ping"?') }),
+  );
+  // Without a type they are bytes.
+  const bytes = answer.testRun({ data: new Uint8Array(64), dataRoom: 64 }).data as Uint8Array;
+  expect([bytes.length, bytes[1]]).toEqual([64, 1]);
 });
