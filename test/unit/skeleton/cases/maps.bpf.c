@@ -53,6 +53,13 @@ STORAGE(BPF_MAP_TYPE_TASK_STORAGE, per_task, __u64);
 MAP(BPF_MAP_TYPE_SOCKHASH, sockets, struct ipv4_prefix, __u64);
 MAP(BPF_MAP_TYPE_SOCKMAP, socket_list, __u32, __u32);
 MAP(BPF_MAP_TYPE_DEVMAP, devices, __u32, __u32);
+MAP(BPF_MAP_TYPE_DEVMAP_HASH, devices_by_index, __u32, __u32);
+MAP(BPF_MAP_TYPE_CPUMAP, cpus, __u32, __u32);
+MAP(BPF_MAP_TYPE_XSKMAP, receivers, __u32, __u32);
+MAP(BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, group, __u32, __u64);
+MAP(BPF_MAP_TYPE_STACK_TRACE, stacks, __u32, __u64[32]);
+STORAGE(BPF_MAP_TYPE_INODE_STORAGE, per_inode, __u64);
+STORAGE(BPF_MAP_TYPE_CGRP_STORAGE, per_cgroup, struct route);
 MAP(BPF_MAP_TYPE_PROG_ARRAY, tail_calls, __u32, __u32);
 MAP(BPF_MAP_TYPE_CGROUP_ARRAY, cgroups, __u32, __u32);
 MAP(BPF_MAP_TYPE_PERF_EVENT_ARRAY, counters, __u32, __u32);
@@ -69,6 +76,17 @@ struct {
 	__type(key, struct ipv4_prefix);
 	__array(values, struct inner);
 } tables SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 8);
+	__type(key, __u32);
+	__array(values, struct inner);
+} table_list SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_CGROUP_STORAGE);
+	__type(key, struct bpf_cgroup_storage_key);
+	__type(value, struct route);
+} attached SEC(".maps");
 
 SEC("cgroup/connect4")
 int connect(struct bpf_sock_addr *ctx)

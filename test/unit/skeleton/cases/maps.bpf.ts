@@ -3,10 +3,16 @@
  * Made by `ebpf gen`: change the C source and make it again.
  */
 import {
+  type ArrayOfMaps,
   type BloomFilterMap,
   type CgroupArrayMap,
+  type CgroupStorageMap,
+  type CgrpStorageMap,
+  type CpuMap,
   type DevMap,
+  type DevMapHash,
   type HashOfMaps,
+  type InodeStorageMap,
   LoadedObject,
   type LpmTrieMap,
   type OpenedObject,
@@ -14,11 +20,14 @@ import {
   type PerfBuffer,
   type ProgArrayMap,
   type QueueMap,
+  type ReuseportSockArrayMap,
   type SkStorageMap,
   type SockHashMap,
   type SockMap,
   type StackMap,
+  type StackTraceMap,
   type TaskStorageMap,
+  type XskMap,
 } from "ebpf";
 import { type ObjectShape, openSkeleton, type ProgramOf } from "ebpf/skeleton";
 
@@ -44,6 +53,14 @@ export interface ipv4_prefix {
   length: number;
   /** `__be32`, 4 bytes at 4; in the other byte order in C, in the host's here. */
   address: number;
+}
+
+/** `struct bpf_cgroup_storage_key`, 16 bytes. */
+export interface bpf_cgroup_storage_key {
+  /** `__u64`, 8 bytes at 0. */
+  cgroup_inode_id: bigint;
+  /** `__u32`, 4 bytes at 8. */
+  attach_type: number;
 }
 
 /** What the object has, by its C names. */
@@ -72,6 +89,20 @@ export interface MapsObject extends ObjectShape {
     readonly socket_list: SockMap;
     /** BPF_MAP_TYPE_DEVMAP, 8 entries. */
     readonly devices: DevMap;
+    /** BPF_MAP_TYPE_DEVMAP_HASH, 8 entries. */
+    readonly devices_by_index: DevMapHash;
+    /** BPF_MAP_TYPE_CPUMAP, 8 entries. */
+    readonly cpus: CpuMap;
+    /** BPF_MAP_TYPE_XSKMAP, 8 entries. */
+    readonly receivers: XskMap;
+    /** BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, 8 entries. */
+    readonly group: ReuseportSockArrayMap;
+    /** BPF_MAP_TYPE_STACK_TRACE, 8 entries. */
+    readonly stacks: StackTraceMap;
+    /** BPF_MAP_TYPE_INODE_STORAGE. */
+    readonly per_inode: InodeStorageMap<bigint>;
+    /** BPF_MAP_TYPE_CGRP_STORAGE. */
+    readonly per_cgroup: CgrpStorageMap<route>;
     /** BPF_MAP_TYPE_PROG_ARRAY, 8 entries. */
     readonly tail_calls: ProgArrayMap;
     /** BPF_MAP_TYPE_CGROUP_ARRAY, 8 entries. */
@@ -80,6 +111,10 @@ export interface MapsObject extends ObjectShape {
     readonly counters: PerfBuffer<Uint8Array>;
     /** BPF_MAP_TYPE_HASH_OF_MAPS, 8 entries. */
     readonly tables: HashOfMaps<ipv4_prefix>;
+    /** BPF_MAP_TYPE_ARRAY_OF_MAPS, 8 entries. */
+    readonly table_list: ArrayOfMaps;
+    /** BPF_MAP_TYPE_CGROUP_STORAGE. */
+    readonly attached: CgroupStorageMap<bpf_cgroup_storage_key, route>;
   };
   readonly sections: Record<never, never>;
 }
@@ -95,7 +130,7 @@ export class Maps extends LoadedObject<MapsObject> {
       file: "maps.bpf.o",
       name: "maps",
       url: new URL("./maps.bpf.o", import.meta.url),
-      fingerprint: "3bb2b567c5864ebf5b8cf79b4cc25cd5",
+      fingerprint: "b0a5a9dbc01572731e5e9015569b48f7",
     });
   }
 

@@ -34,9 +34,9 @@ export async function skeletonOf(code: string, options: Partial<GenerateOptions>
 }
 
 /** The skeleton of a source file in cases/. */
-export async function skeletonOfCase(name: string): Promise<string> {
+export async function skeletonOfCase(name: string, options: Partial<GenerateOptions> = {}): Promise<string> {
   const { object } = await build({ file: casePath(`${name}.bpf.c`) });
-  return generateSkeleton(describeBytes(object), { file: `${basename(name)}.bpf.o` });
+  return generateSkeleton(describeBytes(object), { file: `${basename(name)}.bpf.o`, ...options });
 }
 
 const ROOT = fileURLToPath(new URL("../../../..", import.meta.url));
