@@ -1,5 +1,5 @@
 /** `ebpf inspect`: what an object file contains. */
-import type { Btf } from "../btf/btf.js";
+import { Btf } from "../btf/btf.js";
 import { helperName } from "../features/helpers.js";
 import { native } from "../native.js";
 import { sectionOf } from "../object/globals.js";
@@ -69,6 +69,9 @@ export function inspectObject(path: string): Inspection {
   const core = openCore(path, {});
   try {
     const btf = core.btfOrUndefined;
+    // As clang wrote it: libbpf puts a variable of its own in the place of kernel functions.
+    const written = core.addon.readSection(core.image.bytes, ".BTF");
+    const own = written === undefined ? undefined : Btf.parse(written, { name: path });
     const programs = core.programNames.map((name) => core.program(name));
     const maps = core.mapNames.map((name) => core.map(name));
     const description = describeObject({ programs, maps }, btf);
@@ -82,7 +85,7 @@ export function inspectObject(path: string): Inspection {
       ...maps.flatMap((map) => mapRequirement(map.name, map.type, map.isInternal)),
       ...programs.flatMap(({ name }, i) => helperRequirements(`program ${name}`, called[i] ?? [])),
       ...helperRequirements("functions that programs share", shared),
-      ...sectionRequirements(externs(btf), relocations?.total ?? 0),
+      ...sectionRequirements(externs(own), relocations?.total ?? 0),
     ];
     return {
       file: path,
@@ -122,7 +125,7 @@ export function inspectObject(path: string): Inspection {
           size: variable.size,
         })),
       })),
-      types: btf === undefined ? 0 : btf.typeCount - 1,
+      types: own === undefined ? 0 : own.typeCount - 1,
       coreRelocations: relocations ?? null,
       requirements: unique(requirements),
       minimumKernel: kernelOf(requirements),

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { ExitStatus, runCommand } from "../../../lib/cli/command.js";
 import type { Inspection } from "../../../lib/cli/inspect.js";
@@ -298,6 +299,72 @@ char _license[] SEC("license") = "GPL";
     const text = await ebpf("inspect", "helpers.bpf.o");
     expect(text.stdout).toMatch(/helper bpf_ktime_get_tai_ns +Linux 6\.1 +functions that programs share/);
     expect(text.stdout).toMatch(/\nOldest kernel that has all of this: 6\.1\.\n$/);
+  });
+
+  test("all of it: an arena with variables in it, and a function of the kernel's", async () => {
+    const object = fileURLToPath(new URL("../../fixtures/maps_arena.bpf.o", import.meta.url));
+    const { stdout, stderr, status } = await ebpf("inspect", "--json", object);
+    expect({ stderr, status }).toEqual({ stderr: "", status: 0 });
+    const program = (name: string) => ({
+      name,
+      section: "syscall",
+      optional: false,
+      type: "syscall",
+      instructions: expect.any(Number),
+      coreRelocations: 0,
+      helpers: [],
+    });
+    expect(JSON.parse(stdout)).toEqual({
+      file: object,
+      bytes: readFileSync(object).byteLength,
+      programs: [program("make"), program("add_up")],
+      sharedHelpers: [],
+      maps: [
+        {
+          name: "arena",
+          type: "BPF_MAP_TYPE_ARENA",
+          key: null,
+          value: null,
+          keySize: 0,
+          valueSize: 0,
+          maxEntries: 16,
+          size: "16 pages",
+          record: null,
+          pinned: false,
+        },
+      ],
+      sections: [
+        {
+          name: ".bss",
+          bytes: 16,
+          variables: [
+            { name: "head", type: "struct node *", offset: 0, size: 8 },
+            { name: "sum", type: "__u64", offset: 8, size: 8 },
+          ],
+        },
+        {
+          name: ".addr_space.1",
+          bytes: 24,
+          variables: [
+            { name: "last", type: "struct node", offset: 0, size: 16 },
+            { name: "visits", type: "__u64", offset: 16, size: 8 },
+          ],
+        },
+      ],
+      types: expect.any(Number),
+      coreRelocations: { total: 0, bySection: {}, byType: {} },
+      requirements: [
+        { feature: "program type syscall", since: "5.14", because: "program make" },
+        { feature: "map type arena", since: "6.9", because: "map arena" },
+        { feature: "global variables", since: "5.2", because: "data sections" },
+        {
+          feature: "kernel function bpf_arena_alloc_pages",
+          since: "5.13",
+          because: "extern __ksym: kernels differ in which functions they offer",
+        },
+      ],
+      minimumKernel: "6.9",
+    });
   });
 
   test("counts CO-RE relocations by program and by type", async () => {
