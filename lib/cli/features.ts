@@ -23,7 +23,7 @@ function describe(found: Features, stream: Stream): string {
     ["libbpf", found.libbpf.version],
     ["BTF of the kernel, of modules", `${yes(found.btf.vmlinux)}, ${yes(found.btf.modules)}`],
     ["kprobes, uprobes", `${yes(found.kprobes)}, ${yes(found.uprobes)}`],
-    ["ring buffer", yes(found.ringBuffer)],
+    ["ring buffer", found.ringBuffer === undefined ? "not known: refused to this process" : yes(found.ringBuffer)],
     ["JIT compiler", found.jit ?? "not known"],
     ["lockdown", found.lockdown ?? "not known"],
     ["LSM programs run", yes(found.bpfLsm)],

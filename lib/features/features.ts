@@ -53,7 +53,8 @@ export interface Features {
   readonly btf: { readonly vmlinux: boolean; readonly modules: boolean };
   readonly kprobes: boolean;
   readonly uprobes: boolean;
-  readonly ringBuffer: boolean;
+  /** Undefined when not known: this process is refused to make one. */
+  readonly ringBuffer: boolean | undefined;
   readonly jit: "off" | "on" | "debug" | undefined;
   /** `none`, `integrity`, `confidentiality`; undefined when not known. */
   readonly lockdown: string | undefined;
@@ -321,7 +322,7 @@ function probeAll(): Features {
     },
     kprobes: hasKprobes(),
     uprobes: existsSync("/sys/bus/event_source/devices/uprobe/type"),
-    ringBuffer: mapTypes["ringbuf"]?.support === "yes",
+    ringBuffer: mapTypes["ringbuf"]?.support === "refused" ? undefined : mapTypes["ringbuf"]?.support === "yes",
     jit: jit(),
     lockdown: lockdown(),
     bpfLsm: securityModules()?.includes("bpf"),

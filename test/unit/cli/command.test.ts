@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -203,6 +204,61 @@ describe("build", { timeout: 60_000 }, () => {
     expect(stderr.text).toContain("error: unknown type name 'syntax'");
     writeFileSync(source, SOURCE);
     await watching(4);
+    controller.abort();
+    expect(await done).toBe(0);
+  });
+
+  test("sees files that are put in another's place, that are new, and that are gone and come back", async () => {
+    mkdirSync("watched/more", { recursive: true });
+    const at = (name: string) => join("watched", name);
+    const code = (includes: string) =>
+      `#include <linux/types.h>\n${includes}\n__u32 value = VALUE;\nchar _license[] __attribute__((section("license"), used)) = "GPL";\n`;
+    writeFileSync(at("values.h"), "#define VALUE 1\n");
+    writeFileSync(at("w.bpf.c"), code('#include "values.h"'));
+    const controller = new AbortController();
+    const stderr = new Text();
+    const done = runCommand(
+      ["build", "--watch", "--no-skeleton", at("w.bpf.c")],
+      { stdout: new Text(), stderr },
+      { signal: controller.signal },
+    );
+    let builds = 0;
+    const built = () => {
+      builds++;
+      return vi.waitFor(() => expect(stderr.text.match(/watching watched\/w\.bpf\.c/g) ?? []).toHaveLength(builds), {
+        timeout: 30_000,
+        interval: 20,
+      });
+    };
+    const said = () => stderr.text.split("\n").filter((line) => !/watching/.test(line) && line !== "");
+    await built();
+    // As editors save: a new file, renamed over the old one; twice, since the first leaves another inode.
+    for (const value of [2, 3]) {
+      writeFileSync(at("values.h~"), `#define VALUE ${value}\n`);
+      renameSync(at("values.h~"), at("values.h"));
+      await built();
+    }
+    expect(said()).toEqual(Array(2).fill("ebpf: watched/values.h changed"));
+    // A header that was not included before, in another folder.
+    writeFileSync(at("more/new.h"), "#define VALUE 4\n");
+    writeFileSync(at("w.bpf.c"), code('#include "more/new.h"'));
+    await built();
+    writeFileSync(at("more/new.h"), "#define VALUE 5\n");
+    await built();
+    expect(said().slice(2)).toEqual(["ebpf: watched/w.bpf.c changed", "ebpf: watched/more/new.h changed"]);
+    rmSync(at("more/new.h"));
+    await built();
+    expect(stderr.text).toContain("fatal error: 'more/new.h' file not found");
+    writeFileSync(at("more/new.h"), "#define VALUE 6\n");
+    await built();
+    rmSync(at("w.bpf.c"));
+    await built();
+    expect(stderr.text).toContain("ebpf: build: no such file: watched/w.bpf.c\n");
+    writeFileSync(at("w.bpf.c"), code('#include "more/new.h"'));
+    await built();
+    expect(stderr.text).toMatch(
+      /watched\/w\.bpf\.c changed\nebpf: watching watched\/w\.bpf\.c and what it includes; Ctrl-C ends it\n$/,
+    );
     controller.abort();
     expect(await done).toBe(0);
   });
