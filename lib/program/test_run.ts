@@ -6,6 +6,7 @@ import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
 import type { NativeAddon } from "../native.js";
 import { checkOptions, integer, invalid } from "../options.js";
+import { withZeroes } from "./partial_context.js";
 
 /** Context and Data are bytes, unless `contextType` and `dataType` name their C types. */
 export interface TestRunOptions<Context = Uint8Array, Data = Uint8Array> {
@@ -16,8 +17,8 @@ export interface TestRunOptions<Context = Uint8Array, Data = Uint8Array> {
   /** Bytes of room for the packet as the program leaves it; none comes back by default, or, with `dataType`, as many as that type has. */
   readonly dataRoom?: number | undefined;
   /** The context (`struct __sk_buff`, `struct xdp_md`, a raw tracepoint's or a syscall program's arguments), for program types that take one. */
-  readonly context?: Context | undefined;
-  /** C type of the context, in the object's BTF: context is then a value of it, in and out. */
+  readonly context?: Context | (Context extends Uint8Array ? never : Partial<Context>) | undefined;
+  /** C type of the context, in the object's BTF: context is then a value of it, in and out; members that are not said are 0. */
   readonly contextType?: string | undefined;
   /** Bytes of room for the context as the program leaves it. */
   readonly contextRoom?: number | undefined;
@@ -90,13 +91,13 @@ class Side {
       return;
     }
     const btf = program.btf();
-    const codec = compileCodec(btf, btf.get(type.replace(/^(struct|union|enum)\s+/, "")), {
-      label: `${program.name} ${what}`,
-    });
+    const typeId = btf.get(type.replace(/^(struct|union|enum)\s+/, ""));
+    const codec = compileCodec(btf, typeId, { label: `${program.name} ${what}` });
     this.#codec = codec;
     if (value !== undefined) {
       this.input = new Uint8Array(codec.size);
-      codec.encode(new Memory(this.input.buffer as ArrayBuffer), 0, value);
+      const whole = what === "context" ? withZeroes(btf, typeId, value) : value;
+      codec.encode(new Memory(this.input.buffer as ArrayBuffer), 0, whole);
     }
     this.output = (room ?? codec.size) > 0 ? new Uint8Array(room ?? codec.size) : undefined;
   }

@@ -1,0 +1,73 @@
+/** Programs that are run with a context and data of their C types. */
+import { BpfObject } from "ebpf";
+import { build } from "ebpf/build";
+import { expect } from "vitest";
+import { nothingStaysOpen } from "./support/descriptors.js";
+import { errorOf } from "./support/errors.js";
+import { requires } from "./support/requires.js";
+
+nothingStaysOpen();
+
+const CODE = `
+  #include <linux/bpf.h>
+  #include <bpf/bpf_helpers.h>
+  #include <bpf/bpf_endian.h>
+
+  struct ping { __u8 ethernet[14]; __be16 port; __u32 number; char text[8]; };
+  const struct ping unused_ping;
+
+  SEC("tc") int answer(struct __sk_buff *skb) {
+    struct ping *ping = (void *)(long)skb->data;
+    if ((void *)(ping + 1) > (void *)(long)skb->data_end) return 1;
+    ping->number += skb->mark;
+    ping->port = bpf_htons(bpf_ntohs(ping->port) + 1);
+    __builtin_memcpy(ping->text, "pong", 5);
+    skb->mark = 9;
+    return 77;
+  }
+  char _license[] SEC("license") = "GPL";`;
+
+interface Ping {
+  ethernet: Uint8Array;
+  port: number;
+  number: number;
+  text: string;
+}
+
+interface SkBuff {
+  mark: number;
+  len: number;
+  priority: number;
+  ifindex: number;
+}
+
+// clang takes long where its every instruction is emulated, and what is shown is the library's.
+requires({ notInVm: true, kernel: ">=5.3" }).test(
+  "a packet and its context, typed: of the context what matters",
+  async () => {
+    using object = await BpfObject.load((await build({ code: CODE })).object);
+    const program = object.program("answer");
+    const data = { ethernet: new Uint8Array(14).fill(2), port: 4242, number: 40, text: "ping" };
+    const result = program.testRun<SkBuff, Ping>({
+      dataType: "struct ping",
+      data,
+      contextType: "struct __sk_buff",
+      context: { mark: 2, priority: 5 },
+    });
+    expect(result.returnValue).toBe(77);
+    expect(result.data).toEqual({ ...data, port: 4243, number: 42, text: "pong" });
+    expect(result.context).toMatchObject({ mark: 9, priority: 5 });
+    // What the kernel does not let be set is refused, and a type without the value is as well.
+    const refused = await errorOf(() =>
+      program.testRun<SkBuff, Ping>({
+        dataType: "struct ping",
+        data,
+        contextType: "struct __sk_buff",
+        context: { len: 1000 },
+      }),
+    );
+    expect(refused).toMatchObject({ code: "INVALID_ARGUMENT" });
+    const unknown = await errorOf(() => program.testRun({ contextType: "struct sk_bufff", context: {} as Uint8Array }));
+    expect(unknown).toMatchObject({ code: "BTF_NOT_FOUND" });
+  },
+);
