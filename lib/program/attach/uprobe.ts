@@ -20,7 +20,10 @@ export interface ProcessOptions {
 }
 
 export interface UprobeOptions extends CookieOptions, ProcessOptions {
-  /** Bytes from the start of the function; in the file when there is no function. Must be the start of an instruction. */
+  /**
+   * Bytes from the start of the function; in the file when there is no function. Must be the start of an instruction: the kernel cannot tell, and within
+   * one the probe's breakpoint changes what the process does.
+   */
   readonly offset?: number | bigint | undefined;
   /** Offset in the file of a counter (a USDT semaphore) that the kernel raises while the probe is there. Minimum kernel 4.20. */
   readonly refCounterOffset?: number | bigint | undefined;
@@ -39,7 +42,7 @@ function meanings(path: string, functionName: string | undefined): Meanings {
     [errno.ESRCH]: { code: "NOT_FOUND", text: "there is no such process" },
     [errno.EINVAL]: {
       code: "INVALID_ARGUMENT",
-      text: "the offset is not in the file's code, or not the start of an instruction",
+      text: "the offset is not in the file's code, or what is there is no instruction that can be probed",
     },
     [errno.EOPNOTSUPP]: {
       code: "KERNEL_UNSUPPORTED",
