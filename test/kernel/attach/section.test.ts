@@ -153,4 +153,20 @@ describe("by section alone", () => {
       await attachAndCall(entry, `${running.binary}:`, running.pid, () => running.call(5));
     });
   }
+
+  requires({ uprobes: true }).test("not what is not to be attached (autoattach = false)", async () => {
+    if (child === undefined) throw new Error("uprobes, and no child");
+    const { pid } = child;
+    using watched = await Watched.load("attach_section", ["by_uprobe", "by_uretprobe"], (opened) => {
+      opened.rodata["only_tgid"] = pid;
+      opened.program("by_uprobe").autoattach = false;
+    });
+    expect(watched.object.attach().map(({ program }) => program)).toEqual(["by_uretprobe"]);
+    await child.call(6);
+    expect(await watched.settled()).toMatchObject([{ what: 8, result: 18n }]);
+    // On request it is.
+    watched.object.program("by_uprobe").attach();
+    await child.call(7);
+    await watched.saw({ what: 7, a: 7n });
+  });
 });
