@@ -203,6 +203,16 @@ describe("attach type", () => {
         link.update(first);
       },
     );
+    {
+      // On the way out, where the datagram has its Ethernet header, too.
+      using egress = first.attachTcx("veth0", "egress", { netns: pair.a.path });
+      expect(egress.info()).toMatchObject({ attachType: "tcx_egress", interfaceIndex: pair.a.index("veth0") });
+      const from = watched.produced;
+      await pair.send();
+      expect((await watched.settled()).slice(from)).toMatchObject([
+        { what: 5, a: BigInt(pair.a.index("veth0")), b: BigInt(FRAME) },
+      ]);
+    }
     const bySection = second.attach({ device: "veth0", netns: pair.b.path });
     expect(bySection).toMatchObject({ kind: "tcx" });
     bySection.close();
@@ -307,6 +317,51 @@ describe("attach type", () => {
     const incomplete = await errorOf(() => program.attachNetfilter({ hook: "localIn" } as unknown as typeof hook));
     expect(incomplete.message).toContain('option "family" must be given');
   });
+
+  requires({ netns: true, programType: "netfilter", kernel: ">=6.4" }).test(
+    "netfilter, at every hook, of both families, in the order of priorities",
+    async () => {
+      await using pair = await SendingPair.open();
+      using watched = await Watched.load("attach_netfilter", ["on_netfilter"]);
+      const program = watched.object.program("on_netfilter");
+      // What is for others passes through b, on to nobody.
+      pair.b.run("sysctl", "-qw", "net.ipv4.ip_forward=1");
+      pair.a.ip("route", "add", "10.95.0.0/24", "via", "10.99.0.2");
+      pair.b.ip("route", "add", "10.95.0.0/24", "dev", "veth0");
+      /** Bytes of the datagram, without the Ethernet header. */
+      const length = { ipv4: FRAME - 14, ipv6: FRAME - 14 + 20 } as const;
+      for (const [namespace, family, hook, number, address] of [
+        [pair.b, "ipv4", "preRouting", 0n, "10.99.0.2"],
+        [pair.b, "ipv4", "localIn", 1n, "10.99.0.2"],
+        [pair.b, "ipv4", "forward", 2n, "10.95.0.9"],
+        [pair.a, "ipv4", "localOut", 3n, "10.99.0.2"],
+        [pair.a, "ipv4", "postRouting", 4n, "10.99.0.2"],
+        [pair.b, "ipv6", "localIn", 1n, "fd99::2"],
+        [pair.a, "ipv6", "localOut", 3n, "fd99::2"],
+      ] as const) {
+        using link = program.attachNetfilter({ family, hook, priority: 5, netns: namespace.path });
+        const result = family === "ipv4" ? 2n : 10n;
+        expect(link.info()).toMatchObject({ family: Number(result), hook: Number(number), priority: 5 });
+        await pair.send(address);
+        await watched.saw({ what: 1, a: number, b: BigInt(length[family]), result });
+      }
+      expect(watched.object.links).toEqual([]);
+      using dropping = await Watched.load("attach_netfilter", ["on_netfilter"], (opened) => {
+        opened.rodata["verdict"] = 0;
+      });
+      const before = watched.produced;
+      const place = { family: "ipv4", hook: "localIn", netns: pair.b.path } as const;
+      using _then = program.attachNetfilter({ ...place, priority: 0 });
+      {
+        using _first = dropping.object.program("on_netfilter").attachNetfilter({ ...place, priority: -1 });
+        await pair.send();
+        expect([dropping.produced, watched.produced - before]).toEqual([1, 0]);
+      }
+      using _last = dropping.object.program("on_netfilter").attachNetfilter({ ...place, priority: 1 });
+      await pair.send();
+      expect([dropping.produced, watched.produced - before]).toEqual([2, 1]);
+    },
+  );
 
   netns.test("socket filter, on a packet socket", async () => {
     await using pair = await SendingPair.open();
