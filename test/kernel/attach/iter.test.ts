@@ -74,6 +74,19 @@ describe("attach type", () => {
       await using cgroup = new TestCgroup();
       using self = object.program("dump_cgroups").attachIter({ cgroup: cgroup.path, order: "self" });
       expect(await self.text()).toBe(`${cgroup.id}\n`);
+      await using below = new TestCgroup(cgroup);
+      const order = async (word: "pre" | "post" | "up") => {
+        using link = object.program("dump_cgroups").attachIter({ cgroup: cgroup.path, order: word });
+        return (await link.text()).trim().split("\n").map(BigInt);
+      };
+      expect(await order("pre")).toEqual([cgroup.id, below.id]);
+      expect(await order("post")).toEqual([below.id, cgroup.id]);
+      expect((await order("up")).slice(0, 1)).toEqual([cgroup.id]);
+      expect(await order("up")).not.toContain(below.id);
+      // One thread, that is not the first of its process.
+      const tid = Number(readdirSync("/proc/self/task").find((name) => name !== String(process.pid)));
+      using thread = object.program("dump_text").attachIter({ tid });
+      expect(await thread.text()).toBe(`${process.pid} ${tid}\n`);
       using up = object.program("dump_cgroups").attachIter({ cgroup: cgroup.path, order: "up" });
       expect((await up.text()).split("\n")[0]).toBe(String(cgroup.id));
       const both = await errorOf(() => object.program("dump_text").attachIter({ pid: 1, tid: 1 }));
