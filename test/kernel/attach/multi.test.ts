@@ -11,6 +11,8 @@ import { run } from "../support/run.js";
 
 nothingStaysOpen();
 
+const cookies = requires({ kernel: ">=5.15" }).reason === undefined;
+
 const load = (program: string, tgid = process.pid) =>
   Watched.load(program.endsWith("syscall") ? "attach_ksyscall" : "attach_multi", [program], (opened) => {
     opened.rodata["only_tgid"] = tgid;
@@ -144,9 +146,9 @@ describe("attach type", () => {
   requires({ vm: true, kprobes: true }).test("ksyscall", async () => {
     using watched = await load("on_ksyscall");
     await runsOnlyWhileAttached(watched, {
-      attach: () => watched.object.program("on_ksyscall").attachKsyscall("kill"),
+      attach: () => watched.object.program("on_ksyscall").attachKsyscall("kill", cookies ? { cookie: 31 } : {}),
       cause: () => process.kill(process.pid, 0),
-      expected: { what: 8, a: BigInt(process.pid), b: 0n },
+      expected: { what: 8, a: BigInt(process.pid), b: 0n, cookie: cookies ? 31n : 0n },
     });
     const unknown = await errorOf(() => watched.object.program("on_ksyscall").attachKsyscall("no_such_call"));
     expect(unknown.code).toBe("NOT_FOUND");
@@ -155,10 +157,15 @@ describe("attach type", () => {
   requires({ vm: true, kprobes: true }).test("kretsyscall", async () => {
     using watched = await load("on_kretsyscall");
     await runsOnlyWhileAttached(watched, {
-      attach: () => watched.object.program("on_kretsyscall").attachKretsyscall("kill"),
-      cause: () => process.kill(process.pid, 0),
-      expected: { what: 9, result: 0n },
+      attach: () => watched.object.program("on_kretsyscall").attachKretsyscall("kill", cookies ? { cookie: 32 } : {}),
+      cause: () => {
+        process.kill(process.pid, 0);
+        // Nobody has this number.
+        expect(() => process.kill(0x3fffffff, 0)).toThrow("ESRCH");
+      },
+      expected: { what: 9, result: -3n, cookie: cookies ? 32n : 0n },
     });
+    expect(watched.seen.map(({ result }) => result)).toEqual([0n, -3n]);
   });
 
   requires({ attachType: "traceUprobeMulti" }).test("trace_uprobe_multi", async () => {
