@@ -68,76 +68,6 @@ describe("attach type", () => {
     expect(behind.produced, "datagrams that got past TC_ACT_SHOT").toBe(0);
   });
 
-  netns.test("clsact of somebody else stays", async () => {
-    await using pair = await SendingPair.open();
-    pair.b.run("tc", "qdisc", "add", "dev", "veth0", "clsact");
-    using watched = await load("on_tc");
-    watched.object.program("on_tc").attachTc("veth0", "egress", { netns: pair.b.path }).close();
-    expect(pair.b.run("tc", "qdisc", "show", "dev", "veth0")).toContain("clsact");
-  });
-
-  netns.test("clsact goes with the last of its filters, whichever that is", async () => {
-    using pair = new NamespacePair();
-    const place = { netns: pair.b.path };
-    const hasClsact = () => pair.b.run("tc", "qdisc", "show", "dev", "veth0").includes("clsact");
-    for (const last of [0, 1]) {
-      using watched = await load("on_tc", "on_tc_other");
-      const links = [
-        watched.object.program("on_tc").attachTc("veth0", "ingress", place),
-        watched.object.program("on_tc_other").attachTc("veth0", "egress", place),
-      ];
-      links[1 - last]?.close();
-      expect(hasClsact()).toBe(true);
-      links[last]?.close();
-      expect(hasClsact()).toBe(false);
-    }
-    const object = (await load("on_tc", "on_tc_other")).object;
-    for (const name of ["on_tc", "on_tc_other"] as const) object.program(name).attachTc("veth0", "ingress", place);
-    expect(hasClsact()).toBe(true);
-    object.close();
-    expect(hasClsact()).toBe(false);
-    // Another thread's filter is the last one, and its clsact this one's.
-    using watched = await load("on_tc");
-    const first = watched.object.program("on_tc").attachTc("veth0", "ingress", place);
-    const worker = new Worker(fileURLToPath(new URL("../children/filter_in_thread.mjs", import.meta.url)), {
-      workerData: { object: fixture("attach_net"), ...place },
-    });
-    await once(worker, "message");
-    first.close();
-    expect(listAttachments(place).map(({ program }) => program)).toEqual(["on_tc_other"]);
-    await worker.terminate();
-    expect(hasClsact()).toBe(false);
-  });
-
-  netns.test("a tc filter whose place another has taken leaves that one alone", async () => {
-    using pair = new NamespacePair();
-    using watched = await load("on_tc", "on_tc_other");
-    const place = { netns: pair.b.path, handle: 1, priority: 5 };
-    const [mine, other] = [watched.object.program("on_tc"), watched.object.program("on_tc_other")];
-    const there = () => listAttachments({ netns: pair.b.path }).map(({ program }) => program);
-    const old = mine.attachTc("veth0", "ingress", place);
-    const taken = other.attachTc("veth0", "ingress", { ...place, replace: true });
-    const stale = await errorOf(() => old.update(mine));
-    expect(stale).toMatchObject({ code: "INVALID_STATE" });
-    expect(stale.message).toContain("another program is in its place");
-    expect(old.program).toBe("on_tc");
-    expect(there()).toEqual(["on_tc_other"]);
-    old.close();
-    expect(there()).toEqual(["on_tc_other"]);
-    taken.update(mine);
-    expect(there()).toEqual(["on_tc"]);
-    taken.close();
-    expect(there()).toEqual([]);
-    expect(pair.b.run("tc", "qdisc", "show", "dev", "veth0")).not.toContain("clsact");
-    // Removed by somebody else, with the device.
-    const orphan = mine.attachTc("veth0", "ingress", place);
-    pair.b.ip("link", "del", "veth0");
-    const gone = await errorOf(() => orphan.update(other));
-    expect(gone).toMatchObject({ code: "INVALID_STATE" });
-    expect(gone.message).toContain("what it was attached to is gone");
-    orphan.close();
-  });
-
   requires({ netns: true, kernel: ">=6.6" }).test("tcx", async () => {
     await using pair = await SendingPair.open();
     // Programs of section tc are of the same type.
@@ -417,6 +347,104 @@ describe("attach type", () => {
     });
   });
 
+  requires({ netns: true, kernel: ">=5.10" }).test("flow_dissector", async () => {
+    await using pair = await SendingPair.open();
+    using watched = await load("on_flow_dissector", "hash_it");
+    using _hash = watched.object.program("hash_it").attachTc("veth0", "ingress", { netns: pair.b.path });
+    await runsOnlyWhileAttached(
+      watched,
+      {
+        attach: () => watched.object.program("on_flow_dissector").attachNetns(pair.b.path),
+        cause: () => pair.send(),
+        expected: { what: 12 },
+      },
+      async (link) => {
+        expect(link.info()).toMatchObject({ type: "netns", attachType: "flow_dissector" });
+        const second = await errorOf(() => watched.object.program("on_flow_dissector").attachNetns(pair.b.path));
+        expect(second).toMatchObject({ code: "BUSY" });
+      },
+    );
+    using alone = await load("on_flow_dissector");
+    const [bySection] = alone.object.attach({ netns: pair.b.path } as never);
+    expect(bySection).toMatchObject({ kind: "flow_dissector", target: pair.b.path });
+    await pair.send();
+    await alone.saw({ what: 12 });
+  });
+});
+
+describe("beside others' filters", () => {
+  netns.test("clsact of somebody else stays", async () => {
+    await using pair = await SendingPair.open();
+    pair.b.run("tc", "qdisc", "add", "dev", "veth0", "clsact");
+    using watched = await load("on_tc");
+    watched.object.program("on_tc").attachTc("veth0", "egress", { netns: pair.b.path }).close();
+    expect(pair.b.run("tc", "qdisc", "show", "dev", "veth0")).toContain("clsact");
+  });
+
+  netns.test("clsact goes with the last of its filters, whichever that is", async () => {
+    using pair = new NamespacePair();
+    const place = { netns: pair.b.path };
+    const hasClsact = () => pair.b.run("tc", "qdisc", "show", "dev", "veth0").includes("clsact");
+    for (const last of [0, 1]) {
+      using watched = await load("on_tc", "on_tc_other");
+      const links = [
+        watched.object.program("on_tc").attachTc("veth0", "ingress", place),
+        watched.object.program("on_tc_other").attachTc("veth0", "egress", place),
+      ];
+      links[1 - last]?.close();
+      expect(hasClsact()).toBe(true);
+      links[last]?.close();
+      expect(hasClsact()).toBe(false);
+    }
+    const object = (await load("on_tc", "on_tc_other")).object;
+    for (const name of ["on_tc", "on_tc_other"] as const) object.program(name).attachTc("veth0", "ingress", place);
+    expect(hasClsact()).toBe(true);
+    object.close();
+    expect(hasClsact()).toBe(false);
+    // Another thread's filter is the last one, and its clsact this one's.
+    using watched = await load("on_tc");
+    const first = watched.object.program("on_tc").attachTc("veth0", "ingress", place);
+    const worker = new Worker(fileURLToPath(new URL("../children/filter_in_thread.mjs", import.meta.url)), {
+      workerData: { object: fixture("attach_net"), ...place },
+    });
+    await once(worker, "message");
+    first.close();
+    expect(listAttachments(place).map(({ program }) => program)).toEqual(["on_tc_other"]);
+    await worker.terminate();
+    expect(hasClsact()).toBe(false);
+  });
+
+  netns.test("a tc filter whose place another has taken leaves that one alone", async () => {
+    using pair = new NamespacePair();
+    using watched = await load("on_tc", "on_tc_other");
+    const place = { netns: pair.b.path, handle: 1, priority: 5 };
+    const [mine, other] = [watched.object.program("on_tc"), watched.object.program("on_tc_other")];
+    const there = () => listAttachments({ netns: pair.b.path }).map(({ program }) => program);
+    const old = mine.attachTc("veth0", "ingress", place);
+    const taken = other.attachTc("veth0", "ingress", { ...place, replace: true });
+    const stale = await errorOf(() => old.update(mine));
+    expect(stale).toMatchObject({ code: "INVALID_STATE" });
+    expect(stale.message).toContain("another program is in its place");
+    expect(old.program).toBe("on_tc");
+    expect(there()).toEqual(["on_tc_other"]);
+    old.close();
+    expect(there()).toEqual(["on_tc_other"]);
+    taken.update(mine);
+    expect(there()).toEqual(["on_tc"]);
+    taken.close();
+    expect(there()).toEqual([]);
+    expect(pair.b.run("tc", "qdisc", "show", "dev", "veth0")).not.toContain("clsact");
+    // Removed by somebody else, with the device.
+    const orphan = mine.attachTc("veth0", "ingress", place);
+    pair.b.ip("link", "del", "veth0");
+    const gone = await errorOf(() => orphan.update(other));
+    expect(gone).toMatchObject({ code: "INVALID_STATE" });
+    expect(gone.message).toContain("what it was attached to is gone");
+    orphan.close();
+  });
+});
+
+describe("a socket that is closed", () => {
   requires({}).test("a socket's number is another's by now: its filter stays away from that", async () => {
     using watched = await withVerdict(0, "on_socket");
     const program = watched.object.program("on_socket");
@@ -448,30 +476,6 @@ describe("attach type", () => {
     } finally {
       for (const socket of strangers) socket.close();
     }
-  });
-
-  requires({ netns: true, kernel: ">=5.10" }).test("flow_dissector", async () => {
-    await using pair = await SendingPair.open();
-    using watched = await load("on_flow_dissector", "hash_it");
-    using _hash = watched.object.program("hash_it").attachTc("veth0", "ingress", { netns: pair.b.path });
-    await runsOnlyWhileAttached(
-      watched,
-      {
-        attach: () => watched.object.program("on_flow_dissector").attachNetns(pair.b.path),
-        cause: () => pair.send(),
-        expected: { what: 12 },
-      },
-      async (link) => {
-        expect(link.info()).toMatchObject({ type: "netns", attachType: "flow_dissector" });
-        const second = await errorOf(() => watched.object.program("on_flow_dissector").attachNetns(pair.b.path));
-        expect(second).toMatchObject({ code: "BUSY" });
-      },
-    );
-    using alone = await load("on_flow_dissector");
-    const [bySection] = alone.object.attach({ netns: pair.b.path } as never);
-    expect(bySection).toMatchObject({ kind: "flow_dissector", target: pair.b.path });
-    await pair.send();
-    await alone.saw({ what: 12 });
   });
 });
 
