@@ -1,4 +1,4 @@
-import { ArrayMap, BpfError, HashMap, LruHashMap, PerCpuArrayMap, PerCpuHashMap } from "ebpf";
+import { ArrayMap, BpfError, createMap, HashMap, LruHashMap, PerCpuArrayMap, PerCpuHashMap } from "ebpf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../../lib/native.js";
 import { type flow_key, type flow_value, Maps, type OpenedMaps } from "../../fixtures/maps.bpf.js";
@@ -415,4 +415,48 @@ test("maps are resized before load", async () => {
   for (let i = 0; i < 5; i++) tiny.set(i, i);
   expect(() => tiny.set(5, 5)).toThrowError(BpfError);
   expect(tiny.maxEntries).toBe(5);
+});
+
+describe("what tries and per-CPU maps have of it", () => {
+  test("a trie: the longest prefix that matches, many at once, and many deleted", () => {
+    using trie = createMap({ type: "lpm_trie", key: "ipv4", value: "u64", maxEntries: 64 });
+    trie.setMany([
+      ["10.0.0.0/8", 8n],
+      ["10.1.0.0/16", 16n],
+      ["11.0.0.0/8", 11n],
+    ]);
+    expect(trie.getMany(["10.1.2.3", "10.2.0.1", "12.0.0.1", "11.0.0.0/8"])).toEqual([16n, 8n, undefined, 11n]);
+    const bytes = new Uint8Array(8);
+    expect(trie.getInto("10.1.2.3", bytes)).toBe(true);
+    expect(bytes).toEqual(Uint8Array.of(16, 0, 0, 0, 0, 0, 0, 0));
+    expect(trie.getInto("12.0.0.1", bytes)).toBe(false);
+    // Deleting is of that very prefix: 9/8 is not there, and 10.1.2.3/32 is not either.
+    expect(trie.deleteMany(["10.0.0.0/8", "9.0.0.0/8", "10.1.2.3", "11.0.0.0/8"])).toBe(2);
+    expect([...trie]).toEqual([["10.1.0.0/16", 16n]]);
+    expect(trie.drain()).toEqual([["10.1.0.0/16", 16n]]);
+    expect(trie.count()).toBe(0);
+  });
+
+  test.each(["percpu_hash", "lru_percpu_hash"] as const)(
+    "%s: values of all CPUs into an array that is there",
+    (type) => {
+      using map = createMap({ type, key: "u32", value: "u64", maxEntries: 64 });
+      const cpus = native().possibleCpus();
+      const values = (of: bigint) => Array.from({ length: cpus }, (_, cpu) => of + BigInt(cpu));
+      map.setMany([
+        [1, values(100n)],
+        [2, values(200n)],
+      ]);
+      const target = values(0n);
+      expect(map.getInto(2, target)).toBe(true);
+      expect(target).toEqual(values(200n));
+      const bytes = new Uint8Array(8 * cpus);
+      expect(map.getInto(1, bytes)).toBe(true);
+      expect(bytes[0]).toBe(100);
+      expect(() => map.getInto(1, [])).toThrowError(`expected an array of ${cpus} values, one per possible CPU`);
+      expect(map.getInto(3, target)).toBe(false);
+      expect(map.deleteMany([1, 3])).toBe(1);
+      expect(map.drain()).toEqual([[2, values(200n)]]);
+    },
+  );
 });

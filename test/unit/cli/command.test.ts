@@ -522,6 +522,20 @@ describe("help", () => {
     },
   );
 
+  test("every command that there is explains itself, and shows how it is called", async () => {
+    const { stdout } = await ebpf("--help");
+    const commands = [...(stdout.split("\nCommands:\n")[1] ?? "").matchAll(/^ {2}([a-z]+) /gm)].map(
+      ([, name]) => name ?? "",
+    );
+    expect(commands).toEqual(["build", "gen", "vmlinux", "inspect", "features", "prog", "map", "link", "help"]);
+    for (const command of commands.slice(0, -1)) {
+      const help = await ebpf(command, "--help");
+      expect(help, command).toMatchObject({ status: 0, stderr: "" });
+      expect(help.stdout, command).toMatch(new RegExp(`^Usage: ebpf ${command}`));
+      expect(help.stdout, command).toMatch(/\nExamples:\n {2}\$ ebpf \w+/);
+    }
+  });
+
   test("--version is the package's", async () => {
     const manifest = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
       version: string;
@@ -537,7 +551,9 @@ describe("colours", () => {
       await runCommand(["gen", "nothing.bpf.o"], { stdout: new Text(), stderr });
       return stderr.text;
     };
+    vi.stubEnv("NO_COLOR", "1");
     expect(await failing()).toMatch(/^ebpf: /);
+    // As no-color.org has it: set and not empty.
     vi.stubEnv("NO_COLOR", "");
     expect(await failing()).toContain("\u001b[31mebpf:\u001b[39m ");
     vi.unstubAllEnvs();

@@ -13,6 +13,8 @@ export interface Scalar {
   readonly swap?: string;
   /** Values are taken from these in place of the whole range. */
   readonly among?: readonly (number | bigint)[];
+  /** Bits that those values need, where 4 do not. */
+  readonly needs?: number;
 }
 
 export interface Text {
@@ -61,6 +63,10 @@ const integers = [
   scalar("long long", 64, true, "bigint"),
   scalar("enum few", 32, false, "number", { among: [0, 1, 7] }),
   scalar("enum below", 32, true, "number", { among: [-2, 0, 3] }),
+  scalar("enum wide", 64, false, "bigint", { among: [1n, 0x123456789abcdef0n], needs: 61 }),
+  scalar("enum deep", 64, true, "bigint", { among: [-0x123456789n, 0n, 0x7fffffffffn], needs: 40 }),
+  // Behind two names and a qualifier.
+  scalar("again_t", 32, false, "number"),
 ];
 const boolean = scalar("_Bool", 8, false, "boolean");
 const scalars = [
@@ -69,7 +75,8 @@ const scalars = [
   scalar("char", 8, true, "number"),
   scalar("unsigned __int128", 128, false, "bigint"),
   scalar("__int128", 128, true, "bigint"),
-  scalar("enum wide", 64, false, "bigint", { among: [1n, 0x123456789abcdef0n] }),
+  scalar("enum tiny", 8, true, "number", { among: [-100, 0, 100] }),
+  scalar("enum packed", 16, false, "number", { among: [0, 300, 65535] }),
   scalar("void *", 64, false, "bigint"),
   scalar("float", 32, true, "float"),
   scalar("double", 64, true, "float"),
@@ -92,6 +99,10 @@ typedef unsigned short __be16; typedef unsigned int __be32; typedef unsigned lon
 enum few { FEW_NONE, FEW_ONE, FEW_SEVEN = 7 };
 enum below { BELOW = -2, BELOW_NOT, BELOW_THREE = 3 };
 enum wide { WIDE_ONE = 1, WIDE = 0x123456789abcdef0ULL };
+enum deep { DEEP = -0x123456789LL, DEEP_NOT = 0, DEEP_HIGH = 0x7fffffffffLL };
+enum tiny { TINY = -100, TINY_NOT = 0, TINY_HIGH = 100 } __attribute__((packed));
+enum packed { PACKED_NOT, PACKED = 300, PACKED_MOST = 65535 } __attribute__((packed));
+typedef volatile unsigned int once_t; typedef once_t again_t;
 `;
 
 const text: fc.Arbitrary<Text> = fc.record({
@@ -105,7 +116,7 @@ const bitfield = fc
     fc.record({
       type: fc.constant(type as Type),
       // An enum's bit-field must hold its values.
-      bits: fc.integer({ min: type.among ? 4 : 1, max: type.as === "boolean" ? 1 : type.bits }),
+      bits: fc.integer({ min: type.needs ?? (type.among ? 4 : 1), max: type.as === "boolean" ? 1 : type.bits }),
       gap: fc.option(fc.integer({ min: 0, max: 8 }), { freq: 6, nil: undefined }),
       anonymous: fc.constant(false),
     }),
