@@ -24,12 +24,20 @@ function compare(btf: Btf, file: string, firstType = 1) {
   let members = 0;
   let current = 0;
   let index = 0;
+  /** Of the type before: that libbpf listed as many members as we have, and not fewer. */
+  const count = () => {
+    const kind = current < firstType ? "void" : btf.kind(current);
+    const type = kind === "struct" || kind === "union" ? btf.type(current) : undefined;
+    const ours = type?.kind === "struct" || type?.kind === "union" ? type.members.length : 0;
+    if (ours !== index) differences.push(`type ${current}: ${ours} members, libbpf ${index}`);
+  };
   for (const line of workshop
     .dump("layout", file, ...(firstType > 1 ? [vmlinux] : []))
     .toString()
     .split("\n")) {
     const [tag, a, b, c, ...rest] = line.split(" ");
     if (tag === "T") {
+      count();
       current = Number(a);
       index = 0;
       if (current < firstType) continue;
@@ -45,6 +53,7 @@ function compare(btf: Btf, file: string, firstType = 1) {
       if (ours !== theirs) differences.push(`${btf.describe(current)} member ${index}: ${ours}, libbpf ${theirs}`);
     }
   }
+  count();
   return { differences: differences.slice(0, 20), types, members };
 }
 
@@ -55,6 +64,7 @@ ofKernel.test(
   "every type of the kernel has the size and members that libbpf finds",
   () => {
     const btf = kernelBtf();
+    expect(btf.check()).toBe(btf);
     const { differences, types, members } = compare(btf, vmlinux);
     expect(differences).toEqual([]);
     expect(types).toBe(btf.typeCount - 1);
@@ -93,6 +103,7 @@ requires({ vm: true, kernel: ">=5.11" }).test(
     const kernel = kernelBtf();
     const btf = moduleBtf("veth");
     expect(btf.typeCount).toBeGreaterThan(kernel.typeCount);
+    expect(btf.check()).toBe(btf);
     // Its own struct, whose members have types of the kernel's.
     const type = btf.type(btf.get("veth_priv", "struct"));
     expect(type.id).toBeGreaterThanOrEqual(kernel.typeCount);
