@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import ts from "typescript";
 import { afterAll, expect, test } from "vitest";
@@ -16,11 +16,15 @@ function transpile(): void {
   const files = [
     "errors.ts",
     "nearest.ts",
-    ...["btf", "codec"].flatMap((room) => readdirSync(join(lib, room)).map((file) => join(room, file))),
+    ...["btf", "codec"].flatMap((room) =>
+      readdirSync(join(lib, room), { recursive: true, encoding: "utf8" })
+        .filter((file) => file.endsWith(".ts"))
+        .map((file) => join(room, file)),
+    ),
   ];
   const options = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 };
-  for (const room of ["btf", "codec"]) mkdirSync(join(directory, room));
   for (const file of files) {
+    mkdirSync(dirname(join(directory, file)), { recursive: true });
     const { outputText } = ts.transpileModule(readFileSync(join(lib, file), "utf8"), { compilerOptions: options });
     writeFileSync(join(directory, file.replace(/\.ts$/, ".js")), outputText);
   }
