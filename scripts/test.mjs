@@ -35,7 +35,9 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
 const kernels = listKernels();
 const kernelNames = kernels.map(({ name }) => name);
-const HEARTBEAT_MS = 10_000;
+/** On a terminal one line is written anew; elsewhere each is one more in a log. */
+const HEARTBEAT_MS = process.stdout.isTTY ? 2_000 : 10_000;
+const CLEAR_LINE = "\r\u001b[K";
 /** Stages at a time. */
 const LANES = 3;
 /** Seconds that the kernel tests may take in a machine: three times what they take where two machines run on two cores. */
@@ -159,7 +161,9 @@ async function runAll(queue) {
     // npm passes a signal on to its shell, and that dies of it without telling us.
     if (process.ppid !== parent) interrupted.abort();
     const names = [...running].map(([name, began]) => `${name} (${secondsSince(began)} s)`);
-    console.log(`test: running ${names.join(", ")}`);
+    const line = `test: running ${names.join(", ")}`;
+    if (process.stdout.isTTY) process.stdout.write(CLEAR_LINE + line.slice(0, process.stdout.columns - 1));
+    else console.log(line);
   }, HEARTBEAT_MS);
   const pending = [...queue];
   const lane = async () => {
@@ -189,6 +193,7 @@ async function runAll(queue) {
       const seconds = secondsSince(began);
       results.push({ name, counts, seconds });
       if (interrupted.signal.aborted) return;
+      if (process.stdout.isTTY) process.stdout.write(CLEAR_LINE);
       console.log(`\n======== ${name}: ${counts.failed === 0 ? "passed" : "FAILED"} (${seconds} s)`);
       if (text.trim() !== "") console.log(shortened(text.trimEnd(), name));
       console.log("");

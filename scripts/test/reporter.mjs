@@ -60,6 +60,8 @@ export default class Reporter {
     const counts = { passed: 0, failed: 0, skipped: 0, unexplained: 0 };
     /** @type {string[]} */
     const failures = [];
+    /** @type {string[]} */
+    const retried = [];
     const fail = (/** @type {string} */ name, /** @type {readonly { message: string }[] | undefined} */ causes) => {
       counts.failed += 1;
       failures.push(`${name}: ${causes?.[0]?.message.split("\n", 1)[0]?.slice(0, MAX_CAUSE) ?? "no message"}`);
@@ -72,8 +74,10 @@ export default class Reporter {
         fail(module.relativeModuleId, module.errors());
       for (const test of module.children.allTests()) {
         const result = test.result();
-        if (result.state === "passed") counts.passed += 1;
-        else if (result.state === "failed") fail(`${module.relativeModuleId} > ${test.fullName}`, result.errors);
+        if (result.state === "passed") {
+          counts.passed += 1;
+          if ((test.diagnostic()?.retryCount ?? 0) > 0) retried.push(`${module.relativeModuleId} > ${test.fullName}`);
+        } else if (result.state === "failed") fail(`${module.relativeModuleId} > ${test.fullName}`, result.errors);
         else {
           const known = result.note ?? REASON_IN_NAME.exec(test.fullName)?.[1];
           if (known === undefined && this.#filtered) continue;
@@ -86,6 +90,8 @@ export default class Reporter {
       }
     }
     for (const error of errors) fail("outside any test", [error]);
+    if (retried.length > 0) console.log("\npassed at the second try only:");
+    for (const name of retried) console.log(`  - ${name}`);
     for (const [reason, names] of skips) {
       console.log(`\nskipped: ${reason}`);
       for (const name of names) console.log(`  - ${name}`);

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -95,6 +95,19 @@ describe("vm runner", () => {
     expect(existsSync(inside)).toBe(false);
     expect(existsSync(removed)).toBe(true);
     expect(readFileSync(join(shared, "made/file"), "utf8")).toBe("kept\n");
+  });
+
+  test("needs no root: a user without rights is root in there", async ({ skip }) => {
+    if (process.geteuid?.() !== 0) skip("this is not root, so all of these tests show it");
+    const nobody = (...command: string[]) =>
+      spawnSync("setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", ...command], {
+        cwd: "/",
+        encoding: "utf8",
+        timeout: 120_000,
+      });
+    if (nobody("test", "-r", runner).status !== 0) skip("this folder is closed to other users");
+    const { status, stdout, stderr } = nobody(process.execPath, runner, "--", "id", "-u");
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "0\n", stderr: "" });
   });
 
   test("stops at the time limit with 124", async () => {
