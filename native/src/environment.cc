@@ -31,6 +31,7 @@ void Environment::End(napi_async_cleanup_hook_handle, void* data) {
   self->readers.CloseAll();
   self->links.CloseAll();
   self->objects.CloseAll();
+  self->signals.End();
   if (self->openHandles_ == 0) napi_remove_async_cleanup_hook(self->hook_);
 }
 

@@ -25,6 +25,10 @@ bool NobodyHandles(int signal) {
 struct Watches {
   std::vector<SignalWatch*> all;
   SignalWatch* watching = nullptr;
+
+  bool AnyAttachment() const {
+    return std::any_of(all.begin(), all.end(), [](const SignalWatch* watch) { return watch->HasAttachments(); });
+  }
 };
 
 Watches& TheWatches() {
@@ -37,7 +41,7 @@ struct SignalWatch::Handles {
   Environment& environment;
   SignalWatch* watch;
   std::array<uv_signal_t, kCount> signals{};
-  /// To have this environment's thread take over.
+  /// To have this environment's thread take over, or stop.
   uv_async_t wake{};
   size_t open = 0;
 
@@ -75,7 +79,7 @@ void SignalWatch::Add(Environment& environment, Attachment* attachment) {
     uv_signal_init(loop, &signal);
     handles_->Opened(signal);
   }
-  uv_async_init(loop, &handles_->wake, &SignalWatch::TakeOver);
+  uv_async_init(loop, &handles_->wake, &SignalWatch::Woken);
   handles_->Opened(handles_->wake);
   environment.HandleOpened();
   Watches& watches = TheWatches();
@@ -89,17 +93,32 @@ void SignalWatch::Add(Environment& environment, Attachment* attachment) {
 void SignalWatch::Remove(Attachment* attachment) {
   const std::lock_guard lock(Mutex());
   attachments_.erase(std::remove(attachments_.begin(), attachments_.end(), attachment), attachments_.end());
-  if (attachments_.empty()) Stop();
+  const Watches& watches = TheWatches();
+  const bool any = watches.AnyAttachment();
+  // Between its stop and another one's start a signal would end the process at once.
+  if (attachments_.empty() && !(any && watches.watching == this)) Stop();
+  if (!any && watches.watching != nullptr) uv_async_send(&watches.watching->handles_->wake);
+}
+
+void SignalWatch::End() {
+  const std::lock_guard lock(Mutex());
+  Stop();
 }
 
 void SignalWatch::Start() {
   for (size_t i = 0; i < kCount; ++i) uv_signal_start(&handles_->signals[i], &SignalWatch::Caught, kSignals[i]);
 }
 
-void SignalWatch::TakeOver(uv_async_t* handle) {
+void SignalWatch::Woken(uv_async_t* handle) {
   const std::lock_guard lock(Mutex());
   SignalWatch* const watch = static_cast<Handles*>(handle->data)->watch;
-  if (watch != nullptr && TheWatches().watching == watch) watch->Start();
+  const Watches& watches = TheWatches();
+  if (watch == nullptr || watches.watching != watch) return;
+  if (watches.AnyAttachment()) {
+    watch->Start();
+  } else {
+    watch->Stop();
+  }
 }
 
 void SignalWatch::Stop() {

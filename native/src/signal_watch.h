@@ -15,18 +15,23 @@ class Environment;
 /// signal, it would end the process without a word: then the attachments are undone first. Where somebody does, the
 /// signal is theirs, and the process ends (if it does) in a way that the environment's end sees.
 ///
-/// One environment watches for all of them: each of two would take the other for somebody who handles the signal. When
-/// its last attachment goes, another environment's watch takes over.
+/// One environment watches for all of them: each of two would take the other for somebody who handles the signal. It
+/// goes on when its own last attachment has gone, until the last of all has; when it ends, another environment's watch
+/// takes over, which that one's thread does when it next turns.
 class SignalWatch {
  public:
   void Add(Environment& environment, Attachment* attachment);
   void Remove(Attachment* attachment);
+  /// The environment ends, and has no attachment any more.
+  void End();
   /// Held while an attachment is undone or changed: the watch undoes those of other environments, too.
   static std::mutex& Mutex();
+  /// Under the mutex.
+  bool HasAttachments() const { return !attachments_.empty(); }
 
  private:
   struct Handles;
-  static void TakeOver(uv_async_t* handle);
+  static void Woken(uv_async_t* handle);
   static void Caught(uv_signal_t* handle, int signal);
   void Start();
   void Stop();

@@ -397,39 +397,38 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
     expect(delivered + (lost as number)).toBe(produced);
   });
 
-  test.each([["event"], ["timed"]])(
-    "ref() and unref() say whether a stream keeps the process alive: wake-up %s",
-    async (wakeup) => {
+  // What keeps Node's loop alive and awake is no matter of the kernel, and each of these is a process.
+  const loop = requires({ notInVm: true });
+  for (const wakeup of ["event", "timed"])
+    loop.test(`ref() and unref() say whether a stream keeps the process alive: wake-up ${wakeup}`, async () => {
       const ways = ["ref", "unref"].map((way) =>
         new Child(process.execPath, [child("stream.mjs"), way, fixture("ring"), reader, wakeup]).output(),
       );
       expect(await Promise.all(ways)).toEqual(["kept alive\n", ""]);
-    },
-  );
+    });
 
   // A thread looks by time or is woken, and does not adapt.
-  test.each(reader === "loop" ? (["event", "adaptive"] as const) : (["event"] as const))(
-    "idle, with wake-ups %s: the event loop rests, and so does the thread",
-    async (wakeup) => {
+  for (const wakeup of reader === "loop" ? ["event", "adaptive"] : ["event"])
+    loop.test(`idle, with wake-ups ${wakeup}: the event loop rests, and so does the thread`, async () => {
       const run = new Child(process.execPath, [child("stream.mjs"), "idle", fixture("ring"), reader, wakeup]);
       const { turns, woken } = JSON.parse(await run.output()) as { turns: number; woken: number };
       // The timer by which the rest was measured is a turn, and V8 may have left something to do; one of 5 ms would be eighty.
       expect(turns).toBeLessThanOrEqual(5);
       expect(woken).toBe(0);
-    },
-  );
+    });
 
-  test.each([
+  for (const [name, code, output] of [
     ["exit", 7, /^handled 3\n$/],
     ["worker", 0, /^terminated after some, main goes on\n$/],
     ["fork", 0, /^child ended, all 100 here\n$/],
-  ] as const)("process: %s in the middle of a stream", async (name, code, output) => {
-    const run = new Child(process.execPath, [child("stream.mjs"), name, fixture("ring"), reader]);
-    const finished = await run.finished;
-    expect(finished.stderr).toBe("");
-    expect(finished.stdout).toMatch(output);
-    expect(finished.code).toBe(code);
-  });
+  ] as const)
+    (name === "exit" ? requires({}) : loop).test(`process: ${name} in the middle of a stream`, async () => {
+      const run = new Child(process.execPath, [child("stream.mjs"), name, fixture("ring"), reader]);
+      const finished = await run.finished;
+      expect(finished.stderr).toBe("");
+      expect(finished.stdout).toMatch(output);
+      expect(finished.code).toBe(code);
+    });
 });
 
 describe("a hundred times", () => {
