@@ -2,6 +2,7 @@
 
 #include "environment.h"
 #include "failure.h"
+#include "load_object.h"
 
 namespace ebpf {
 namespace {
@@ -25,14 +26,14 @@ LoadWorker::LoadWorker(Napi::Env env, std::shared_ptr<ObjectHandle> handle)
 
 void LoadWorker::Execute() {
   LogCapture capture(captureLevel_);
-  result_ = bpf_object__load(object_);
+  result_ = LoadObject(object_, arenaData_);
   log_ = capture.Take();
   verifierLogs_ = capture.TakeVerifierLogs();
 }
 
 void LoadWorker::OnWorkComplete(Napi::Env env, napi_status status) {
   const bool closed = handle_->closed();
-  handle_->EndLoad(result_);
+  handle_->EndLoad(result_, arenaData_);
   if (closed) result_ = -ECANCELED;
   Napi::AsyncWorker::OnWorkComplete(env, status);
 }

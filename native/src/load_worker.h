@@ -29,6 +29,7 @@ class LoadWorker final : public Napi::AsyncWorker {
   const int captureLevel_;
   napi_deferred deferred_ = nullptr;
   int result_ = -ECANCELED;
+  void* arenaData_ = nullptr;
   std::vector<LogMessage> log_;
   std::vector<std::string> verifierLogs_;
 };

@@ -10,6 +10,7 @@
 #include "environment.h"
 #include "libbpf_features.h"
 #include "link.h"
+#include "load_object.h"
 #include "map.h"
 #include "perform.h"
 #include "property.h"
@@ -149,7 +150,10 @@ Napi::Value MapDefinition::DataSize(const Napi::CallbackInfo& info) {
 
 Napi::Value MapDefinition::DataAddress(const Napi::CallbackInfo& info) {
   size_t size = 0;
-  const void* const data = bpf_map__initial_value(Use(info.Env(), kData), &size);
+  bpf_map* const map = Use(info.Env(), kData);
+  // bpf_map__initial_value() gives an arena's start, and before load its variables' image.
+  const bool inArena = handle_->arenaData() != nullptr && static_cast<int>(bpf_map__type(map)) == kArenaMap;
+  const void* const data = inArena ? handle_->arenaData() : bpf_map__initial_value(map, &size);
   return Napi::BigInt::New(info.Env(), reinterpret_cast<uint64_t>(data));
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "arguments.h"
+#include "load_object.h"
 #include "load_worker.h"
 #include "map_definition.h"
 #include "perform.h"
@@ -112,8 +113,9 @@ Napi::Value Object::LoadSync(const Napi::CallbackInfo& info) {
   bpf_object* const object = handle_->Use(env, kOperation);
   LogCapture capture(Environment::Of(env).captureLevel());
   Perform(env, capture, kOperation, [&] {
-    const int result = bpf_object__load(object);
-    handle_->EndLoad(result);
+    void* arenaData = nullptr;
+    const int result = LoadObject(object, arenaData);
+    handle_->EndLoad(result, arenaData);
     return result;
   });
   return Napi::Value(env, MakeStrings(env, capture.TakeVerifierLogs()));

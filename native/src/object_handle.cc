@@ -12,9 +12,10 @@ bpf_object* ObjectHandle::Use(napi_env env, const char* operation) const {
   return object_;
 }
 
-void ObjectHandle::EndLoad(int result) {
+void ObjectHandle::EndLoad(int result, void* arenaData) {
   loading_ = false;
   loaded_ = result == 0;
+  arenaData_ = loaded_ ? arenaData : nullptr;
   if (closed_) Free();
 }
 

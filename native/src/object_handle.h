@@ -24,7 +24,9 @@ class ObjectHandle {
 
   /// Between these two the object belongs to the thread that loads it; a close in between takes effect at the end.
   void BeginLoad() { loading_ = true; }
-  void EndLoad(int result);
+  void EndLoad(int result, void* arenaData);
+  /// Where the variables in the arena of a loaded object are; null where it has none.
+  const void* arenaData() const { return arenaData_; }
 
   /// Idempotent.
   void Close();
@@ -39,6 +41,7 @@ class ObjectHandle {
   bool loading_ = false;
   bool loaded_ = false;
   bool closed_ = false;
+  void* arenaData_ = nullptr;
   std::map<bpf_map*, LiveMapping> live_;
 };
 
