@@ -146,15 +146,19 @@ export function explainRefusal(program: RefusedProgram, code: number): Reason | 
   return undefined;
 }
 
-/** The verifier's `unknown func bpf_loop#181`, `program of this type cannot use helper bpf_loop#181`. */
-const HELPER = /(?:unknown func|cannot use helper) (\w+)#(\d+)/;
+/**
+ * The verifier's `unknown func bpf_loop#181`, `program of this type cannot use helper bpf_loop#181`; and where it does not even know the
+ * number, `invalid func unknown#181`.
+ */
+const HELPER = /(?:unknown func|invalid func|cannot use helper) (\w+)#(\d+)/;
 
 /** What a reason of the verifier's means for this kernel, and what to do: which one has the helper; how an array in a context is read. */
 export function explainVerifierReason(reason: string): string | undefined {
   if (/^dereference of modified ctx ptr/.test(reason))
     return "a context's members are read one at a time, at fixed places; an array in it is copied by BPF_CORE_READ_INTO(&to, ctx, member)";
-  const [, name, number] = HELPER.exec(reason) ?? [];
-  if (name === undefined || number === undefined) return undefined;
+  const [, known, number] = HELPER.exec(reason) ?? [];
+  if (known === undefined || number === undefined) return undefined;
+  const name = known === "unknown" ? `#${number} (enum bpf_func_id)` : known;
   const since = helperSince(Number(number));
   if (since === undefined) return undefined;
   if (!kernelAtLeast(since)) return `helper ${name} came with kernel ${since}, and this is ${release()}`;

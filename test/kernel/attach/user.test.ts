@@ -308,8 +308,11 @@ describe("attach type", () => {
       cgroup: cgroup.path,
       cpu: availableCpus()[0],
     });
-    await until("many samples", () => watched.seen.length > from + 20);
-    expect(new Set(watched.seen.slice(from).map(({ tgid }) => tgid))).toEqual(new Set([busy[0]?.pid]));
+    // Before 5.15 there is no link, and an event that was closed goes on until the kernel has a moment for it: a second's samples.
+    await until("samples of one CPU alone", () => {
+      const last = watched.seen.slice(from).slice(-200);
+      return last.length === 200 && last.every(({ tgid }) => tgid === busy[0]?.pid);
+    });
   });
 
   requires({}).test("perf_event of a process, in whichever thread it runs", async () => {
