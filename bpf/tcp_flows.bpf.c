@@ -357,13 +357,13 @@ static __always_inline void on_state(struct bpf_sock_ops *ctx, struct flow *flow
 
 	read_counters(tcp, flow, now);
 	flow->state = new_state;
+	/* The kernel also tells of close() after shutdown(), which sets the state that there is (tcp_close_state): no change. */
 	if (new_state == FLOW_STATE_CLOSE) {
 		__u64 id = flow->id;
 
 		report(flow, FLOW_CLOSE, old_state, 0, 0, now);
 		bpf_map_delete_elem(&flows, &id);
 	} else if (new_state != FLOW_STATE_ESTABLISHED && new_state != old_state && want_states) {
-		/* close() after shutdown() sets the state that there is (tcp_close_state): no change, and told as one. */
 		report(flow, FLOW_STATE, old_state, 0, 0, now);
 	}
 }

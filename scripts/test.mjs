@@ -173,13 +173,11 @@ async function runAll(queue) {
       running.set(name, began);
       console.log(`test: ${name} starts`);
       const file = join(scratch, `counts-${results.length}-${running.size}-${name.replaceAll(/\W+/g, "-")}`);
-      let text = "";
       const log = logFile(name);
       writeFileSync(log, "");
       const output = new Writable({
         decodeStrings: false,
         write(chunk, _encoding, done) {
-          text += chunk;
           appendFileSync(log, chunk);
           done();
         },
@@ -195,6 +193,7 @@ async function runAll(queue) {
       if (interrupted.signal.aborted) return;
       if (process.stdout.isTTY) process.stdout.write(CLEAR_LINE);
       console.log(`\n======== ${name}: ${counts.failed === 0 ? "passed" : "FAILED"} (${seconds} s)`);
+      const text = readFileSync(log, "utf8");
       if (text.trim() !== "") console.log(shortened(text.trimEnd(), name));
       console.log("");
     }

@@ -2,11 +2,11 @@
 import { endianness } from "node:os";
 import { BpfError } from "../errors.js";
 
-const MAGIC = 0xeb9f;
+export const MAGIC = 0xeb9f;
 const MAGIC_SWAPPED = 0x9feb;
 const VERSION = 1;
 /** sizeof(struct btf_header) as first released (4.18). Later kernels may write more; what follows is skipped, as libbpf does. */
-const HEADER_SIZE = 24;
+export const HEADER_SIZE = 24;
 
 const LITTLE_ENDIAN = endianness() === "LE";
 

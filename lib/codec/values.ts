@@ -60,10 +60,13 @@ export function checkFloat(value: unknown, label: string, path: string): number 
   return typeof value === "number" ? value : wrongKind(label, path, "number", value);
 }
 
+/** Whether it is what a struct or union is: an object of members, neither an array nor bytes. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
+}
+
 export function checkRecord(value: unknown, label: string, path: string): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value) || ArrayBuffer.isView(value))
-    wrongKind(label, path, "object", value);
-  return value as Record<string, unknown>;
+  return isRecord(value) ? value : wrongKind(label, path, "object", value);
 }
 
 /** A property, or undefined: a name that every object inherits counts only where it is the object's own. */

@@ -22,7 +22,8 @@ export interface NextOptions {
   readonly timeout?: number | undefined;
 }
 
-const CONSUMER_EVENTS = new Set<string | symbol>(["event", "batch"]);
+/** A listener more or less of these decides who reads, or who is to be told of losses. */
+const WATCHED_EVENTS = new Set<string | symbol>(["event", "batch", "lost"]);
 
 /** How often a stream that is not being read looks for losses, in milliseconds, where somebody listens for them. */
 const LOSS_WATCH_MS = 500;
@@ -312,7 +313,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     meta.on("newListener", (event: string | symbol) => {
       this.#clock.interrupted = true;
       // The listener is added after this call.
-      if (CONSUMER_EVENTS.has(event) || event === "lost") queueMicrotask(() => this.#listenersChanged());
+      if (WATCHED_EVENTS.has(event)) queueMicrotask(() => this.#listenersChanged());
     });
     meta.on("removeListener", () => this.#listenersChanged());
   }

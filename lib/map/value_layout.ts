@@ -2,6 +2,7 @@
 import type { Codec } from "../codec/codec.js";
 import type { Memory } from "../codec/memory.js";
 import type { Reader, ReaderFactory } from "../codec/reader.js";
+import { isRecord } from "../codec/values.js";
 import { BpfError } from "../errors.js";
 
 export interface ValueLayout<V> {
@@ -113,10 +114,6 @@ function store(target: Record<string, unknown>, name: string, value: unknown): v
   if (name === "__proto__")
     Object.defineProperty(target, name, { value, writable: true, enumerable: true, configurable: true });
   else target[name] = value;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
 }
 
 function notFields(label: string, codec: Codec): BpfError {

@@ -1,5 +1,6 @@
 import type { Btf } from "../btf/btf.js";
 import { compileCodec, Memory } from "../codec/codec.js";
+import { isRecord } from "../codec/values.js";
 
 type Members = Readonly<Record<string, unknown>>;
 
@@ -9,7 +10,7 @@ type Members = Readonly<Record<string, unknown>>;
  */
 export function withZeroes(btf: Btf, typeId: number, value: unknown): unknown {
   const type = btf.type(btf.resolve(typeId));
-  if (type.kind !== "struct" || !isMembers(value)) return value;
+  if (type.kind !== "struct" || !isRecord(value)) return value;
   const zero = compileCodec<Members>(btf, typeId).decode(
     new Memory(new ArrayBuffer(Math.max(1, type.size))),
     0,
@@ -18,10 +19,6 @@ export function withZeroes(btf: Btf, typeId: number, value: unknown): unknown {
   const complete: Record<string, unknown> = { ...value };
   addMembers(btf, typeId, value, zero, complete);
   return complete;
-}
-
-function isMembers(value: unknown): value is Members {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
 }
 
 function addMembers(btf: Btf, typeId: number, value: Members, zero: Members, complete: Record<string, unknown>): void {

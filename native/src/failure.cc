@@ -29,20 +29,19 @@ napi_value MakeFailure(napi_env env, int error, const char* operation, const std
   libbpf_strerror(error, reason, sizeof reason);
   const std::string message = std::string(operation) + ": " + reason;
 
-  napi_value failure = nullptr, number = nullptr, entries = nullptr;
+  std::vector<std::string> texts;
+  for (const LogMessage& entry : log) {
+    if (entry.level <= kLogInfo) texts.push_back(entry.text);
+  }
+  napi_value failure = nullptr, number = nullptr;
   if (napi_create_error(env, nullptr, MakeString(env, message), &failure) != napi_ok ||
       napi_create_int32(env, error, &number) != napi_ok ||
       napi_set_named_property(env, failure, "errno", number) != napi_ok ||
-      napi_set_named_property(env, failure, "operation", MakeString(env, operation)) != napi_ok ||
-      napi_create_array(env, &entries) != napi_ok) {
+      napi_set_named_property(env, failure, "operation", MakeString(env, operation)) != napi_ok) {
     return nullptr;
   }
-  uint32_t length = 0;
-  for (const LogMessage& entry : log) {
-    if (entry.level > kLogInfo) continue;
-    if (napi_set_element(env, entries, length++, MakeString(env, entry.text)) != napi_ok) return nullptr;
-  }
-  return napi_set_named_property(env, failure, "log", entries) == napi_ok ? failure : nullptr;
+  const napi_value entries = MakeStrings(env, texts);
+  return entries != nullptr && napi_set_named_property(env, failure, "log", entries) == napi_ok ? failure : nullptr;
 }
 
 void ThrowFailure(napi_env env, int error, const char* operation, const std::vector<LogMessage>& log) {
