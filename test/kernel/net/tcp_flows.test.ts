@@ -158,6 +158,38 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
     expect(events.map(({ kind }) => kind).sort()).toEqual(["close", "close", "connect", "established", "established"]);
   });
 
+  test("close() after shutdown(), with bytes still to be sent, is no change of state", async () => {
+    const { flows, events } = await watch();
+    using _closing = flows;
+    // As an HTTP server does that answers and keeps no connection: the kernel tells of both calls, with the same state.
+    const { value: port } = await server.do(`
+      const server = net.createServer((socket) => {
+        socket.write(Buffer.alloc(${MEBIBYTE}));
+        socket.destroySoon();
+      });
+      await once(server.listen(0, "127.0.0.1"), "listening");
+      state.server?.close();
+      state.server = server;
+      return server.address().port;
+    `);
+    // The one that does not end its side before.
+    const received = await client.do(`
+      const socket = net.connect({ host: "127.0.0.1", port: ${port} });
+      let received = 0;
+      socket.on("data", (part) => (received += part.length));
+      await once(socket, "close");
+      return received;
+    `);
+    expect(received).toEqual({ value: MEBIBYTE });
+    await until("both closes", () => closes(events).length === 2);
+    const changes = events.flatMap((event) =>
+      "oldState" in event ? [`${event.flow.direction}: ${event.oldState} > ${event.flow.state}`] : [],
+    );
+    expect(changes).toContain("passive: established > fin-wait-1");
+    expect(new Set(changes).size).toBe(changes.length);
+    for (const change of changes) expect(change).not.toMatch(/(\S+) > \1$/);
+  });
+
   test("a connection that is refused closes with ECONNREFUSED", async () => {
     const { flows, events } = await watch();
     using _closing = flows;
