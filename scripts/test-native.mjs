@@ -1,7 +1,9 @@
 // Builds and runs the tests of the C++ that needs no Node: under ThreadSanitizer, then under AddressSanitizer and
-// UndefinedBehaviorSanitizer; then fuzzes it for a while, where a clang with libFuzzer is installed (libclang-rt-*-dev).
+// UndefinedBehaviorSanitizer; then fuzzes it for a while, which needs a clang with libFuzzer (libclang-rt-*-dev).
 //
 //   node scripts/test-native.mjs [--fuzz-seconds 10] [--no-sanitize]
+//
+// With --fuzz-seconds 0 nothing is fuzzed, and any compiler does.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -48,7 +50,14 @@ function compiles(compiler, flags) {
 }
 
 const clang = newestClang();
+const seconds = Number(options["fuzz-seconds"]);
 const fuzzes = clang !== undefined && compiles(clang, ["-fsanitize=fuzzer,address,undefined"]);
+if (seconds > 0 && !fuzzes) {
+  console.error(
+    "test-native: there is no clang with libFuzzer (package libclang-rt-*-dev); --fuzz-seconds 0 goes without",
+  );
+  process.exit(1);
+}
 const suffix = fuzzes ? "-clang" : "";
 
 /** Builds the tests (and without a target the fuzzers) in a folder of their own under build/, and runs them; returns the folder. */
@@ -71,20 +80,12 @@ function test(name, flags, target = []) {
 
 if (options.sanitize) test("native-tests-thread", ["-DEBPF_SANITIZE_THREAD=ON"], ["--target", "ebpf_native_tests"]);
 const out = test("native-tests", [`-DEBPF_SANITIZE=${options.sanitize ? "ON" : "OFF"}`]);
-if (fuzzes && Number(options["fuzz-seconds"]) > 0) {
+if (seconds > 0) {
   const fuzzers = readdirSync(join(out, "native-tests")).filter((name) => /^ebpf_fuzz_\w+$/.test(name));
   for (const fuzzer of fuzzers) {
     const corpus = join(out, "corpus", fuzzer);
     mkdirSync(corpus, { recursive: true });
-    const args = [
-      `-max_total_time=${options["fuzz-seconds"]}`,
-      "-max_len=4096",
-      "-verbosity=0",
-      "-print_final_stats=1",
-      corpus,
-    ];
+    const args = [`-max_total_time=${seconds}`, "-max_len=4096", "-verbosity=0", "-print_final_stats=1", corpus];
     run(join(out, "native-tests", fuzzer), args, { cwd: out });
   }
-} else {
-  console.log("test-native: not fuzzed: there is no clang with libFuzzer (package libclang-rt-*-dev)");
 }
