@@ -4,6 +4,7 @@
  */
 #include <bpf/libbpf.h>
 #include <node_api.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,97 +79,93 @@ static int call(void *context, void *record, size_t size)
 	return status == napi_ok ? 0 : -1;
 }
 
-static void free_ring(napi_env env, void *ring, void *hint)
-{
-	ring_buffer__free(ring);
-}
-
-/* openX(mapFd): libbpf's reader of the ring with callback X, and `struct drain` behind it. */
+/* openRing(mapFd, kind), openPerf(mapFd, kind, pages): libbpf's reader with one of the callbacks above, and `struct drain` behind it. */
 struct reader {
 	struct ring_buffer *ring;
+	struct perf_buffer *perf;
 	struct drain drain;
 };
+
+static const ring_buffer_sample_fn callbacks[] = {count, copy, call};
+
+static void count_sample(void *context, int cpu, void *record, __u32 size)
+{
+	count(context, record, size);
+}
+
+static void copy_sample(void *context, int cpu, void *record, __u32 size)
+{
+	copy(context, record, size);
+}
+
+static void call_sample(void *context, int cpu, void *record, __u32 size)
+{
+	call(context, record, size);
+}
+
+static const perf_buffer_sample_fn sample_callbacks[] = {count_sample, copy_sample, call_sample};
 
 static void free_reader(napi_env env, void *data, void *hint)
 {
 	struct reader *reader = data;
 
-	free_ring(env, reader->ring, NULL);
+	ring_buffer__free(reader->ring);
+	perf_buffer__free(reader->perf);
 	free(reader->drain.target);
 	free(reader);
 }
 
-static napi_value open_reader(napi_env env, napi_callback_info info)
+static napi_value open_reader(napi_env env, napi_callback_info info, bool of_ring)
 {
-	static const ring_buffer_sample_fn callbacks[] = {count, copy, call};
 	struct reader *reader = calloc(1, sizeof(*reader));
-	napi_value argv[2], external = NULL;
-	uint32_t kind = 0;
-	size_t argc = 2;
+	napi_value argv[3], external = NULL;
+	uint32_t kind = 0, pages = 0;
+	size_t argc = 3;
 	int fd = -1;
 
 	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
 	napi_get_value_int32(env, argv[0], &fd);
 	napi_get_value_uint32(env, argv[1], &kind);
+	napi_get_value_uint32(env, argv[2], &pages);
 	reader->drain.target = malloc(TARGET_BYTES);
-	reader->ring = ring_buffer__new(fd, callbacks[kind % 3], &reader->drain, NULL);
-	if (!reader->ring) {
-		napi_throw_error(env, NULL, "ring_buffer__new failed");
+	if (of_ring)
+		reader->ring = ring_buffer__new(fd, callbacks[kind % 3], &reader->drain, NULL);
+	else
+		reader->perf = perf_buffer__new(fd, pages, sample_callbacks[kind % 3], NULL, &reader->drain, NULL);
+	if (!reader->ring && !reader->perf) {
+		free_reader(env, reader, NULL);
+		napi_throw_error(env, NULL, "libbpf made no reader");
 		return NULL;
 	}
 	napi_create_external(env, reader, free_reader, NULL, &external);
 	return external;
 }
 
-/* openPerf(mapFd, pages): libbpf's perf_buffer, counting; a buffer per CPU, and no wake-ups. */
-static struct perf_buffer *perf;
-static uint64_t perf_records;
-
-static void count_sample(void *context, int cpu, void *data, __u32 size)
+static napi_value open_ring(napi_env env, napi_callback_info info)
 {
-	perf_records++;
+	return open_reader(env, info, true);
 }
 
 static napi_value open_perf(napi_env env, napi_callback_info info)
 {
-	napi_value argv[2];
-	uint32_t pages = 0;
-	size_t argc = 2;
-	int fd = -1;
-
-	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
-	napi_get_value_int32(env, argv[0], &fd);
-	napi_get_value_uint32(env, argv[1], &pages);
-	perf = perf_buffer__new(fd, pages, count_sample, NULL, NULL, NULL);
-	if (!perf)
-		napi_throw_error(env, NULL, "perf_buffer__new failed");
-	return NULL;
+	return open_reader(env, info, false);
 }
 
-static napi_value drain_perf(napi_env env, napi_callback_info info)
-{
-	napi_value result, value;
-	double started = now_ns(), ns;
-
-	perf_records = 0;
-	perf_buffer__consume(perf);
-	ns = now_ns() - started;
-	napi_create_object(env, &result);
-	napi_create_double(env, perf_records, &value);
-	napi_set_named_property(env, result, "records", value);
-	napi_create_double(env, ns, &value);
-	napi_set_named_property(env, result, "ns", value);
-	return result;
-}
-
+/* closePerf(reader): its buffers are taken out of the map, for another reader to put in its own. */
 static napi_value close_perf(napi_env env, napi_callback_info info)
 {
-	perf_buffer__free(perf);
-	perf = NULL;
+	struct reader *reader = NULL;
+	napi_value argv[1];
+	size_t argc = 1;
+
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	napi_get_value_external(env, argv[0], (void **)&reader);
+	perf_buffer__free(reader->perf);
+	reader->perf = NULL;
 	return NULL;
 }
 
-/* drain(reader, callback?): empties the ring; { records, ns }. */
+/* drain(reader, callback?): reads what is there; { records, ns }. */
 static napi_value drain_reader(napi_env env, napi_callback_info info)
 {
 	napi_value argv[2], result, value;
@@ -183,7 +180,10 @@ static napi_value drain_reader(napi_env env, napi_callback_info info)
 	reader->drain.callback = argv[1];
 	napi_get_undefined(env, &reader->drain.receiver);
 	started = now_ns();
-	ring_buffer__consume(reader->ring);
+	if (reader->ring)
+		ring_buffer__consume(reader->ring);
+	else if (reader->perf)
+		perf_buffer__consume(reader->perf);
 	ns = now_ns() - started;
 
 	napi_create_object(env, &result);
@@ -197,10 +197,9 @@ static napi_value drain_reader(napi_env env, napi_callback_info info)
 NAPI_MODULE_INIT()
 {
 	napi_property_descriptor properties[] = {
-		{"openReader", NULL, open_reader, NULL, NULL, NULL, napi_default, NULL},
 		{"cpuNs", NULL, cpu_ns, NULL, NULL, NULL, napi_default, NULL},
+		{"openRing", NULL, open_ring, NULL, NULL, NULL, napi_default, NULL},
 		{"openPerf", NULL, open_perf, NULL, NULL, NULL, napi_default, NULL},
-		{"drainPerf", NULL, drain_perf, NULL, NULL, NULL, napi_default, NULL},
 		{"closePerf", NULL, close_perf, NULL, NULL, NULL, napi_default, NULL},
 		{"drain", NULL, drain_reader, NULL, NULL, NULL, napi_default, NULL},
 	};

@@ -29,11 +29,16 @@ export class Rig {
   inC(kind, callback) {
     let reader = this.readers.get(kind);
     if (reader === undefined) {
-      reader = this.c.openReader(this.ring.fd, kind);
+      reader = this.c.openRing(this.ring.fd, kind);
       this.readers.set(kind, reader);
     }
+    return this.drainInC(reader, callback);
+  }
+
+  /** The same, by a reader of the caller's. */
+  drainInC(reader, callback = () => {}) {
     return (expected) => {
-      const { records, ns } = this.c.drain(reader, callback ?? (() => {}));
+      const { records, ns } = this.c.drain(reader, callback);
       if (records !== expected) throw new Error(`${records} records drained, ${expected} produced`);
       return ns;
     };
@@ -78,12 +83,6 @@ export async function measure(cases, { rounds, warmUp, records, perRun }) {
     }
   }
   return cases.map(({ name }) => ({ name, ns: median(times.get(name)), fastest: Math.min(...times.get(name)) }));
-}
-
-/** Records that a producer at its leisure would have sent were all there. */
-export function drained({ records, ns }, expected) {
-  if (records !== expected) throw new Error(`${records} records drained, ${expected} produced`);
-  return ns;
 }
 
 /** The benches' object; `configure` sees it before it is loaded. */

@@ -6,6 +6,7 @@ import { loopDelay } from "./loop_delay.mjs";
 import { payloads } from "./payloads.mjs";
 import { perfRecords } from "./perf_records.mjs";
 import { smallRecords } from "./small_records.mjs";
+import { readingThread } from "./thread.mjs";
 import { tracedSide } from "./traced_side.mjs";
 
 const MIB = 1 << 20;
@@ -93,12 +94,19 @@ const SUITES = [
     partOf: ["ring"],
     title: "Draining the same 32-byte records from a perf buffer (4 MiB per CPU)",
     async run({ rounds }) {
-      const results = await perfRecords({ pages: 1024, rounds, warmUp: 8 });
-      const rows = results.map((row) => ({ ...row, timesC: row.fastest / results[0].fastest }));
+      const rows = compared(
+        await perfRecords({ pages: 1024, rounds, warmUp: 8 }),
+        "libbpf's perf_buffer in C, counting",
+        "naive: a call and a Buffer per record",
+      );
+      const [, objects] = rows;
       return {
-        columns: columns.slice(0, 4),
+        columns,
         rows,
-        targets: [atMost("perf buffer, plain objects, against libbpf's in C", rows[1].timesC, 8)],
+        targets: [
+          atMost("perf buffer, plain objects, against libbpf's in C", objects.timesC, 8),
+          atLeast("perf buffer, plain objects, against the naive way", objects.fasterThanNaive, 20),
+        ],
       };
     },
   },
@@ -132,6 +140,33 @@ const SUITES = [
         rows,
         notes: theirs === undefined ? ["bpftrace is not installed"] : [],
         targets,
+      };
+    },
+  },
+  {
+    name: "thread",
+    partOf: ["ring"],
+    title: "What is lost while JavaScript is busy for 50 of 60 ms",
+    async run() {
+      const rows = await readingThread({ runs: 20_000 });
+      const [loop, thread] = rows;
+      return {
+        columns: [
+          { heading: "reader", key: "name" },
+          { heading: "records", key: "produced" },
+          { heading: "per second", key: "rate" },
+          { heading: "lost", key: "lost" },
+          { heading: "%", key: "share" },
+        ],
+        rows,
+        targets: [
+          {
+            heading: "records lost with a thread that reads, against the event loop alone",
+            value: `${thread.lost} and ${loop.lost}`,
+            reach: "fewer",
+            met: thread.lost < loop.lost,
+          },
+        ],
       };
     },
   },
