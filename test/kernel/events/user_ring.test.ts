@@ -271,7 +271,9 @@ gate.describe("user ring buffer", () => {
     await load();
     const plain = object.userRingBuffer<Uint8Array>("plain");
     for (let i = 0; i < 256; i++) plain.write(new Uint8Array(8));
-    const wait = plain.writeAsync(new Uint8Array(8), { timeout: 50 });
+    const wait = plain.writeAsync(new Uint8Array(8), { timeout: 200 });
+    // Room that is there when the loop begins to watch is found by that; this is made after.
+    for (let turns = 0; turns < 2; turns++) await new Promise((resolve) => setImmediate(resolve));
     drain("drain_plain");
     await wait;
     expect(plain.pendingBytes).toBe(16);
