@@ -1,13 +1,13 @@
 import { mkdirSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { type BpfError, listAttachments } from "ebpf";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { Actor } from "../support/actor.js";
 import { childBinary, runsOnlyWhileAttached, type Seen, Watched } from "../support/attach.js";
 import { TestCgroup } from "../support/cgroup.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
+import { Dialogue } from "../support/dialogue.js";
 import { errorOf } from "../support/errors.js";
 import { type Requirements, requires } from "../support/requires.js";
 
@@ -65,6 +65,9 @@ const TCP6 = tcp("::1");
 const UDP4 = udp("udp4", "127.0.0.1");
 const UDP6 = udp("udp6", "::1");
 
+/** UDP4's, by IPv4 and through the loopback device. */
+const DATAGRAM = { cookie: 1n, a: 20n + 8n + 5n, b: 0x0800n, result: AF_INET, comm: "hello" };
+
 interface Case {
   readonly program: string;
   readonly what: number;
@@ -74,8 +77,8 @@ interface Case {
 }
 
 const CASES: Readonly<Record<string, Case>> = {
-  cgroup_inet_ingress: { program: "on_ingress", what: 1, action: UDP4, expected: { a: 33n, b: 0x0800n } },
-  cgroup_inet_egress: { program: "on_egress", what: 2, action: UDP4, expected: { a: 33n, b: 0x0800n } },
+  cgroup_inet_ingress: { program: "on_ingress", what: 1, action: UDP4, expected: DATAGRAM },
+  cgroup_inet_egress: { program: "on_egress", what: 2, action: UDP4, expected: DATAGRAM },
   cgroup_inet_sock_create: {
     program: "on_sock_create",
     what: 3,
@@ -142,12 +145,12 @@ const CASES: Readonly<Record<string, Case>> = {
     action: 'return fs.readFileSync("/proc/sys/kernel/ostype", "utf8")',
     expected: { a: 0n },
   },
-  // /dev/null, to be read.
+  // /dev/null, a character device, to be read.
   cgroup_device: {
     program: "on_device",
     what: 22,
     action: 'fs.closeSync(fs.openSync("/dev/null", "r"))',
-    expected: { a: 1n, b: 3n },
+    expected: { a: 1n, b: 3n, result: 0x2_0002n },
   },
   cgroup_sock_ops: { program: "on_sockops", what: 23, action: TCP4, expected: { a: AF_INET, result: 4n } },
 };
@@ -183,23 +186,15 @@ describe("attach type", () => {
     ["cgroup_unix_getsockname", "on_getsockname_unix", 28],
   ] as const) {
     requires({ cgroup2: true, kernel: ">=6.7" }).test(name, async () => {
-      const child = cgroup.spawn(childBinary(), [join(tmpdir(), `ebpf-test-${process.pid}.sock`)]);
-      const output = child.process.stdout;
-      if (output === null) throw new Error("no standard output");
-      const lines = createInterface({ input: output })[Symbol.asyncIterator]();
-      await lines.next();
+      const path = join(tmpdir(), `ebpf-test-${process.pid}.sock`);
+      await using child = await Dialogue.start(cgroup.spawn(childBinary(), ["unix", path]));
       using watched = await Watched.load("attach_cgroup", [program]);
       await runsOnlyWhileAttached(watched, {
         attach: () => watched.object.program(program).attachCgroup(cgroup.path),
-        cause: async () => {
-          child.process.stdin?.write("go\n");
-          expect(Number((await lines.next()).value)).toBeGreaterThan(0);
-        },
+        cause: async () => expect(await child.ask("go")).toContain(` ${path} ${path}`),
         // AF_UNIX, SOCK_DGRAM
         expected: { what, a: 1n, result: SOCK_DGRAM },
       });
-      child.process.stdin?.end();
-      await child.finished;
     });
   }
 });

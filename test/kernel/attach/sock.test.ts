@@ -191,6 +191,7 @@ describe("attach type", () => {
     const port = 20_000 + (process.pid % 10_000);
     const script = fileURLToPath(new URL("../children/reuseport.mjs", import.meta.url));
     const child = new Child(childBinary(), [
+      "reuseport",
       String(port),
       process.execPath,
       script,

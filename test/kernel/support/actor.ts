@@ -1,7 +1,6 @@
-import { createInterface } from "node:readline";
 import type { TestCgroup } from "./cgroup.js";
+import { Dialogue } from "./dialogue.js";
 import type { NetNamespace } from "./namespace.js";
-import type { Child } from "./run.js";
 
 /** Runs what it is sent, one expression at a time, with the modules that the tests need at hand. */
 const ACTOR = `
@@ -25,27 +24,20 @@ const ACTOR = `
 
 /** A process in a cgroup that does as it is told: starting a node per action would take most of a test's time in a virtual machine. */
 export class Actor implements AsyncDisposable {
-  readonly #child: Child;
-  readonly #lines: AsyncIterator<string>;
+  readonly #dialogue: Dialogue;
 
-  private constructor(child: Child) {
-    this.#child = child;
-    const output = child.process.stdout;
-    if (output === null) throw new Error("no standard output");
-    this.#lines = createInterface({ input: output })[Symbol.asyncIterator]();
+  private constructor(dialogue: Dialogue) {
+    this.#dialogue = dialogue;
   }
 
   /** In a cgroup, in a network namespace, or in both. */
   static async start(place: TestCgroup | NetNamespace, inside?: NetNamespace): Promise<Actor> {
-    const actor = new Actor(inside === undefined ? place.node(ACTOR) : place.spawn("ip", inside.nodeCommand(ACTOR)));
-    await actor.#lines.next();
-    return actor;
+    const child = inside === undefined ? place.node(ACTOR) : place.spawn("ip", inside.nodeCommand(ACTOR));
+    return new Actor(await Dialogue.start(child));
   }
 
-  /** Ends the process; that of a cgroup ends with the cgroup, too. */
   async close(): Promise<void> {
-    this.#child.process.kill("SIGKILL");
-    await this.#child.finished;
+    await this.#dialogue.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -53,13 +45,11 @@ export class Actor implements AsyncDisposable {
   }
 
   get pid(): number {
-    return this.#child.pid;
+    return this.#dialogue.pid;
   }
 
   /** The body of an async function: net, dgram, fs, once and `state`, which lasts, are there. What it throws comes back as `error`. */
   async do(body: string): Promise<{ readonly value?: unknown; readonly error?: string }> {
-    this.#child.process.stdin?.write(`${JSON.stringify(body)}\n`);
-    const { value } = await this.#lines.next();
-    return JSON.parse(String(value)) as { value?: unknown; error?: string };
+    return JSON.parse(await this.#dialogue.ask(JSON.stringify(body))) as { value?: unknown; error?: string };
   }
 }

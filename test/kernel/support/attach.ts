@@ -2,7 +2,6 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Link, OpenedProgram } from "ebpf";
 import { expect } from "vitest";
@@ -13,6 +12,7 @@ import { AttachKsyscall } from "../../fixtures/attach_ksyscall.bpf.js";
 import { AttachMulti } from "../../fixtures/attach_multi.bpf.js";
 import { AttachNet } from "../../fixtures/attach_net.bpf.js";
 import { AttachNetfilter } from "../../fixtures/attach_netfilter.bpf.js";
+import { AttachRewrite } from "../../fixtures/attach_rewrite.bpf.js";
 import { AttachSection } from "../../fixtures/attach_section.bpf.js";
 import { AttachSock } from "../../fixtures/attach_sock.bpf.js";
 import { AttachStructOps } from "../../fixtures/attach_struct_ops.bpf.js";
@@ -20,6 +20,7 @@ import { AttachStructOpsLink } from "../../fixtures/attach_struct_ops_link.bpf.j
 import { AttachTrace } from "../../fixtures/attach_trace.bpf.js";
 import { AttachUsdt } from "../../fixtures/attach_usdt.bpf.js";
 import { AttachUser } from "../../fixtures/attach_user.bpf.js";
+import { Dialogue } from "./dialogue.js";
 import { Child } from "./run.js";
 import { until } from "./until.js";
 
@@ -34,6 +35,7 @@ const FIXTURES = {
   attach_multi: AttachMulti,
   attach_net: AttachNet,
   attach_netfilter: AttachNetfilter,
+  attach_rewrite: AttachRewrite,
   attach_section: AttachSection,
   attach_sock: AttachSock,
   attach_struct_ops: AttachStructOps,
@@ -160,39 +162,30 @@ export function childBinary(): string {
 /** A running attach_child: each call of its functions is answered. */
 export class ProbedChild implements AsyncDisposable {
   readonly binary: string;
-  readonly #child: Child;
-  readonly #lines: AsyncIterator<string>;
+  readonly #dialogue: Dialogue;
 
-  private constructor(binary: string) {
+  private constructor(binary: string, dialogue: Dialogue) {
     this.binary = binary;
-    this.#child = new Child(binary, []);
-    const output = this.#child.process.stdout;
-    if (output === null) throw new Error("no standard output");
-    this.#lines = createInterface({ input: output })[Symbol.asyncIterator]();
+    this.#dialogue = dialogue;
   }
 
   /** Of a copy of the binary, or of the one that all share. */
   static async start(binary = childBinary()): Promise<ProbedChild> {
-    const child = new ProbedChild(binary);
-    expect((await child.#lines.next()).value).toBe("ready");
-    return child;
+    return new ProbedChild(binary, await Dialogue.start(new Child(binary, [])));
   }
 
   get pid(): number {
-    return this.#child.pid;
+    return this.#dialogue.pid;
   }
 
   /** probe_add(a, 2), probe_multiply(a, 3) and the tracepoint ebpf_test:tick(a, -a), once each. */
   async call(a: number): Promise<{ readonly sum: number; readonly product: number; readonly semaphore: number }> {
-    this.#child.process.stdin?.write(`${a}\n`);
-    const { value } = await this.#lines.next();
-    const [sum = 0, product = 0, semaphore = 0] = String(value).split(" ").map(Number);
+    const [sum = 0, product = 0, semaphore = 0] = (await this.#dialogue.ask(String(a))).split(" ").map(Number);
     return { sum, product, semaphore };
   }
 
   async close(): Promise<void> {
-    this.#child.process.kill("SIGKILL");
-    await this.#child.finished;
+    await this.#dialogue.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
