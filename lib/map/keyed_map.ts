@@ -279,6 +279,9 @@ export abstract class KeyedMap<K, V> extends KeyMap<K> implements Iterable<[K, V
     while (walk.next());
   }
 
+  /** For map types of which not every kernel heeds BPF_NOEXIST and BPF_EXIST. @internal */
+  protected checkOnly(_operation: string): void {}
+
   #setOneByOne(list: readonly (readonly [K, V])[], start: number, options: SetOptions | undefined): this {
     for (let i = start; i < list.length; i++) {
       const [key, value] = list[i] as readonly [K, V];
@@ -305,6 +308,7 @@ export abstract class KeyedMap<K, V> extends KeyMap<K> implements Iterable<[K, V
 
   #setFlags(operation: string, options: SetOptions): number {
     checkOptions(`${this.name}.${operation}`, options, { only: oneOf("create", "replace"), lock: "boolean" });
+    if (options.only !== undefined) this.checkOnly(`${this.name}.${operation}`);
     return (options.only === undefined ? 0 : (SET_FLAGS[options.only] as number)) | (options.lock ? MapFlag.lock : 0);
   }
 }

@@ -16,7 +16,8 @@
  *     typedef __u64 count EBPF_NUMBER;
  *     struct { ... __type(value, count); } counts SEC(".maps");
  *
- * A value that is past 2^53 all the same is an error when it is read, and never rounded.
+ * A value that is past 2^53 all the same is an error when it is read, and never rounded. So it is no use within a union: there the bytes
+ * may be another member's.
  */
 #ifndef EBPF_NUMBER_H
 #define EBPF_NUMBER_H

@@ -52,7 +52,7 @@ const TYPES: readonly Row[] = [
 
 /** `protected` in TypeScript: for the classes themselves. */
 const PROTECTED =
-  "cursor deleteKey deleteKeys eachKey found lookupKey put removeAll takeAll takeKey updateKey walk withOwner".split(
+  "checkOnly cursor deleteKey deleteKeys eachKey found lookupKey put removeAll takeAll takeKey updateKey walk withOwner".split(
     " ",
   );
 

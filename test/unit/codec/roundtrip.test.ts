@@ -8,8 +8,10 @@ import { Workshop } from "../btf/support/tools.js";
 import {
   body,
   expression,
+  type Leaf,
   leaves,
   PRELUDE,
+  pastExact,
   random,
   randomValue,
   type Scalar,
@@ -40,13 +42,13 @@ class Case {
     const next = random(seed);
     this.name = `s${index}`;
     this.value = randomValue(type, next) as { [name: string]: Value };
-    const all = [...leaves(type, this.value, "(*s)")];
+    const all: Leaf[] = [...leaves(type, this.value, "(*s)")];
     let last = "";
     this.length = `sizeof(struct ${this.name})`;
 
     if (tail !== undefined) {
       const c = tail.element === "chars" ? "char" : tail.element === "bytes" ? "unsigned char" : tail.element.c;
-      last = `${c} tail[];`;
+      last = `${c} tail[]${(typeof tail.element === "object" && tail.element.attribute) || ""};`;
       const value =
         typeof tail.element === "string"
           ? textValue({ kind: tail.element, length: tail.length }, next)
@@ -56,7 +58,7 @@ class Case {
         all.push(...leaves({ kind: tail.element, length: tail.length }, value, "(*s).tail"));
       else
         for (const [i, item] of (value as Value[]).entries())
-          all.push({ target: `(*s).tail[${i}]`, source: expression(tail.element, item) });
+          all.push(...leaves(tail.element, item, `(*s).tail[${i}]`, ["tail", i]));
       this.length = `(__builtin_offsetof(struct ${this.name}, tail) + ${tail.length} * sizeof(${c}))`;
     }
     this.unused = tail?.element === "chars" ? tail.length - Buffer.byteLength(this.value["tail"] as string) : 0;
@@ -68,9 +70,52 @@ class Case {
     this.assign = all.map(({ target, source }) => `${target} = ${source};`).join("\n");
     this.compare = all.map(({ target, source }, i) => `if (${target} != ${source}) return ${i + 1};`).join("\n");
     this.targets = all.map(({ target }) => target);
+    this.past = pastOf(all, next);
+    this.assignPast = this.past === undefined ? "" : `${this.past.target} = ${this.past.source};`;
   }
 
   readonly targets: readonly string[];
+  /** One of the numbers, as it is when it is none. */
+  readonly past: Past | undefined;
+  readonly assignPast: string;
+}
+
+/** A value past 2^53 for one of the leaves that are exact numbers. */
+interface Past {
+  readonly target: string;
+  readonly source: string;
+  readonly value: bigint;
+  readonly path: readonly (string | number)[];
+}
+
+function pastOf(all: readonly Leaf[], next: (below: number) => number): Past | undefined {
+  const candidates = all.flatMap(({ target, exact }) => {
+    if (exact === undefined) return [];
+    const value = pastExact(exact.type.signed, exact.width, next);
+    return value === undefined ? [] : [{ target, source: expression(exact.type, value), value, path: exact.path }];
+  });
+  return candidates[next(Math.max(1, candidates.length))];
+}
+
+/** The value with another one at the path. */
+function withValue(value: Value, [first, ...rest]: readonly (string | number)[], leaf: Value): Value {
+  if (first === undefined) return leaf;
+  const inner = (value as { [name: string]: Value })[first] as Value;
+  const changed = withValue(inner, rest, leaf);
+  return Array.isArray(value)
+    ? value.with(Number(first), changed)
+    : { ...(value as { [name: string]: Value }), [first]: changed };
+}
+
+/** How errors write a path; decoding does not count the elements of arrays. */
+function pathText(path: readonly (string | number)[], counted: boolean): string {
+  return path.map((part) => (typeof part === "string" ? `.${part}` : counted ? `[${part}]` : "[]")).join("");
+}
+
+/** Reads all there is, of a cursor too. */
+function visit(value: unknown): void {
+  if (typeof value === "object" && value !== null && !ArrayBuffer.isView(value))
+    for (const inner of Object.values(value)) visit(inner);
 }
 
 const zero: Scalar = { kind: "scalar", c: "unsigned int", bits: 32, signed: false, as: "number" };
@@ -80,11 +125,12 @@ function bpfSource(cases: readonly Case[]): string {
   return `${PRELUDE}${cases.map(({ name, declaration }) => `${declaration}\nstruct ${name} *p_${name};`).join("\n")}`;
 }
 
-/** `write` puts out, per struct, its size, its record's length and the record; `read` reads records and says which leaf differs. */
+/** `write` puts out, per struct, its size, its record's length and the record, and these again with a number past 2^53; `read` reads records and says which leaf differs. */
 function nativeSource(cases: readonly Case[]): string {
   const functions = cases.map(
-    ({ name, declaration, assign, compare }) => `${declaration}
+    ({ name, declaration, assign, assignPast, compare }) => `${declaration}
 static void assign_${name}(struct ${name} *s) { ${assign} }
+static void assign_past_${name}(struct ${name} *s) { ${assignPast} }
 static int compare_${name}(struct ${name} *s) { ${compare} return 0; }`,
   );
   const each = (text: (one: Case) => string): string => cases.map(text).join("\n");
@@ -100,7 +146,7 @@ static void put(unsigned size, unsigned length, void *bytes, unsigned room) {
 static void *take(FILE *in, unsigned room) { void *bytes = aligned_alloc(64, (room + 127) & ~63u); if (fread(bytes, 1, room, in) != room) exit(3); return bytes; }
 int main(int argc, char **argv) {
   if (argc == 1) {
-${each(({ name, length }) => `{ unsigned room = LARGER(sizeof(struct ${name}), ${length}); void *s = aligned_alloc(64, (room + 127) & ~63u); memset(s, 0, room); assign_${name}(s); put(sizeof(struct ${name}), ${length}, s, room); }`)}
+${each(({ name, length }) => `{ unsigned room = LARGER(sizeof(struct ${name}), ${length}); void *s = aligned_alloc(64, (room + 127) & ~63u); memset(s, 0, room); assign_${name}(s); put(sizeof(struct ${name}), ${length}, s, room); assign_past_${name}(s); put(sizeof(struct ${name}), ${length}, s, room); }`)}
     return 0;
   }
   FILE *in = fopen(argv[1], "r");
@@ -140,6 +186,7 @@ function expectWithin(actual: unknown, expected: Value, path: string): void {
 }
 
 let runs = 0;
+let pasts = 0;
 
 test("what C writes we read, what we write C reads", { timeout: 120_000 }, () => {
   fc.assert(
@@ -149,10 +196,10 @@ test("what C writes we read, what we write C reads", { timeout: 120_000 }, () =>
       const cases = fc.sample(struct, { seed, numRuns: 60 }).map((one, index) => new Case(index, one));
       const btf = workshop.btf(run, bpfSource(cases));
       const native = workshop.compileNative(run, nativeSource(cases));
-      const records = readRecords(native(), cases.length);
+      const records = readRecords(native(), 2 * cases.length);
       const written: Uint8Array[] = [];
       for (const [index, one] of cases.entries()) {
-        const { size, length, bytes } = records[index] as Record;
+        const { size, length, bytes } = records[2 * index] as Record;
         const shape = shapeOf(btf, btf.get(one.name, "struct"));
         const context = `${one.name}: ${one.declaration}`;
         let first: unknown;
@@ -189,6 +236,31 @@ test("what C writes we read, what we write C reads", { timeout: 120_000 }, () =>
             memory.bytes.fill(0x5a);
             codec.encode(memory, offset, decoded, bytes.length);
             expect(codec.decode(memory, offset, length), context).toEqual(decoded);
+
+            if (one.past === undefined) continue;
+            pasts++;
+            const { bytes: pastBytes } = records[2 * index + 1] as Record;
+            const { path, value } = one.past;
+            memory.bytes.set(pastBytes, offset);
+            const refusal = expect.objectContaining({
+              code: "VALUE_INVALID",
+              message: `${one.name} ${pathText(path, false)}: a value of about ${Number(value)} is past 2^53 and has no exact number; leave it a bigint`,
+            });
+            expect(() => codec.decode(memory, offset, length), context).toThrowError(refusal);
+            const cursor = shapeReader(shape, one.name, generate)(memory).at(offset, length);
+            expect(() => visit(cursor), context).toThrowError(refusal);
+            // As a number it would be another; as a bigint it is what it is.
+            expect(
+              () => codec.encode(memory, offset, withValue(one.value, path, Number(value)), bytes.length),
+              context,
+            ).toThrowError(
+              expect.objectContaining({
+                code: "VALUE_INVALID",
+                message: `${one.name} ${pathText(path, true)}: expected a bigint or a whole number up to 2^53, got ${Number(value)}`,
+              }),
+            );
+            codec.encode(memory, offset, withValue(one.value, path, value), bytes.length);
+            expect(memory.bytes.slice(offset, offset + bytes.length), context).toEqual(pastBytes);
           }
         }
       }
@@ -204,4 +276,5 @@ test("what C writes we read, what we write C reads", { timeout: 120_000 }, () =>
     }),
     { numRuns: 5, endOnFailure: true },
   );
+  expect(pasts).toBeGreaterThan(0);
 });

@@ -7,8 +7,10 @@ export interface Scalar {
   readonly c: string;
   readonly bits: number;
   readonly signed: boolean;
-  /** What it is in JavaScript. */
-  readonly as: "number" | "bigint" | "boolean" | "float";
+  /** What it is in JavaScript; "exact" is a number that EBPF_NUMBER makes of 64 bits. */
+  readonly as: "number" | "bigint" | "boolean" | "float" | "exact";
+  /** Behind its declarator. */
+  readonly attribute?: string;
   /** Assigned and compared in C through this macro. */
   readonly swap?: string;
   /** Values are taken from these in place of the whole range. */
@@ -68,9 +70,19 @@ const integers = [
   // Behind two names and a qualifier.
   scalar("again_t", 32, false, "number"),
 ];
+const tagged: Partial<Scalar> = { attribute: " EBPF_NUMBER" };
+const exact = [
+  scalar("unsigned long long", 64, false, "exact", tagged),
+  scalar("long long", 64, true, "exact", tagged),
+  scalar("__be64", 64, false, "exact", { ...tagged, swap: "BE64" }),
+  // Tagged themselves, and behind another name and a qualifier.
+  scalar("count_t", 64, false, "exact"),
+  scalar("change_t", 64, true, "exact"),
+];
 const boolean = scalar("_Bool", 8, false, "boolean");
 const scalars = [
   ...integers,
+  ...exact,
   boolean,
   scalar("char", 8, true, "number"),
   scalar("unsigned __int128", 128, false, "bigint"),
@@ -103,6 +115,10 @@ enum deep { DEEP = -0x123456789LL, DEEP_NOT = 0, DEEP_HIGH = 0x7fffffffffLL };
 enum tiny { TINY = -100, TINY_NOT = 0, TINY_HIGH = 100 } __attribute__((packed));
 enum packed { PACKED_NOT, PACKED = 300, PACKED_MOST = 65535 } __attribute__((packed));
 typedef volatile unsigned int once_t; typedef once_t again_t;
+#define EBPF_NUMBER __attribute__((btf_decl_tag("ebpf:number")))
+typedef unsigned long long counted_t EBPF_NUMBER; 
+typedef volatile counted_t count_t;
+typedef long long change_t EBPF_NUMBER;
 `;
 
 const text: fc.Arbitrary<Text> = fc.record({
@@ -111,7 +127,11 @@ const text: fc.Arbitrary<Text> = fc.record({
 });
 
 const bitfield = fc
-  .oneof({ weight: 8, arbitrary: fc.constantFrom(...integers) }, { weight: 1, arbitrary: fc.constant(boolean) })
+  .oneof(
+    { weight: 8, arbitrary: fc.constantFrom(...integers) },
+    { weight: 2, arbitrary: fc.constantFrom(...exact.filter(({ swap }) => swap === undefined)) },
+    { weight: 1, arbitrary: fc.constant(boolean) },
+  )
   .chain((type) =>
     fc.record({
       type: fc.constant(type as Type),
@@ -184,7 +204,7 @@ export const struct: fc.Arbitrary<Struct> = fc.record({
     fc.record({
       element: fc.oneof(
         fc.constantFrom("chars" as const, "bytes" as const),
-        fc.constantFrom(...integers.filter(({ bits }) => bits > 8)),
+        fc.constantFrom(...integers.filter(({ bits }) => bits > 8), ...exact),
       ),
       length: fc.nat(9),
     }),
@@ -193,10 +213,15 @@ export const struct: fc.Arbitrary<Struct> = fc.record({
   seed: fc.integer(),
 });
 
-function nameMembers(type: Composite, counter: { next: number }): Composite {
+/** What shares bytes with others holds any bits, and would be past 2^53: there is no exact number within a union. */
+function nameMembers(type: Composite, counter: { next: number }, shared = false): Composite {
+  const within = shared || type.kind === "union";
   const rename = (inner: Type): Type => {
     if (inner.kind === "array") return { ...inner, element: rename(inner.element) };
-    return inner.kind === "struct" || inner.kind === "union" ? nameMembers(inner, counter) : inner;
+    if (inner.kind === "struct" || inner.kind === "union") return nameMembers(inner, counter, within);
+    return within && inner.kind === "scalar" && inner.as === "exact"
+      ? scalar(inner.signed ? "long long" : "unsigned long long", 64, inner.signed, "bigint")
+      : inner;
   };
   return {
     ...type,
@@ -226,9 +251,15 @@ export function declare(type: Type, name: string): string {
 export function body(type: Composite, last = ""): string {
   const members = type.members.map((member) => {
     const gap = member.gap === undefined ? "" : `unsigned int : ${member.gap}; `;
-    return `${gap}${declare(member.type, member.name)}${member.bits === undefined ? "" : ` : ${member.bits}`};`;
+    return `${gap}${declare(member.type, member.name)}${member.bits === undefined ? "" : ` : ${member.bits}`}${attributeOf(member.type)};`;
   });
   return `{ ${members.join(" ")} ${last} }`;
+}
+
+/** Of an array it is the attribute of its elements. */
+function attributeOf(type: Type): string {
+  if (type.kind === "array") return attributeOf(type.element);
+  return (type.kind === "scalar" && type.attribute) || "";
 }
 
 /** A small generator of numbers (mulberry32): values follow from the struct's seed. */
@@ -254,13 +285,33 @@ function integerOf(type: Scalar, width: number, next: (below: number) => number)
   return type.signed ? BigInt.asIntN(width, raw) : BigInt.asUintN(width, raw);
 }
 
+/** A whole number that is exact, often the last or the last but one that is. */
+function exactOf(signed: boolean, width: number, next: (below: number) => number): number {
+  const high = Math.min(Number.MAX_SAFE_INTEGER, 2 ** (signed ? width - 1 : width) - 1);
+  const low = signed ? Math.max(Number.MIN_SAFE_INTEGER, -(2 ** (width - 1))) : 0;
+  const near = [high, high - 1, low, low + 1][next(8)] ?? next(2 ** 21) * 2 ** 32 + next(2 ** 32);
+  return near < low || near > high ? high : near;
+}
+
+/** A value that fits the bits and is past 2^53, often the first that is; undefined where all that fit are exact. */
+export function pastExact(signed: boolean, width: number, next: (below: number) => number): bigint | undefined {
+  const bits = BigInt(signed ? width - 1 : width);
+  const first = 1n << 53n;
+  if (bits <= 53n) return signed && bits === 53n ? -first : undefined;
+  const last = (1n << bits) - 1n;
+  const above = [first, first + 1n, last, last - 1n][next(4)] as bigint;
+  return signed && next(2) === 0 ? -above : above;
+}
+
 export function scalarValue(type: Scalar, bits: number | undefined, next: (below: number) => number): Value {
   if (type.as === "boolean") return next(2) === 1;
   if (type.as === "float") {
     const value = (next(2 ** 31) - 2 ** 30) / 2 ** next(40);
     return type.bits === 32 ? Math.fround(value) : value;
   }
-  const value = integerOf(type, bits ?? type.bits, next);
+  const width = bits ?? type.bits;
+  if (type.as === "exact") return exactOf(type.signed, width, next);
+  const value = integerOf(type, width, next);
   return type.as === "number" ? Number(value) : value;
 }
 
@@ -322,12 +373,24 @@ function hasNames(member: Member): boolean {
 export interface Leaf {
   readonly target: string;
   readonly source: string;
+  /** Of a number that EBPF_NUMBER makes: its type, its width, and where it is in the value. */
+  readonly exact?: { readonly type: Scalar; readonly width: number; readonly path: readonly (string | number)[] };
 }
 
-export function* leaves(type: Type, value: Value, target: string): Generator<Leaf> {
+export function* leaves(
+  type: Type,
+  value: Value,
+  target: string,
+  path: readonly (string | number)[] = [],
+  width?: number,
+): Generator<Leaf> {
   switch (type.kind) {
     case "scalar":
-      yield { target, source: expression(type, value) };
+      yield {
+        target,
+        source: expression(type, value),
+        ...(type.as === "exact" ? { exact: { type, width: width ?? type.bits, path } } : {}),
+      };
       return;
     case "chars":
     case "bytes": {
@@ -341,14 +404,20 @@ export function* leaves(type: Type, value: Value, target: string): Generator<Lea
         yield* leaves({ kind: type.element.c === "char" ? "chars" : "bytes", length: type.length }, value, target);
       else
         for (const [i, element] of (value as Value[]).entries())
-          yield* leaves(type.element, element, `${target}[${i}]`);
+          yield* leaves(type.element, element, `${target}[${i}]`, [...path, i]);
       return;
     default:
       for (const member of type.members) {
         const inner = value as { [name: string]: Value };
-        if (member.name === "") yield* leaves(member.type, value, target);
+        if (member.name === "") yield* leaves(member.type, value, target, path);
         else if (inner[member.name] !== undefined)
-          yield* leaves(member.type, inner[member.name] as Value, `${target}.${member.name}`);
+          yield* leaves(
+            member.type,
+            inner[member.name] as Value,
+            `${target}.${member.name}`,
+            [...path, member.name],
+            member.bits,
+          );
       }
   }
 }
