@@ -193,8 +193,11 @@ function writeMember(member: RecordMember, label: string): Write {
   }
   if (bits === undefined) {
     const write = closureWrite(shape, label);
-    return (memory, offset, value, end, path, sparse) =>
-      write(memory, offset + within, ownProperty(value, name), end, `${path}.${name}`, sparse);
+    return (memory, offset, value, end, path, sparse) => {
+      const given = ownProperty(value, name);
+      if (member.owned && given === undefined) return 0;
+      return write(memory, offset + within, given, end, `${path}.${name}`, sparse);
+    };
   }
   const { offset: at, size } = bits;
   return ({ bytes }, offset, record, _end, outer) => {

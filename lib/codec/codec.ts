@@ -59,6 +59,7 @@ const caches = new WeakMap<Btf, Map<string, Codec>>();
  * | other arrays | array; typed arrays are taken too |
  * | struct | plain object with its members in C's order; members of anonymous structs and unions are the parent's |
  * | union | object with all its members; one is enough to encode, more must agree |
+ * | the kernel's own in a map's value (`struct bpf_spin_lock`, `struct bpf_timer`, kptrs ...) | as any other, of zeros; may be left out to encode |
  * | flexible array at the end | the rest of the record |
  * | long double and other rarities | Uint8Array |
  *
@@ -67,7 +68,7 @@ const caches = new WeakMap<Btf, Map<string, Codec>>();
  * @example
  * ```ts
  * import { compileCodec, fileBtf, Memory } from "ebpf";
- * const btf = fileBtf("flows.bpf.o");
+ * const btf = fileBtf("flows.btf");
  * const codec = compileCodec(btf, btf.get("flow_key", "struct"), { label: "flows key" });
  * const memory = Memory.allocate(codec.size);
  * codec.encode(memory, 0, { saddr: 0x0a000001, dport: 443 });

@@ -139,7 +139,8 @@ ${this.#members(shape, variable, place, path, context)}`;
       member.bits === undefined
         ? this.value(member.shape, value, advance(place, member.offset), inner, context)
         : this.#bits(member.shape, member.bits.offset, member.bits.size, value, place, inner);
-    return `{ let ${value} = ${propertyRead(variable, member.name)}; ${store} }`;
+    const given = member.owned ? `if (${value} !== undefined) { ${store} }` : store;
+    return `{ let ${value} = ${propertyRead(variable, member.name)}; ${given} }`;
   }
 
   /** The usual case, one member given, is written out; with none or several the closures decide. */

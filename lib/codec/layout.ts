@@ -20,7 +20,7 @@ export function fixedSize(shape: Shape): number {
   return tail ? end : shape.size;
 }
 
-/** Ranges [start, end) of bytes that encoding must zero first: padding, bit-fields, unions. In order, apart from each other. */
+/** Ranges [start, end) of bytes that encoding must zero first: padding, bit-fields, unions, what may be left out. In order, apart from each other. */
 export function uncovered(shape: Shape): [number, number][] {
   const covered: [number, number][] = [];
   collect(shape, 0, covered);
@@ -39,7 +39,7 @@ function collect(shape: Shape, base: number, covered: [number, number][]): void 
   if (shape.kind === "record") {
     if (shape.union) return;
     for (const member of shape.members)
-      if (member.bits === undefined) collect(member.shape, base + member.offset, covered);
+      if (member.bits === undefined && !member.owned) collect(member.shape, base + member.offset, covered);
   } else if (shape.kind === "array") {
     if (uncovered(shape.element).length === 0) covered.push([base, base + shape.size]);
   } else covered.push([base, base + shape.size]);

@@ -6,6 +6,7 @@ import { endianness } from "node:os";
 import type { Btf } from "../btf/btf.js";
 import type { BtfMember, BtfType } from "../btf/types.js";
 import { BpfError } from "../errors.js";
+import { isKernelOwned } from "./kernel_owned.js";
 import { isNumberDeclaration, isNumberMember } from "./number_tags.js";
 
 /** An integer, enum or pointer. */
@@ -63,6 +64,8 @@ export interface RecordMember {
   readonly shape: Shape;
   /** A bit-field: first bit, counted from the start of the record, and number of bits (1 to 64). */
   readonly bits: { readonly offset: number; readonly size: number } | undefined;
+  /** The kernel's own, as a `struct bpf_spin_lock` is: it reads as zero, and may be left out of what is written. */
+  readonly owned: boolean;
 }
 
 export interface RecordShape {
@@ -301,13 +304,19 @@ class Builder {
           id,
           `member "${member.name}" is a bit-field of ${bitfieldSize} bits and not an integer of as many`,
         );
-      return { name: member.name, offset: bitOffset >>> 3, shape, bits: { offset: bitOffset, size: bitfieldSize } };
+      return {
+        name: member.name,
+        offset: bitOffset >>> 3,
+        shape,
+        bits: { offset: bitOffset, size: bitfieldSize },
+        owned: false,
+      };
     }
     if (bitOffset % 8 !== 0)
       throw unsupported(this.#btf, id, `member "${member.name}" starts within a byte and is no bit-field`);
     const offset = bitOffset / 8;
     if (offset + shape.size > size) throw outside();
-    return { name: member.name, offset, shape, bits: undefined };
+    return { name: member.name, offset, shape, bits: undefined, owned: isKernelOwned(this.#btf, member.type) };
   }
 }
 

@@ -139,8 +139,8 @@ function prefixKey(bytes: number): ResolvedType {
     union: false,
     size: 4 + bytes,
     members: [
-      { name: "prefixlen", offset: 0, shape: length, bits: undefined },
-      { name: "data", offset: 4, shape: { kind: "bytes", size: bytes, tail: false }, bits: undefined },
+      { name: "prefixlen", offset: 0, shape: length, bits: undefined, owned: false },
+      { name: "data", offset: 4, shape: { kind: "bytes", size: bytes, tail: false }, bits: undefined, owned: false },
     ],
     names: ["prefixlen", "data"],
   };

@@ -119,7 +119,7 @@ function bitField(member: RecordMember, base: number, label: string, memory: Liv
     kind: "record",
     union: false,
     size: length,
-    members: [{ name: "value", offset: 0, shape: member.shape, bits: { offset: at, size } }],
+    members: [{ name: "value", offset: 0, shape: member.shape, bits: { offset: at, size }, owned: false }],
     names: ["value"],
   };
   const codec = shapeCodec(shape, label, label) as Codec<{ value: unknown }>;

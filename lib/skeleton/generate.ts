@@ -109,10 +109,14 @@ function declare(declaration: Declaration): string {
       return `${head}export interface ${name} {\n${properties.join("")}}\n`;
     }
     case "input": {
-      const text = `{@link ${declaration.of}} to be written: of members that share bytes one is enough.`;
+      const reasons = [
+        ...(declaration.leftOut.has("shared") ? ["of members that share bytes one is enough"] : []),
+        ...(declaration.leftOut.has("owned") ? ["what is the kernel's may be left out"] : []),
+      ];
+      const text = `{@link ${declaration.of}} to be written: ${reasons.join("; ")}.`;
       const properties = declaration.properties.map((member) =>
         property(
-          `${propertyName(member.name)}${member.optional ? "?" : ""}`,
+          `${propertyName(member.name)}${member.optional === undefined ? "" : "?"}`,
           { name: member.input, parameters: [] },
           "  ",
         ),
@@ -163,7 +167,7 @@ function mapProperty(map: MapDescription, catalog: TypeCatalog | undefined): str
   );
 }
 
-/** A map with a union in its key or value takes those with one of the union's members. */
+/** A map with a union in its key or value takes those with one of the union's members; with a lock, those without it. */
 function accepting(map: MapDescription, read: GenericType, catalog: TypeCatalog): GenericType {
   if (!isKeyed(map.type)) {
     const [part] = mapParts(map.type);

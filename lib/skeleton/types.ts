@@ -9,10 +9,12 @@ export interface PropertyDeclaration {
   readonly name: string;
   readonly type: string;
   readonly doc: string;
-  /** The type when it is written, and whether it may be left out then: a member of a union with others. */
+  /** The type when it is written, and why it may be left out then, if it may: it shares its bytes, or is the kernel's own. */
   readonly input: string;
-  readonly optional: boolean;
+  readonly optional: LeftOut | undefined;
 }
+
+export type LeftOut = "shared" | "owned";
 
 export type Declaration =
   | {
@@ -25,6 +27,8 @@ export type Declaration =
       readonly kind: "input";
       readonly name: string;
       readonly of: string;
+      /** What may be left out in it, or within its members. */
+      readonly leftOut: ReadonlySet<LeftOut>;
       readonly properties: readonly PropertyDeclaration[];
     }
   | {
@@ -180,10 +184,16 @@ export class TypeCatalog {
     const sharing = shape.union ? " Its members share the same bytes; to set one is enough." : "";
     const doc = `${this.#cType(id)}, ${bytes(shape.size)}.${sharing}`;
     this.declarations.splice(place, 0, { kind: "record", name, doc, properties });
-    if (properties.some(({ type, input, optional }) => optional || input !== type)) {
+    if (properties.some(({ type, input, optional }) => optional !== undefined || input !== type)) {
       const input = this.#names.take(`${name}_input`);
       this.#inputs.set(name, input);
-      this.declarations.splice(place + 1, 0, { kind: "input", name: input, of: name, properties });
+      const leftOut = new Set(
+        properties.flatMap(({ input, optional }) => [
+          ...(optional === undefined ? [] : [optional]),
+          ...this.#leftOut(input),
+        ]),
+      );
+      this.declarations.splice(place + 1, 0, { kind: "input", name: input, of: name, leftOut, properties });
     }
     return name;
   }
@@ -194,21 +204,14 @@ export class TypeCatalog {
     base: number,
     parent: string,
     tag: Tag | undefined,
-    inUnion = false,
+    outer?: LeftOut,
   ): PropertyDeclaration[] {
     const properties: PropertyDeclaration[] = [];
-    const optional = inUnion || (shape.union && shape.members.length > 1);
+    const shared = shape.union && shape.members.length > 1 ? "shared" : outer;
     for (const [member, inner] of this.#members(id, shape)) {
       if (member.name === "" && inner.shape.kind === "record") {
         properties.push(
-          ...this.#properties(
-            this.#resolve(member.type),
-            inner.shape,
-            base + inner.offset,
-            parent,
-            undefined,
-            optional,
-          ),
+          ...this.#properties(this.#resolve(member.type), inner.shape, base + inner.offset, parent, undefined, shared),
         );
       } else {
         const tagged = tag !== undefined && tag.member === member.name && base === 0;
@@ -217,12 +220,18 @@ export class TypeCatalog {
           name: member.name,
           type: tagged ? `typeof ${type}.${tag.enumerator}` : type,
           input: tagged ? `typeof ${type}.${tag.enumerator}` : this.inputOf(type),
-          optional,
+          optional: shared ?? (inner.owned ? "owned" : undefined),
           doc: describePlace(this.#btf, member, inner, base, shape.union),
         });
       }
     }
     return properties;
+  }
+
+  #leftOut(input: string): readonly LeftOut[] {
+    const name = input.replace(/(\[\])*$/, "");
+    const found = this.declarations.find((each) => each.kind === "input" && each.name === name);
+    return found?.kind === "input" ? [...found.leftOut] : [];
   }
 
   /** BTF's members beside those of the shape, which leaves unnamed padding out. */
@@ -266,7 +275,8 @@ function describePlace(btf: Btf, member: BtfMember, inner: RecordMember, base: n
   if (bits !== undefined)
     return `${type}, ${bits.size} bit${bits.size === 1 ? "" : "s"} at bit ${base * 8 + bits.offset}.`;
   const at = base + inner.offset;
-  return `${type}, ${bytes(inner.shape.size)} at ${at}${noteOf(inner.shape)}${union && member.name !== "" ? "; shares its bytes." : "."}`;
+  const owned = inner.owned ? "; the kernel's, which gives zeros and takes nothing" : "";
+  return `${type}, ${bytes(inner.shape.size)} at ${at}${noteOf(inner.shape)}${owned}${union && member.name !== "" ? "; shares its bytes." : "."}`;
 }
 
 /** What a reader cannot see from the TypeScript type. */

@@ -1,9 +1,11 @@
-/** BPF_F_LOCK: a value is read and written under the lock that programs take. */
+/** Members of values that are the kernel's: a lock under which a value is read and written (BPF_F_LOCK), a timer that programs start. */
 import { fileURLToPath } from "node:url";
 import { createMap } from "ebpf";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { MapsLock } from "../../fixtures/maps_lock.bpf.js";
+import { MapsTimer } from "../../fixtures/maps_timer.bpf.js";
 import { fixture } from "../support/fixture.js";
+import { requires } from "../support/requires.js";
 import { Child } from "../support/run.js";
 import { until } from "../support/until.js";
 
@@ -33,6 +35,57 @@ test("what is set under the lock the program goes on from, and the lock itself s
   expect(by_key.get(1, { lock: true })).toEqual({ first: 1n, second: 2n, lock: free });
   expect(new Map(by_key).get(2)).toEqual({ first: 3n, second: 4n, lock: free });
 });
+
+test("the lock may be left out of what is set, with BPF_F_LOCK and without, alone and among many", () => {
+  const { pairs, by_key } = object.maps;
+  pairs.set(0, { first: 5n, second: 6n }, { lock: true });
+  object.programs.add.testRun({ data: PACKET, repeat: 3 });
+  expect(pairs.get(0)).toEqual({ first: 8n, second: 9n, lock: free });
+  pairs.set(0, { first: 1n, second: 2n });
+  object.programs.add.testRun({ data: PACKET });
+  expect(pairs.get(0, { lock: true })).toEqual({ first: 2n, second: 3n, lock: free });
+
+  by_key.setMany([[1, { first: 1n, second: 2n }]], { lock: true });
+  // What is there has a lock, which has to stay what it is.
+  by_key.setMany([
+    [1, { first: 3n, second: 4n }],
+    [2, { first: 5n, second: 6n }],
+  ]);
+  by_key.set(2, { first: 7n, second: 8n }, { lock: true, only: "replace" });
+  expect(new Map(by_key)).toEqual(
+    new Map([
+      [1, { first: 3n, second: 4n, lock: free }],
+      [2, { first: 7n, second: 8n, lock: free }],
+    ]),
+  );
+
+  // The lock alone is optional, and is checked like any other where it is given.
+  expect(() => by_key.set(1, { first: 1n } as never)).toThrowError("by_key value .second: missing");
+  expect(() => by_key.set(1, { first: 1n, second: 2n, lock: { val: -1 } })).toThrowError("by_key value .lock.val:");
+  expect(() => by_key.set(1, { first: 1n, second: 2n, lok: free } as never)).toThrowError(
+    'by_key value: no member "lok" (did you mean "lock"?)',
+  );
+});
+
+requires({ kernel: ">=5.15" }).test(
+  "a value with a timer reads it as zeros, is set without it, and the program's timer fires",
+  async () => {
+    using timed = await MapsTimer.load();
+    const { jobs } = timed.maps;
+    const bytes = new Uint8Array(jobs.valueSize);
+    for (const number of [7, 8]) {
+      // The second time there is a timer there, which goes with the old value.
+      jobs.set(1, { number, fired: 0n });
+      timed.programs.start.testRun({ data: PACKET });
+      expect(timed.bss.result).toBe(0n);
+      expect(jobs.getInto(1, bytes)).toBe(true);
+      expect(bytes.subarray(8, 24)).toEqual(new Uint8Array(16));
+      await until("the timer fires", () => jobs.get(1)?.fired === 1n);
+      expect(jobs.get(1)).toMatchObject({ number, fired: 1n });
+      expect(Object.keys(jobs.get(1) ?? {})).toEqual(["number", "timer", "fired"]);
+    }
+  },
+);
 
 test("no half of a change is seen while a program on another CPU makes them", async () => {
   const { pairs } = object.maps;

@@ -39,6 +39,12 @@ struct flex_pairs { __u32 n; struct pair list[]; };
 struct flex_union { __u32 n; union { struct { struct {} e1; __u8 bytes[]; }; struct { struct {} e2; __u16 words[]; }; }; };
 struct empty { };
 struct exact { __u64 ts; struct { __u64 bytes; __s64 delta; __u32 small; } in; __u64 list[2]; void *where; __be64 swapped; };
+struct bpf_spin_lock { __u32 val; }; struct bpf_timer { __u64 __opaque[2]; }; struct task;
+#define __kptr __attribute__((btf_type_tag("kptr")))
+#define __user __attribute__((btf_type_tag("user")))
+typedef struct bpf_spin_lock lock_t;
+struct owned { __u32 count; lock_t lock; struct bpf_timer timers[2]; struct task __kptr *task; struct task __user *user; __u32 last; };
+struct holds_owned { __u16 first; struct { struct bpf_spin_lock lock; }; struct owned inner; };
 typedef unsigned long sizes_t;
 struct with_long { unsigned long a; long b; sizes_t c; };
 #define KEEP(type, name) type keep_##name;
@@ -46,6 +52,7 @@ KEEP(struct numbers, n) KEEP(struct order, o) KEEP(struct bools, b) KEEP(struct 
 KEEP(struct anonymous, a) KEEP(struct holder, h) KEEP(struct pointers, p) KEEP(struct floats, f) KEEP(struct bits, bi) KEEP(struct crossing, cr)
 KEEP(struct trailing, tr) KEEP(struct packed, pa) KEEP(struct padded, pd) KEEP(struct flex_bytes, *fb) KEEP(struct flex_text, *ft)
 KEEP(struct flex_pairs, *fp) KEEP(struct flex_union, *fu) KEEP(struct empty, em) KEEP(struct exact, ex) KEEP(struct with_long, wl) KEEP(struct counted, co)
+KEEP(struct owned, ow) KEEP(struct holds_owned, ho)
 `.replace(/KEEP\((struct \w+), \*(\w+)\)/g, "$1 *keep_$2;");
 
 const workshop = new Workshop();
@@ -252,6 +259,46 @@ describe("64-bit integers as numbers, by choice", () => {
     const memory = Memory.allocate(8);
     codec.encode(memory, 0, 7);
     expect(codec.decode(memory, 0)).toBe(7);
+  });
+});
+
+describe("what the kernel owns in a map's value", () => {
+  const zeros = "0".repeat(64);
+  const lock = { val: 7 };
+  const timer = { __opaque: [1n, 2n] };
+  const timerHex = "01000000000000000200000000000000";
+
+  test("is read and written as it is declared, and is zero where it is left out", () => {
+    const given = { count: 5, lock, timers: [timer, timer], task: 3n, user: 4n, last: 6 };
+    expectBytes(
+      "struct owned",
+      `05000000 07000000 ${timerHex}${timerHex} 0300000000000000 0400000000000000 0600000000000000`,
+      given,
+    );
+    expectEncoded(
+      "struct owned",
+      { count: 5, user: 4n, last: 6 },
+      `05000000 00000000 ${zeros} 0000000000000000 0400000000000000 0600000000000000`,
+    );
+    expectEncoded(
+      "struct holds_owned",
+      { first: 1, inner: { count: 5, lock: undefined, timers: undefined, task: undefined, user: 4n, last: 6 } },
+      `01000000 00000000 05000000 00000000 ${zeros} 0000000000000000 0400000000000000 0600000000000000`,
+    );
+  });
+
+  test.each([true, false])("and nothing else may be left out (generated: %s)", (generate) => {
+    const codec = codecOf("struct owned", generate);
+    const encode = (value: unknown) => codec.encode(Memory.allocate(codec.size), 0, value);
+    // A pointer of user space is given by it.
+    expect(() => encode({ count: 5, last: 6 })).toThrow("struct owned .user: missing (expected bigint)");
+    expect(() => encode({ count: 5, user: 0n })).toThrow("struct owned .last: missing (expected number)");
+    expect(() => encode({ count: 5, user: 0n, last: 6, lock: null })).toThrow(
+      "struct owned .lock: expected object, got null",
+    );
+    expect(() => encode({ count: 5, user: 0n, last: 6, timers: [timer] })).toThrow(
+      "struct owned .timers: expected 2 elements, got 1",
+    );
   });
 });
 

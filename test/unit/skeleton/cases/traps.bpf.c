@@ -153,6 +153,81 @@ MAP_OF(small_count, small_counts);
 __u64 total EBPF_NUMBER;
 struct chosen largest EBPF_NUMBER;
 
+/* Arrays without elements, between others and at the end; arrays that are larger than any stack. */
+struct lengths {
+	int before;
+	__u64 none[0];
+	char text[0];
+	int after;
+	struct pair pairs[0];
+};
+MAP_OF(struct lengths, lengths);
+__u8 huge[1 << 24];
+struct pair many[100000];
+char lines_of_text[1000][80];
+
+/* Bit-fields that begin in one unit and end in the next. */
+struct __attribute__((packed)) crossing {
+	__u8 lead : 3;
+	__u64 all : 64;
+	__u16 rest : 13;
+	enum signed_enum below : 32;
+	int last : 20;
+};
+MAP_OF(struct crossing, crossing);
+
+/* Names behind names, with qualifiers in between; an array and an enum that have a typedef alone. */
+typedef struct pair first_t;
+typedef const first_t second_t;
+typedef volatile second_t third_t;
+typedef third_t some_t[3];
+typedef enum { CHAIN_BELOW = -5, CHAIN_ABOVE = 5 } chain_t;
+struct chained {
+	third_t one;
+	some_t more[2];
+	const chain_t link;
+};
+MAP_OF(struct chained, chained);
+
+/* Nameless within nameless, through several levels, of each kind. */
+struct deep {
+	union {
+		struct {
+			union {
+				struct {
+					int deepest;
+				};
+				__u8 as_bytes[4];
+			};
+			int beside;
+		};
+		__u64 whole;
+	};
+	struct {
+		struct {
+			struct {
+				int lone;
+			};
+		};
+	};
+};
+MAP_OF(struct deep, deep);
+
+/* The kernel's own: to be left out. What holds them is written without them too. */
+struct task_struct;
+struct guarded {
+	__u64 count;
+	struct bpf_spin_lock lock;
+	struct bpf_timer timer;
+	struct task_struct __kptr *task;
+};
+MAP_OF(struct guarded, guarded);
+struct guards {
+	struct guarded two[2];
+	__u32 rest;
+};
+MAP_OF(struct guards, guards);
+
 /* A union is read with all its members, and written with one: in a key, a value, each CPU's value, a variable. */
 struct endpoint {
 	__u16 family;

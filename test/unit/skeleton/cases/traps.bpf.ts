@@ -270,6 +270,120 @@ export interface chosen {
   inner: number;
 }
 
+/** `struct lengths`, 16 bytes. */
+export interface lengths {
+  /** `int`, 4 bytes at 0. */
+  before: number;
+  /** `__u64[]`, 0 bytes at 8. */
+  none: bigint[];
+  /** `char[]`, 0 bytes at 8. */
+  text: string;
+  /** `int`, 4 bytes at 8. */
+  after: number;
+  /** `struct pair[]`, 0 bytes at 12; the rest of the record. */
+  pairs: pair_2[];
+}
+
+/** `struct crossing`, 17 bytes. */
+export interface crossing {
+  /** `__u8`, 3 bits at bit 0. */
+  lead: number;
+  /** `__u64`, 64 bits at bit 3. */
+  all: bigint;
+  /** `__u16`, 13 bits at bit 67. */
+  rest: number;
+  /** `enum signed_enum`, 32 bits at bit 80. */
+  below: signed_enum;
+  /** `int`, 20 bits at bit 112. */
+  last: number;
+}
+
+/** `struct chained`, 60 bytes. */
+export interface chained {
+  /** `third_t`, 8 bytes at 0. */
+  one: pair_2;
+  /** `some_t[2]`, 48 bytes at 8. */
+  more: pair_2[][];
+  /** `const chain_t`, 4 bytes at 56. */
+  link: chain_t;
+}
+
+/** `const chain_t`, 4 bytes, signed; a value may also be none of these. */
+export const chain_t = {
+  CHAIN_BELOW: -5,
+  CHAIN_ABOVE: 5,
+} as const;
+export type chain_t = (typeof chain_t)[keyof typeof chain_t] | (number & {});
+
+/** `struct deep`, 16 bytes. */
+export interface deep {
+  /** `int`, 4 bytes at 0. */
+  deepest: number;
+  /** `__u8[4]`, 4 bytes at 0; shares its bytes. */
+  as_bytes: Uint8Array;
+  /** `int`, 4 bytes at 4. */
+  beside: number;
+  /** `__u64`, 8 bytes at 0; shares its bytes. */
+  whole: bigint;
+  /** `int`, 4 bytes at 8. */
+  lone: number;
+}
+
+/** {@link deep} to be written: of members that share bytes one is enough. */
+export interface deep_input {
+  deepest?: number;
+  as_bytes?: Uint8Array;
+  beside?: number;
+  whole?: bigint;
+  lone: number;
+}
+
+/** `struct guarded`, 40 bytes. */
+export interface guarded {
+  /** `__u64`, 8 bytes at 0. */
+  count: bigint;
+  /** `struct bpf_spin_lock`, 4 bytes at 8; the kernel's, which gives zeros and takes nothing. */
+  lock: bpf_spin_lock;
+  /** `struct bpf_timer`, 16 bytes at 16; the kernel's, which gives zeros and takes nothing. */
+  timer: bpf_timer;
+  /** `struct task_struct *`, 8 bytes at 32; the kernel's, which gives zeros and takes nothing. */
+  task: bigint;
+}
+
+/** {@link guarded} to be written: what is the kernel's may be left out. */
+export interface guarded_input {
+  count: bigint;
+  lock?: bpf_spin_lock;
+  timer?: bpf_timer;
+  task?: bigint;
+}
+
+/** `struct bpf_spin_lock`, 4 bytes. */
+export interface bpf_spin_lock {
+  /** `__u32`, 4 bytes at 0. */
+  val: number;
+}
+
+/** `struct bpf_timer`, 16 bytes. */
+export interface bpf_timer {
+  /** `__u64[2]`, 16 bytes at 0. */
+  __opaque: bigint[];
+}
+
+/** `struct guards`, 88 bytes. */
+export interface guards {
+  /** `struct guarded[2]`, 80 bytes at 0. */
+  two: guarded[];
+  /** `__u32`, 4 bytes at 80. */
+  rest: number;
+}
+
+/** {@link guards} to be written: what is the kernel's may be left out. */
+export interface guards_input {
+  two: guarded_input[];
+  rest: number;
+}
+
 /** `struct endpoint`, 20 bytes. */
 export interface endpoint {
   /** `__u16`, 2 bytes at 0. */
@@ -333,10 +447,16 @@ export interface TrapsBss {
   total: number;
   /** `struct chosen`, 40 bytes at 8. */
   largest: chosen;
-  /** `struct endpoint`, 20 bytes at 48. */
+  /** `__u8[16777216]`, 16777216 bytes at 48. */
+  huge: Uint8Array;
+  /** `struct pair[100000]`, 800000 bytes at 16777264. */
+  many: pair_2[];
+  /** `char[1000][80]`, 80000 bytes at 17577264. */
+  lines_of_text: string[];
+  /** `struct endpoint`, 20 bytes at 17657264. */
   get latest(): endpoint;
   set latest(value: endpoint_input);
-  /** `struct (anonymous)[2]`, 88 bytes at 68. */
+  /** `struct (anonymous)[2]`, 88 bytes at 17657284. */
   get seen(): seen_live[];
   set seen(value: seen_input[]);
 }
@@ -371,6 +491,18 @@ export interface TrapsObject extends ObjectShape {
     readonly chosen: HashMap<number, chosen>;
     /** BPF_MAP_TYPE_HASH, 16 entries. */
     readonly small_counts: HashMap<number, number>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly lengths: HashMap<number, lengths>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly crossing: HashMap<number, crossing>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly chained: HashMap<number, chained>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly deep: Accepting<HashMap<number, deep>, number, deep_input>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly guarded: Accepting<HashMap<number, guarded>, number, guarded_input>;
+    /** BPF_MAP_TYPE_HASH, 16 entries. */
+    readonly guards: Accepting<HashMap<number, guards>, number, guards_input>;
     /** BPF_MAP_TYPE_PERCPU_HASH, 16 entries. */
     readonly endpoints: Accepting<PerCpuHashMap<endpoint, connection>, endpoint_input, connection_input[]>;
     /** BPF_MAP_TYPE_HASH, 16 entries. */
@@ -400,7 +532,7 @@ export class Traps extends LoadedObject<TrapsObject> {
       file: "traps.bpf.o",
       name: "traps",
       url: new URL("./traps.bpf.o", import.meta.url),
-      fingerprint: "8182f0d8a9791331d47bf308f4dae3c1",
+      fingerprint: "56be941cfe5ab0969081ec1958966dd6",
     });
   }
 
