@@ -613,6 +613,15 @@ function loadAddon(): NativeAddon {
   }
 }
 
+/** @throws BpfError LIBBPF_TOO_OLD where the libbpf in use has no such feature, which came with `version`; `what` begins the message */
+export function needsLibbpf(addon: NativeAddon, feature: string, what: string, version: string): void {
+  if (addon.libbpfFeatures.includes(feature)) return;
+  throw new BpfError({
+    code: "LIBBPF_TOO_OLD",
+    message: `${what} needs libbpf ${version}; this build has ${addon.libbpfVersion}`,
+  });
+}
+
 let addon: NativeAddon | undefined;
 
 /** The addon, loaded on first use so that code which needs no kernel (BTF, codecs, types) runs without it. */

@@ -5,7 +5,15 @@ import { errno } from "../kernel/errno.js";
 import { attempt, explain, failedProgram, isNativeFailure, type Meaning } from "../kernel/explain.js";
 import { explainMapRefusal, explainRefusal } from "../kernel/refusal.js";
 import { findFailedMap, findFailedProgram, programLogs } from "../kernel/verifier_log.js";
-import type { NativeAddon, NativeMapDefinition, NativeObject, NativeOpenOptions, NativeProgram } from "../native.js";
+import {
+  type NativeAddon,
+  type NativeMapDefinition,
+  type NativeObject,
+  type NativeOpenOptions,
+  type NativeProgram,
+  needsLibbpf,
+} from "../native.js";
+import { ARENA_SECTION } from "./arena_section.js";
 import { checkVariables } from "./globals.js";
 import { explainPinned } from "./pinned.js";
 import { captureSettings, type ObjectSettings, restoreSettings } from "./settings.js";
@@ -43,6 +51,7 @@ export class ObjectCore {
     this.image = image;
     this.#options = options;
     this.#hasBtf = checkObjectBtf(image.bytes, image.label);
+    checkArena(addon, image);
     this.#native = this.#openNative();
     try {
       const btf = this.btfOrUndefined;
@@ -266,6 +275,14 @@ export class ObjectCore {
       return {};
     }
   }
+}
+
+const ARENA_VARIABLES = "arena_variables";
+
+/** An older libbpf passes the section over, and stumbles over what refers to it, or leaves the variables out where nothing does. */
+function checkArena(addon: NativeAddon, { bytes, label }: ObjectImage): void {
+  if (addon.libbpfFeatures.includes(ARENA_VARIABLES) || addon.readSection(bytes, ARENA_SECTION) === undefined) return;
+  needsLibbpf(addon, ARENA_VARIABLES, `open: ${label} has variables in an arena, which`, "1.4");
 }
 
 /** libbpf's own error numbers begin at 4000 (libbpf.h, enum libbpf_errno); strerror does not know them. */

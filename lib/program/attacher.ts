@@ -2,7 +2,7 @@ import type { Btf } from "../btf/btf.js";
 import { BpfError } from "../errors.js";
 import { attempt, type Meaning } from "../kernel/explain.js";
 import { Link, type LinkParts, type LinkTarget } from "../link/link.js";
-import type { NativeAddon, NativeLink, NativeProgram } from "../native.js";
+import { type NativeAddon, type NativeLink, type NativeProgram, needsLibbpf } from "../native.js";
 import { invalid } from "../options.js";
 import { programTypeName } from "./program_info.js";
 
@@ -76,12 +76,7 @@ export class Attacher {
 
   /** @throws BpfError LIBBPF_TOO_OLD */
   needsLibbpf(feature: string, what: string, version: string): void {
-    if (!this.addon.libbpfFeatures.includes(feature)) {
-      throw new BpfError({
-        code: "LIBBPF_TOO_OLD",
-        message: `${what} needs libbpf ${version}; this build has ${this.addon.libbpfVersion}`,
-      });
-    }
+    needsLibbpf(this.addon, feature, what, version);
   }
 
   /** Attaches by one call of libbpf's that makes one link. */

@@ -51,6 +51,7 @@ inline constexpr const char* kLibbpfFeatures[] = {
 #endif
 #if EBPF_LIBBPF_AT_LEAST(1, 4)
     "token",
+    "arena_variables",
 #endif
 #if EBPF_HAS_RAW_TP_COOKIE
     "raw_tp_cookie",

@@ -1,11 +1,20 @@
-// Asks for what a newer libbpf has, and prints the error as JSON.
+// Asks for what a newer libbpf has, and prints the errors as JSON.
 import { BpfObject } from "ebpf";
 
-const object = await BpfObject.load(process.argv[2]);
-try {
-  object.program(process.argv[3]).attachRawTracepoint("sys_enter", { cookie: 1n });
-  console.log(JSON.stringify({ attached: true }));
-} catch (error) {
-  console.log(JSON.stringify({ name: error.name, code: error.code, message: error.message }));
+const [rawTracepoint, program, arena] = process.argv.slice(2);
+const told = [];
+/** @param {() => unknown} use */
+function tell(use) {
+  try {
+    use();
+    told.push({ done: true });
+  } catch (error) {
+    told.push({ name: error.name, code: error.code, message: error.message });
+  }
 }
+
+const object = await BpfObject.load(rawTracepoint);
+tell(() => object.program(program).attachRawTracepoint("sys_enter", { cookie: 1n }));
 object.close();
+tell(() => BpfObject.open(arena));
+console.log(JSON.stringify(told));
