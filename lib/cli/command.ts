@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { ARCHITECTURE_NAMES } from "../build/toolchain.js";
 import { BpfError } from "../errors.js";
+import { nearest } from "../nearest.js";
 import { type BuildCommandOptions, build } from "./build.js";
 import { type FeaturesCommandOptions, features } from "./features.js";
 import { type GenOptions, gen } from "./gen.js";
@@ -60,6 +61,16 @@ function version(): string {
 function examples(...lines: readonly (readonly [command: string, what: string])[]): string {
   const width = Math.max(...lines.map(([command]) => command.length));
   return `\nExamples:\n${lines.map(([command, what]) => `  $ ${command.padEnd(width)}   # ${what}`).join("\n")}\n`;
+}
+
+/** As commander says it of the commands of `ebpf` itself. */
+function unknownCommand(command: Command, name: string): never {
+  const near = nearest(
+    name,
+    command.commands.map((each) => each.name()),
+  );
+  const hint = near === undefined ? "" : `\n(Did you mean ${near}?)`;
+  command.error(`error: unknown command '${name}'${hint}`, { exitCode: ExitStatus.usage });
 }
 
 const collect = (value: string, before: readonly string[] | undefined) => [...(before ?? []), value];
@@ -257,7 +268,13 @@ Exit status: 0 done, 1 it failed, 2 called wrongly. Colours are for terminals; N
         ["ebpf link remove xdp:eth0", "what a killed process left"],
       ),
     )
-    .action((options: LinkOptions) => listLinksCommand(options, out));
+    // Without this commander counts a misspelt command as an argument too many.
+    .allowExcessArguments()
+    .action((options: LinkOptions, command: Command) => {
+      const [unknown] = command.args;
+      if (unknown === undefined) listLinksCommand(options, out);
+      else unknownCommand(command, unknown);
+    });
   link
     .command("remove")
     .description("Detaches a link by its id, or an attachment without a link by what `ebpf link` shows under WHERE.")

@@ -576,6 +576,18 @@ describe("as a program", () => {
       status: 1,
       stderr: expect.stringMatching(/^ebpf: cannot write the output: ENOSPC.*\n$/),
     });
+    // The status is told through a pipe of its own, as no one reads standard error.
+    for (const [args, status] of [
+      ["gen nothing.bpf.o", "1\n"],
+      ["bild", "2\n"],
+    ]) {
+      const closed = spawnSync(
+        "/bin/sh",
+        ["-c", `{ { "${process.execPath}" "${main}" ${args} 2>&1 >/dev/null; echo $? >&3; } | true; } 3>&1`],
+        { encoding: "utf8" },
+      );
+      expect(closed, args).toMatchObject({ stdout: status, stderr: "" });
+    }
     const wrong = spawnSync(process.execPath, [main, "gen", "nothing.bpf.o"], { encoding: "utf8" });
     expect(wrong).toMatchObject({ status: 1, stdout: "", stderr: "ebpf: open: no such file: nothing.bpf.o\n" });
   });
