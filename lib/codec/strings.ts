@@ -98,7 +98,6 @@ export function textReader(size: number): TextReader {
 function cachingReader(size: number): TextReader {
   const count = size >> 2;
   const keys = new Int32Array(count << SLOT_BITS);
-  const lengths = new Uint8Array(1 << SLOT_BITS);
   const texts: string[] = new Array<string>(1 << SLOT_BITS).fill("");
   return (memory, offset) => {
     const words = memory.i32;
@@ -118,16 +117,15 @@ function cachingReader(size: number): TextReader {
       hash ^= hash >>> 15;
     }
     hash = Math.imul(hash ^ last, 0x9e3779b1);
-    const length = full * 4 + ((39 - Math.clz32(last)) >> 3);
     const slot = hash >>> (32 - SLOT_BITS);
     const key = slot * count;
-    let same = lengths[slot] === length && (full === count || keys[key + full] === last);
+    // Of two texts of different lengths, one has a NUL in a word where the other has none.
+    let same = full === count || keys[key + full] === last;
     for (let i = 0; same && i < full; i++) same = keys[key + i] === words[at + i];
     if (same) return texts[slot] as string;
     const text = readText(memory, offset, size);
     for (let i = 0; i < full; i++) keys[key + i] = words[at + i] as number;
     if (full < count) keys[key + full] = last;
-    lengths[slot] = length;
     texts[slot] = text;
     return text;
   };

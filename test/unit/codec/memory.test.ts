@@ -62,6 +62,24 @@ describe("text that repeats", () => {
     }
   });
 
+  // 3,000 strings that are alike but for one word: those that share a slot differ in nothing else.
+  test.each([8, 16, 32, 64])("char[%i] is told from one that differs in any one of its words", (size) => {
+    const read = textReader(size);
+    const memory = Memory.allocate(size);
+    for (let word = 0; word < size / 4; word++) {
+      for (let i = 0; i < 3000; i++) {
+        const text = Buffer.alloc(size, "x");
+        text.write(i.toString(36).padStart(4, "0"), 4 * word, "latin1");
+        memory.bytes.set(text);
+        expect(read(memory, 0)).toBe(text.toString("latin1"));
+      }
+      // The same up to there, and no more.
+      const start = Buffer.alloc(4 * word, "x").toString();
+      memory.bytes.fill(0, 4 * word);
+      expect(read(memory, 0)).toBe(start);
+    }
+  });
+
   test("a string that repeats is the same string", () => {
     const read = textReader(16);
     const memory = Memory.allocate(32);
