@@ -62,10 +62,10 @@ export function inNetns<T>(operation: string, path: string | undefined, body: ()
 }
 
 /**
- * The index of a device of the current network namespace, by its name or index.
+ * The index of a device of the current network namespace, by its name or index; `netns` is how the caller chose that namespace, for messages.
  * @throws BpfError NOT_FOUND, INVALID_ARGUMENT
  */
-export function deviceIndex(operation: string, device: string | number): number {
+export function deviceIndex(operation: string, device: string | number, netns: string | undefined): number {
   if (typeof device === "number") {
     if (!Number.isInteger(device) || device < 1)
       throw invalid(`${operation}: device must be a name or an index from 1, got ${shown(device)}`);
@@ -73,11 +73,13 @@ export function deviceIndex(operation: string, device: string | number): number 
   }
   checkString(operation, "device", device);
   const index = native().interfaceIndex(device);
-  if (index === 0)
-    throw new BpfError({
-      code: "NOT_FOUND",
-      message: `${operation}: there is no network device ${device} in this network namespace (see "ip link"; option netns looks in another)`,
-    });
+  if (index === 0) {
+    const where =
+      netns === undefined
+        ? 'in this network namespace (see "ip link"; option netns looks in another)'
+        : `in the network namespace ${netns} (see "nsenter --net=${netns} ip link")`;
+    throw new BpfError({ code: "NOT_FOUND", message: `${operation}: there is no network device ${device} ${where}` });
+  }
   return index;
 }
 

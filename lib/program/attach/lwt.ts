@@ -170,7 +170,7 @@ export function attachLwt(attacher: Attacher, destination: string, options: LwtO
   if (options.via !== undefined && FAMILIES[isIP(options.via)]?.family !== to.family)
     throw invalid(`${operation}: via is of another family than ${destination}`);
   return inNetns(operation, options.netns, () => {
-    const index = deviceIndex(operation, options.device);
+    const index = deviceIndex(operation, options.device, options.netns);
     const where = { kind: `lwt_${hook}`, target: `${destination} dev ${deviceName(options.device, options.netns)}` };
     return attacher.attach(
       where,

@@ -60,7 +60,7 @@ export function attachPacketSocket(attacher: Attacher, device: string | number, 
   attacher.mustBe(operation, [ProgramType.socketFilter], "socket_filter");
   attacher.loaded("attach");
   return inNetns(operation, options.netns, () => {
-    const index = deviceIndex(operation, device);
+    const index = deviceIndex(operation, device, options.netns);
     return attacher.attach(
       { kind: "socket_filter", target: deviceName(device, options.netns) },
       (native) => {

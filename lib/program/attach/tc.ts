@@ -62,7 +62,7 @@ export function attachTc(
   if (options.replace && (options.handle === undefined || options.priority === undefined))
     throw invalid(`${operation}: to replace a filter, say its handle and priority`);
   return inNetns(operation, options.netns, () => {
-    const index = deviceIndex(operation, device);
+    const index = deviceIndex(operation, device, options.netns);
     const where = { kind: "tc", target: `${deviceName(device, options.netns)} ${direction}` };
     const made = attacher.try(
       where,
@@ -144,7 +144,7 @@ function attachAnchored(
   attacher.needsLibbpf(kind, kind, "1.3");
   const anchor = anchorFields(operation, options);
   return inNetns(operation, options.netns, () => {
-    const index = deviceIndex(operation, device);
+    const index = deviceIndex(operation, device, options.netns);
     return attacher.link(
       { kind, target: `${deviceName(device, options.netns)} ${place}` },
       (native) => attacher.addon.linkCreate(native.fd(), index, attachType, { ...anchor, anchor: kind }),

@@ -59,7 +59,7 @@ export function attachXdp(attacher: Attacher, device: string | number, options: 
   const netlink = (options.by ?? (options.replace || !kernelAtLeast("5.9") ? "netlink" : "link")) === "netlink";
   const mode = options.mode === undefined ? 0 : MODES[options.mode];
   return inNetns(operation, options.netns, () => {
-    const index = deviceIndex(operation, device);
+    const index = deviceIndex(operation, device, options.netns);
     const where = { kind: "xdp", target: deviceName(device, options.netns) };
     if (netlink) {
       const flags = mode | (options.replace ? 0 : XdpFlag.updateIfNoExist);

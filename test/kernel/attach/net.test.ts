@@ -9,7 +9,7 @@ import { runsOnlyWhileAttached, Watched } from "../support/attach.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { fixture } from "../support/fixture.js";
-import { NamespacePair } from "../support/namespace.js";
+import { NamespacePair, NetNamespace } from "../support/namespace.js";
 import { makeNetkit } from "../support/netkit.js";
 import { requires } from "../support/requires.js";
 import { FRAME, SendingPair } from "../support/sending_pair.js";
@@ -27,6 +27,25 @@ function withVerdict(verdict: number, ...programs: string[]): Promise<Watched> {
     opened.rodata["verdict"] = verdict;
   });
 }
+
+describe("a device that is not there", () => {
+  netns.test("is missed where it was looked for", async () => {
+    using there = new NetNamespace();
+    using watched = await load("on_tc");
+    const program = watched.object.program("on_tc");
+    const here = await errorOf(() => program.attachTc("nosuch0", "ingress"));
+    expect(here).toMatchObject({
+      code: "NOT_FOUND",
+      message:
+        'on_tc.attachTc: there is no network device nosuch0 in this network namespace (see "ip link"; option netns looks in another)',
+    });
+    const elsewhere = await errorOf(() => program.attachTc("nosuch0", "ingress", { netns: there.path }));
+    expect(elsewhere).toMatchObject({
+      code: "NOT_FOUND",
+      message: `on_tc.attachTc: there is no network device nosuch0 in the network namespace ${there.path} (see "nsenter --net=${there.path} ip link")`,
+    });
+  });
+});
 
 describe("attach type", () => {
   netns.test("tc", async () => {
