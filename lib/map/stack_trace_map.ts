@@ -44,16 +44,19 @@ export class StackTraceMap extends KeyMap<number> implements Iterable<[number, b
     this.maxDepth = shape.valueSize / (hasBuildIds ? BUILD_ID_FRAME : 8);
   }
 
-  /** The addresses of a stack, innermost first; undefined when there is none of that id. */
+  /**
+   * The addresses of a stack, innermost first; undefined when there is none of that id. A negative id is what bpf_get_stackid() returns where it kept no
+   * stack (-EEXIST: another has its place, and BPF_F_REUSE_STACKID was not given; -EFAULT: there is none), and has none.
+   */
   get(id: number): bigint[] | undefined {
     if (this.hasBuildIds) throw invalid(`${this.name}.get: this map keeps build ids; use getBuildIds`);
-    return this.lookupKey(id) ? this.#addresses() : undefined;
+    return this.#find(id) ? this.#addresses() : undefined;
   }
 
   /** The frames of a stack kept with BPF_F_STACK_BUILD_ID, innermost first. Minimum kernel 4.17. */
   getBuildIds(id: number): BuildIdFrame[] | undefined {
     if (!this.hasBuildIds) throw invalid(`${this.name}.getBuildIds: this map keeps addresses; use get`);
-    if (!this.lookupKey(id)) return undefined;
+    if (!this.#find(id)) return undefined;
     const { i32, u64, bytes } = this.value;
     const frames: BuildIdFrame[] = [];
     for (let at = 0; at + BUILD_ID_FRAME <= this.valueSize; at += BUILD_ID_FRAME) {
@@ -72,12 +75,12 @@ export class StackTraceMap extends KeyMap<number> implements Iterable<[number, b
   }
 
   has(id: number): boolean {
-    return this.lookupKey(id);
+    return this.#find(id);
   }
 
   /** Forgets a stack; false when there is none of that id. A program may give the id out anew. */
   delete(id: number): boolean {
-    return this.deleteKey(id);
+    return !isErrno(id) && this.deleteKey(id);
   }
 
   /** Forgets every stack that is there now. */
@@ -102,6 +105,10 @@ export class StackTraceMap extends KeyMap<number> implements Iterable<[number, b
     return this.entries();
   }
 
+  #find(id: number): boolean {
+    return !isErrno(id) && this.lookupKey(id);
+  }
+
   #addresses(): bigint[] {
     const { u64 } = this.value;
     const frames: bigint[] = [];
@@ -113,4 +120,9 @@ export class StackTraceMap extends KeyMap<number> implements Iterable<[number, b
     }
     return frames;
   }
+}
+
+/** What a helper returned in place of an id (include/linux/err.h: MAX_ERRNO). */
+function isErrno(id: number): boolean {
+  return id < 0 && id >= -4095;
 }

@@ -308,6 +308,9 @@ describe("stack traces", () => {
     // Ids are hashes of stacks, so that of user space may be any other.
     const others = [0, 1, 2].filter((other) => other !== id && other !== Number(object.bss.user_stack_id));
     expect(stacks.get(others[0] as number)).toBeUndefined();
+    // What bpf_get_stackid() returns where it kept none.
+    expect([stacks.get(-17), stacks.has(-14), stacks.delete(-17)]).toEqual([undefined, false, false]);
+    expect(() => stacks.get(-5000)).toThrow("stacks");
   });
 
   test("every id with its stack; deleted and cleared", () => {
