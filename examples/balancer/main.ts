@@ -6,6 +6,7 @@
  * `npx ebpf build balancer.bpf.c` made balancer.bpf.ts, which knows the program's map, its types and its counter.
  */
 import { fileURLToPath } from "node:url";
+import { untilInterrupted } from "ebpf";
 import { Balancer } from "./balancer.bpf.js";
 
 /** `10.96.0.1:80` as C has it, in host order. */
@@ -28,6 +29,8 @@ export async function balance(cgroup: string, service: string, backends: readonl
 const [, script, cgroup, service, ...backends] = process.argv;
 if (script === fileURLToPath(import.meta.url) && cgroup !== undefined && service !== undefined) {
   using balancer = await balance(cgroup, service, backends);
-  await new Promise((resolve) => process.once("SIGINT", resolve));
+  const interrupted = untilInterrupted();
+  console.log(`balancing ${service} over ${backends.length} backends; Ctrl-C ends it`);
+  await interrupted;
   console.log(`${balancer.bss.balanced} connections`);
 }

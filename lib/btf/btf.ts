@@ -209,6 +209,31 @@ export class Btf {
     throw invalid(this.#name, `type ${id} refers to itself`);
   }
 
+  /**
+   * The names of an enum's values, for one that the kernel defines and changes, such as `skb_drop_reason`: what a value is called depends on the kernel
+   * that runs, and a skeleton knows that on which it was made. Of several names of one value the first.
+   *
+   * @throws BpfError `BTF_NOT_FOUND`, with the nearest name there is
+   * @example
+   * ```ts
+   * import { kernelBtf } from "ebpf";
+   * const reasons = kernelBtf().enumerators("skb_drop_reason");
+   * console.log(reasons.get(3)); // SKB_DROP_REASON_NO_SOCKET
+   * ```
+   */
+  enumerators(name: string): ReadonlyMap<number | bigint, string> {
+    const names = new Map<number | bigint, string>();
+    for (const id of this.#named(name)) {
+      const type = this.type(id);
+      if (type.kind !== "enum" && type.kind !== "enum64") continue;
+      for (const { name, value } of type.values) if (!names.has(value)) names.set(value, name);
+      // One that is only declared has no values; the definition may follow.
+      if (names.size > 0) return names;
+    }
+    this.get(name, "enum");
+    return names;
+  }
+
   /** All types in the order of their ids, from 1, the base's included; each is made when it is reached. */
   *types(): IterableIterator<BtfType> {
     const count = this.typeCount;

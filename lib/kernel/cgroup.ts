@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readFileSync, statfsSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { BpfError } from "../errors.js";
 import { checkString } from "../options.js";
 
@@ -52,4 +52,20 @@ export function withCgroup<T>(operation: string, path: string, use: (fd: number)
   } finally {
     closeSync(fd);
   }
+}
+
+/**
+ * The id of a cgroup v2 directory, as bpf_get_current_cgroup_id() and bpf_skb_cgroup_id() give it: what a program compares with to look at one cgroup
+ * only. For one with those below it, a `CgroupArrayMap` and bpf_current_task_under_cgroup() do.
+ * @throws BpfError NOT_FOUND, INVALID_ARGUMENT when the path is no cgroup v2 directory
+ * @example
+ * ```ts
+ * import { BpfObject, cgroupId } from "ebpf";
+ * const opened = BpfObject.open("opens.bpf.o");
+ * opened.rodata.only_cgroup = cgroupId("/sys/fs/cgroup/system.slice/nginx.service");
+ * ```
+ */
+export function cgroupId(path: string, operation = "cgroupId"): bigint {
+  // The inode's number is the id where that has 64 bits, as on all machines that this package is for.
+  return withCgroup(operation, path, (fd) => statSync(`/proc/self/fd/${fd}/.`, { bigint: true }).ino);
 }

@@ -1,4 +1,5 @@
-export type { NetNamespaceRef } from "./netns.js";
+export { ipText, ipv4Number } from "./address.js";
+export { type NetNamespaceRef, netnsInode } from "./netns.js";
 export {
   type MissedVerdicts,
   type NfProbe,

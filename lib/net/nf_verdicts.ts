@@ -1,11 +1,11 @@
 import type { LostRecords, StreamTotals } from "../events/loss.js";
 import type { RingBuffer } from "../events/ring_buffer.js";
 import type { StreamEvents } from "../events/stream_events.js";
+import { cgroupId } from "../kernel/cgroup.js";
 import { isPreemptible } from "../kernel/preemption.js";
 import type { VariantChoice } from "../object/variants.js";
 import { checkOptions, integer, type OptionCheck, oneOf } from "../options.js";
 import { addressText } from "./address.js";
-import { cgroupId } from "./cgroup_id.js";
 import { familyName, HOOK_NAMES, hookName, hookNumber, PROTOCOL_NAMES, protocolName, protocolNumber } from "./names.js";
 import { type NetNamespaceRef, netnsInode } from "./netns.js";
 import { NfVerdictsBpf, type nf_verdict, nf_verdict_flags } from "./nf_verdicts.bpf.js";
@@ -239,9 +239,9 @@ export async function nfVerdicts(options: NfVerdictsOptions = {}): Promise<NfVer
     if (options.ringBytes !== undefined) opened.maps.verdicts.maxEntries = options.ringBytes;
     const { rodata } = opened;
     if (options.only !== undefined) rodata.only_drops = true;
-    if (options.netns !== undefined) rodata.only_netns = netnsInode("nfVerdicts", options.netns);
+    if (options.netns !== undefined) rodata.only_netns = netnsInode(options.netns, "nfVerdicts");
     if (options.pid !== undefined) rodata.only_tgid = options.pid;
-    if (options.cgroup !== undefined) rodata.only_cgroup = cgroupId("nfVerdicts", options.cgroup);
+    if (options.cgroup !== undefined) rodata.only_cgroup = cgroupId(options.cgroup, "nfVerdicts");
     if (options.port !== undefined) rodata.only_port = options.port;
     rodata.only_protocol = options.protocol === undefined ? 0 : protocolNumber(options.protocol);
     if (options.family !== undefined) rodata.only_pf = options.family === "ipv4" ? 2 : 10;

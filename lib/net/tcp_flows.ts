@@ -272,7 +272,7 @@ export async function tcpFlows(options: TcpFlowsOptions): Promise<TcpFlows> {
     if (options.maxFlows !== undefined) opened.maps.flows.maxEntries = options.maxFlows;
     if (options.ringBytes !== undefined) opened.maps.events.maxEntries = options.ringBytes;
     const { rodata } = opened;
-    if (options.netns !== undefined) rodata.only_netns = netnsInode("tcpFlows", options.netns);
+    if (options.netns !== undefined) rodata.only_netns = netnsInode(options.netns, "tcpFlows");
     if (options.pid !== undefined) rodata.only_tgid = options.pid;
     if (options.port !== undefined) rodata.only_port = options.port;
     if (options.states !== undefined) rodata.want_states = options.states;

@@ -5,6 +5,11 @@ import { balance } from "../../examples/balancer/main.js";
 import { Actor } from "./support/actor.js";
 import { TestCgroup } from "./support/cgroup.js";
 import { requires } from "./support/requires.js";
+import { Child } from "./support/run.js";
+import { until } from "./support/until.js";
+
+/** An example's own program, as `npm run build:lib` made it. */
+const compiled = (name: string) => fileURLToPath(new URL(`../../build/examples/${name}/main.js`, import.meta.url));
 
 describe("a service load balancer with cgroup/connect4", () => {
   test("its program has 40 lines", () => {
@@ -52,6 +57,40 @@ describe("a service load balancer with cgroup/connect4", () => {
       // Forty coins that all fall the same way: once in 10^11 runs.
       expect(Math.min(...hits)).toBeGreaterThan(0);
       expect(object.bss.balanced).toBe(40n);
+    },
+  );
+
+  requires({ cgroup2: true, kernel: ">=5.7" }).test(
+    "runs until it is told to stop, though it reads no stream, and then says what it did",
+    async () => {
+      await using cgroup = new TestCgroup();
+      const actor = await Actor.start(cgroup);
+      const { value: port } = await actor.do(`
+        const server = net.createServer((socket) => socket.end()).listen(0, "127.0.0.1");
+        await once(server, "listening");
+        return server.address().port;
+      `);
+      for (const signal of ["SIGINT", "SIGTERM"] as const) {
+        const arguments_ = [compiled("balancer"), cgroup.path, "192.0.2.1:80", `127.0.0.1:${port}`];
+        const child = new Child(process.execPath, arguments_);
+        try {
+          await until("the balancer", () => child.stdout.includes("Ctrl-C") || child.process.exitCode !== null);
+          await actor.do(`
+            const socket = net.connect(80, "192.0.2.1");
+            socket.resume();
+            await once(socket, "close");
+          `);
+          child.process.kill(signal);
+          expect(await child.finished).toEqual({
+            code: 0,
+            signal: null,
+            stdout: "balancing 192.0.2.1:80 over 1 backends; Ctrl-C ends it\n1 connections\n",
+            stderr: "",
+          });
+        } finally {
+          child.process.kill("SIGKILL");
+        }
+      }
     },
   );
 });

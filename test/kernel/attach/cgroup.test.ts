@@ -1,7 +1,7 @@
 import { mkdirSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type BpfError, listAttachments } from "ebpf";
+import { type BpfError, cgroupId, listAttachments } from "ebpf";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { Actor } from "../support/actor.js";
 import { childBinary, runsOnlyWhileAttached, type Seen, Watched } from "../support/attach.js";
@@ -200,6 +200,16 @@ describe("attach type", () => {
 });
 
 describe("cgroups", () => {
+  needed.test("have an id, which is what the kernel calls them by", async () => {
+    using watched = await Watched.load("attach_cgroup", ["on_connect4"]);
+    const link = watched.object.program("on_connect4").attachCgroup(cgroup.path);
+    expect(link.info()).toMatchObject({ type: "cgroup", cgroupId: cgroupId(cgroup.path) });
+    const missing = await errorOf(() => cgroupId(join(cgroup.path, "nosuch")));
+    expect(missing.code).toBe("NOT_FOUND");
+    expect(missing.message).toMatch(/^cgroupId: .*nosuch is not a cgroup: no such directory/);
+    expect(await errorOf(() => cgroupId(tmpdir()))).toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
   needed.test("a program that refuses, and one that lets pass again", async () => {
     using watched = await Watched.load("attach_cgroup", ["on_connect4"], (opened) => {
       opened.rodata["allow"] = 0;

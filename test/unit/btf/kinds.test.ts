@@ -10,6 +10,7 @@ typedef unsigned short __be16;
 #define tag(x) __attribute__((btf_type_tag(x)))
 enum plain { ZERO, TWO = 2, BIG = 0xffffffff };
 enum negative { MINUS = -1, ONE = 1 };
+enum aliases { FIRST = 1, SECOND = 1 };
 enum wide { HUGE = 0x123456789abcdef0ULL };
 enum wide_negative { LOW = -0x123456789abLL, HIGH = 1 };
 struct later;
@@ -36,6 +37,7 @@ struct all {
   struct inner nested;
   enum plain plain;
   enum negative negative;
+  enum aliases aliases;
   enum wide wide;
   enum wide_negative wide_negative;
   int (*call)(struct inner *, const char *, ...);
@@ -115,6 +117,20 @@ describe("what clang writes", () => {
     });
   });
 
+  test("an enum's names by their values, which are as records hold them", () => {
+    expect([...btf.enumerators("plain")]).toEqual([
+      [0, "ZERO"],
+      [2, "TWO"],
+      [0xffffffff, "BIG"],
+    ]);
+    expect(btf.enumerators("negative").get(-1)).toBe("MINUS");
+    expect(btf.enumerators("aliases").get(1)).toBe("FIRST");
+    expect(btf.enumerators("wide_negative").get(-0x123456789abn)).toBe("LOW");
+    expect(() => btf.enumerators("plane")).toThrow(/has no enum "plane".*plain/);
+    // A struct of that name is no enum.
+    expect(() => btf.enumerators("all")).toThrow('has no enum "all"');
+  });
+
   test("forward declarations have no size", () => {
     expect(named("later", "fwd")).toMatchObject({ union: false });
     expect(named("later_union", "fwd")).toMatchObject({ union: true });
@@ -158,6 +174,7 @@ describe("what clang writes", () => {
       "nested: struct inner",
       "plain: enum plain",
       "negative: enum negative",
+      "aliases: enum aliases",
       "wide: enum wide",
       "wide_negative: enum wide_negative",
       "call: int (*)(struct inner *, const char *, ...)",

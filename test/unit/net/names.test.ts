@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { addressText, ipv4Text, ipv6Text } from "../../../lib/net/address.js";
+import { addressText, ipText, ipv4Number, ipv4Text, ipv6Text } from "../../../lib/net/address.js";
 import {
   familyName,
   hookName,
@@ -23,6 +23,17 @@ describe("addresses", () => {
     [v6(1, 2, 3, 4, 5, 6, 7, 8), "1:2:3:4:5:6:7:8"],
   ])("%j is %s", (bytes, text) => {
     expect(ipv6Text(bytes)).toBe(text);
+  });
+
+  test("as they arrive from a program, and back", () => {
+    expect(ipText(0xffffff01)).toBe("255.255.255.1");
+    expect(ipText(0)).toBe("0.0.0.0");
+    expect(ipText(Uint8Array.of(10, 0, 0, 1))).toBe("10.0.0.1");
+    expect(ipText(v6(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))).toBe("2001:db8::1");
+    expect(ipv4Number("255.255.255.1")).toBe(0xffffff01);
+    expect(() => ipText(2 ** 32)).toThrow("ipText: expected a number from 0 to 4294967295, or bytes, got 4294967296");
+    expect(() => ipText(new Uint8Array(5))).toThrow("ipText: expected 4 or 16 bytes, got ");
+    expect(() => ipv4Number("10.0.0")).toThrow('ipv4Number: expected an IPv4 address, got "10.0.0"');
   });
 
   test("IPv4, and what has no address", () => {
