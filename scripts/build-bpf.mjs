@@ -27,7 +27,7 @@ import { delimiter, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const sourceFolders = ["bpf", "test/fixtures", "bench/ring", "bench/maps", "examples/balancer"];
+const sourceFolders = ["bpf", "test/fixtures", "bench/ring", "bench/maps", "examples/balancer", "examples/drops"];
 const oldestClang = 14; // 13 and before lack BTF type tags and miscompile some atomics
 
 /** What this project calls an architecture, by Node's name for it: libbpf's __TARGET_ARCH_*, Debian's triplet. */

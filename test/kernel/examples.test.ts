@@ -1,9 +1,12 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { kernelBtf } from "ebpf";
 import { describe, expect, test } from "vitest";
 import { balance } from "../../examples/balancer/main.js";
+import { readDrops, watchDrops } from "../../examples/drops/main.js";
 import { Actor } from "./support/actor.js";
 import { TestCgroup } from "./support/cgroup.js";
+import { NamespacePair } from "./support/namespace.js";
 import { requires } from "./support/requires.js";
 import { Child } from "./support/run.js";
 import { until } from "./support/until.js";
@@ -91,6 +94,42 @@ describe("a service load balancer with cgroup/connect4", () => {
           child.process.kill("SIGKILL");
         }
       }
+    },
+  );
+});
+
+describe("a monitor of dropped packets with tp_btf/kfree_skb", () => {
+  requires({ vm: true, tracing: true, netns: true, kernel: ">=5.17" }).test(
+    "tells reason, namespace, protocol and stack, of one namespace only",
+    async () => {
+      using pair = new NamespacePair();
+      await using a = await Actor.start(pair.a);
+      await using b = await Actor.start(pair.b);
+      /** Datagrams to a port that nobody listens on: the one who receives them drops them. */
+      const send = (to: string) => `
+        const socket = dgram.createSocket("udp4").on("error", () => {});
+        for (let i = 0; i < 5; i++) await new Promise((sent) => socket.send("x", 9, "${to}", sent));
+        socket.close();
+      `;
+      using drops = await watchDrops(pair.b.path);
+      await b.do(send("10.99.0.1"));
+      await a.do(send("10.99.0.2"));
+      const reasons = kernelBtf().enumerators("skb_drop_reason");
+      await until("five drops", () => {
+        const unheard = [...drops.maps.drops].filter(
+          ([{ reason }]) => reasons.get(reason) === "SKB_DROP_REASON_NO_SOCKET",
+        );
+        return unheard.reduce((sum, [, count]) => sum + count, 0) >= 5;
+      });
+      const seen = readDrops(drops);
+      const unheard = seen.filter(({ reason }) => reason === "NO_SOCKET");
+      expect(unheard.reduce((sum, { count }) => sum + count, 0)).toBe(5);
+      for (const { protocol, stack } of unheard) {
+        expect(protocol).toBe(0x0800);
+        expect(stack.join(" ")).toMatch(/ (__udp4_lib_rcv|udp_rcv)\+/);
+      }
+      expect(new Set(seen.map(({ netns }) => netns))).toEqual(new Set([pair.b.inode]));
+      expect(drops.bss.not_counted).toBe(0);
     },
   );
 });
