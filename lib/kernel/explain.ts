@@ -108,7 +108,8 @@ function explainVerifier(failure: NativeFailure, attempt: Attempt): VerifierErro
   const verdict = readVerdict(found.log);
   // The log also comes, without a reason of the verifier's, when the kernel refuses before or after verification.
   if (verdict.reason === "") return undefined;
-  const where = verdict.sourceLine === undefined ? "" : `\n    at: ${verdict.sourceLine}`;
+  const from = verdict.reachedFrom === undefined ? "" : `\n    reached from: ${verdict.reachedFrom}`;
+  const where = verdict.sourceLine === undefined ? "" : `\n    at: ${verdict.sourceLine}${from}`;
   const meant = explainVerifierReason(verdict.reason);
   const hint = meant === undefined ? "" : `\n    ${meant}`;
   return new VerifierError({

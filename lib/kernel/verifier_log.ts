@@ -53,6 +53,8 @@ export interface VerifierVerdict {
   readonly reason: string;
   /** The C line it points to, as `code @ file:line` where the log says. */
   readonly sourceLine: string | undefined;
+  /** Where that is in a header: the line of the source file by which the verifier came there, the call of an inlined function. */
+  readonly reachedFrom: string | undefined;
 }
 
 /** Kernels from 7.3 print sections; the reason is then the one so labelled. */
@@ -73,6 +75,12 @@ const NOT_A_REASON = [
   /^-- (BEGIN|END) PROG/,
 ];
 
+// Newer kernels say the file (6.12 does, 5.10 does not); without it, nobody knows whose line it is.
+const IN_HEADER = / @ \S+\.h:\d+$/;
+const IN_SOURCE = / @ \S+\.c:\d+$/;
+/** Functions that such a macro makes have its line, and are called from another. */
+const DECLARATION = /^EBPF_\w+\(/;
+
 function isReason(line: string): boolean {
   return NOT_A_REASON.every((pattern) => !pattern.test(line));
 }
@@ -84,20 +92,24 @@ function isReason(line: string): boolean {
 export function readVerdict(log: string): VerifierVerdict {
   const labelled = LABELLED_REASON.exec(log);
   if (labelled !== null) {
-    return { reason: (labelled[1] as string).trim(), sourceLine: LABELLED_AT.exec(log)?.[1]?.trim() };
+    return {
+      reason: (labelled[1] as string).trim(),
+      sourceLine: LABELLED_AT.exec(log)?.[1]?.trim(),
+      reachedFrom: undefined,
+    };
   }
   const lines = log.split("\n");
   let at = lines.length - 1;
   while (at >= 0 && !isReason(lines[at] as string)) at--;
   // Without one (the kernel gave no log at all), the caller speaks from errno.
   const reason = at < 0 ? "" : (lines[at] as string).trim();
-  let sourceLine: string | undefined;
-  for (let i = at < 0 ? lines.length - 1 : at; i >= 0; i--) {
-    const line = lines[i] as string;
-    if (line.startsWith("; ")) {
-      sourceLine = line.slice(2).trim();
-      break;
-    }
-  }
-  return { reason, sourceLine };
+  const before = lines
+    .slice(0, at < 0 ? lines.length : at)
+    .filter((line) => line.startsWith("; "))
+    .map((line) => line.slice(2).trim())
+    .reverse();
+  const [sourceLine] = before;
+  const inHeader = sourceLine !== undefined && IN_HEADER.test(sourceLine);
+  const reachedFrom = inHeader ? before.find((line) => IN_SOURCE.test(line) && !DECLARATION.test(line)) : undefined;
+  return { reason, sourceLine, reachedFrom };
 }
