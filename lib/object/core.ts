@@ -110,9 +110,10 @@ export class ObjectCore {
   mustBeOpened(operation: string): void {
     this.mustBeOpen();
     if (this.#phase !== "opened") {
+      const state = this.#phase === "failed" ? "could not be loaded" : `is ${this.#phase} already`;
       throw new BpfError({
         code: "INVALID_STATE",
-        message: `${operation}: ${this.image.label} is ${this.#phase} already; this is for an opened object, before load()`,
+        message: `${operation}: ${this.image.label} ${state}; this is for an opened object, before load()`,
       });
     }
   }

@@ -270,6 +270,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     this.#core.mustBeOpen();
     const constant = name === ".rodata" || name.startsWith(".rodata.") || name === ".kconfig";
     return sectionRecord(this.#core, this.#sections, name, {
+      check: () => this.#core.mustBeOpen(),
       readOnly: () => (constant ? "it is constant from load() on; set it on the opened object" : undefined),
       arena: () => this.#arenaMemory(),
     });

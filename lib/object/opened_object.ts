@@ -136,7 +136,8 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
   }
 
   /**
-   * The variables of a data section, custom ones such as `.data.config` included.
+   * The variables of a data section, custom ones such as `.data.config` included. They are the opened object's: from `load()` on it is an
+   * error to read or set what was kept of them, and what `load()` returns has them.
    * @throws BpfError NOT_FOUND; INVALID_STATE for `.addr_space.1`, an arena's, which is not made yet
    */
   section<Name extends SectionName<S>>(name: Name): SectionOf<S, Name> {
@@ -147,10 +148,9 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
     const core = this.#core;
     core.mustBeOpened(name);
     return sectionRecord(core, this.#sections, name, {
-      readOnly: () => {
-        core.mustBeOpened(name);
-        return undefined;
-      },
+      // A record that was kept is of this phase as the object is: while libbpf loads, and after it, nothing is read or set here.
+      check: () => core.mustBeOpened(name),
+      readOnly: () => undefined,
       arena: () => {
         throw new BpfError({
           code: "INVALID_STATE",

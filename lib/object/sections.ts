@@ -7,6 +7,8 @@ import type { LiveMemory } from "./live.js";
 
 /** How an object's sections are reached in its phase. @internal */
 export interface SectionPhase {
+  /** @throws BpfError CLOSED, INVALID_STATE unless the object is in this phase */
+  check(): void;
   /** Why writing is not possible now, if it is not. */
   readOnly(): string | undefined;
   /** The memory of variables in the arena. @throws BpfError INVALID_STATE where there is none yet */
@@ -31,7 +33,7 @@ function memoryOf(core: ObjectCore, section: string, phase: SectionPhase): LiveM
   if (core.sectionMap(section, sectionOf) !== undefined) {
     return sectionMemory({
       map: () => {
-        core.mustBeOpen();
+        phase.check();
         return core.sectionMap(section, sectionOf) as NativeMapDefinition;
       },
       readOnly: phase.readOnly,

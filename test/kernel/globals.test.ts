@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { OpenOptions } from "ebpf";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { type OpenOptions, snapshot } from "ebpf";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { kernelBtf } from "../../lib/btf/sources.js";
 import { BtfBuilder } from "../../lib/map/btf_builder.js";
 import { Globals, type GlobalsObject } from "../fixtures/globals.bpf.js";
@@ -133,6 +133,80 @@ test(".rodata.*: set before load, a constant for the program and for us after it
   expect(() => {
     before.tuning = 1;
   }).toThrow(expect.objectContaining({ code: "INVALID_STATE" }));
+});
+
+describe("records of an opened object that are kept", () => {
+  const closedBy = (state: string) =>
+    expect.objectContaining({
+      name: "BpfError",
+      code: "INVALID_STATE",
+      message: expect.stringMatching(
+        new RegExp(`^\\.bss: .*globals\\.bpf\\.o ${state}; this is for an opened object, before load\\(\\)$`),
+      ),
+    });
+
+  function kept(kconfig = KCONFIG) {
+    const opened = Globals.open({ kconfig });
+    const { bss } = opened;
+    const { outside, elements } = bss;
+    const { nested } = outside;
+    bss.wide = 1n;
+    nested.narrow = 2;
+    elements[3] = 3n;
+    const uses = {
+      "read a variable": () => bss.wide,
+      "read a member": () => nested.narrow,
+      "read an element": () => elements[3],
+      "copy all": () => snapshot(bss),
+      "set a variable": () => {
+        bss.wide = 7n;
+      },
+      "set a struct": () => {
+        bss.outside = { before: 7, nested: { narrow: 7, wide: 7n } };
+      },
+      "set a struct in a struct": () => {
+        outside.nested = { narrow: 7, wide: 7n };
+      },
+      "set a member": () => {
+        nested.narrow = 7;
+      },
+      "set an element": () => {
+        elements[3] = 7n;
+      },
+    };
+    const refused = (state: string) => {
+      for (const [use, action] of Object.entries(uses)) expect(action, use).toThrowError(closedBy(state));
+    };
+    return { opened, refused };
+  }
+
+  test("are neither read nor set while it loads and once it is loaded: nothing is lost without a word", async () => {
+    const { opened, refused } = kept();
+    const loading = opened.load();
+    refused("is loading already");
+    using globals = await loading;
+    refused("is loaded already");
+    // What was set in time is there, and nothing that came too late.
+    expect(snapshot(globals.bss)).toMatchObject({
+      wide: 1n,
+      outside: { before: 0, nested: { narrow: 2, wide: 0n } },
+      elements: [0n, 0n, 0n, 3n],
+    });
+  });
+
+  test("nor when it did not load", async () => {
+    // A bool of C's is no module: libbpf finds it when it loads.
+    const { opened, refused } = kept("CONFIG_EBPF_SWITCH=m\n");
+    await expect(opened.load()).rejects.toThrowError(expect.objectContaining({ name: "BpfError" }));
+    refused("could not be loaded");
+  });
+
+  test("nor when it is closed", () => {
+    const { opened } = kept();
+    const { bss } = opened;
+    opened.close();
+    expect(() => bss.wide).toThrowError(expect.objectContaining({ code: "CLOSED" }));
+  });
 });
 
 test("testRun: a packet is a value of its C type, as it goes in and as it comes back", async () => {
