@@ -146,8 +146,6 @@ export interface NativeAddon {
   testRun(programFd: number, options: NativeTestRunOptions): NativeTestRunResult;
   /** btf_dump: every type of a BTF file (raw, or an ELF object's) as C declarations. */
   dumpBtf(path: string): string;
-  /** The .BTF.ext section of an ELF object, which btf__parse_elf reads; undefined when it has none. */
-  readBtfExtension(path: string): Uint8Array | undefined;
   /** A copy of a section of an ELF object, by libelf; undefined when it has none of this name. */
   readSection(object: Uint8Array, name: string): Uint8Array | undefined;
 }

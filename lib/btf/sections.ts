@@ -61,7 +61,8 @@ export function readSections(bytes: Uint8Array, what: string, split: boolean): B
     throw invalid(what, "the string section does not begin and end with a NUL");
   }
   // The format asks for alignment within the file only; the caller's bytes may start anywhere.
-  const aligned = types.byteOffset % 4 === 0 ? types : types.slice();
+  // slice() would not copy: files are read as Buffers, whose own is a view.
+  const aligned = types.byteOffset % 4 === 0 ? types : new Uint8Array(types);
   return {
     words: new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4),
     strings: Buffer.from(strings.buffer, strings.byteOffset, strings.byteLength),

@@ -2,7 +2,6 @@
 import { endianness } from "node:os";
 import type { Btf } from "../btf/btf.js";
 import { BpfError } from "../errors.js";
-import { native } from "../native.js";
 
 export interface CoreRelocations {
   readonly total: number;
@@ -18,13 +17,7 @@ const CORE_RELO_LENGTH = 28;
 /** Objects are built for the machine's own byte order, and libbpf has read this one. */
 const LITTLE_ENDIAN = endianness() === "LE";
 
-/** Undefined when the object has no .BTF.ext. @throws BpfError BTF_INVALID */
-export function readCoreRelocations(path: string, btf: Btf): CoreRelocations | undefined {
-  const bytes = native().readBtfExtension(path);
-  return bytes === undefined ? undefined : parseCoreRelocations(bytes, btf);
-}
-
-/** `btf` is that of the same object: types and names are its. @throws BpfError BTF_INVALID */
+/** Those of an object's .BTF.ext. `btf` is that of the same object: types and names are its. @throws BpfError BTF_INVALID */
 export function parseCoreRelocations(bytes: Uint8Array, btf: Btf): CoreRelocations {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const word = (offset: number) => {

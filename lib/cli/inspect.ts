@@ -7,7 +7,7 @@ import { openCore } from "../object/opened_object.js";
 import { describeObject } from "../skeleton/index.js";
 import { mapSize, mapTypeConstant } from "../skeleton/map_types.js";
 import { bytes } from "../skeleton/types.js";
-import { type CoreRelocations, readCoreRelocations } from "./core_relocations.js";
+import { type CoreRelocations, parseCoreRelocations } from "./core_relocations.js";
 import { helperCalls } from "./helper_calls.js";
 import { type Output, plural, styleOf, table } from "./output.js";
 import {
@@ -75,7 +75,8 @@ export function inspectObject(path: string): Inspection {
     const programs = core.programNames.map((name) => core.program(name));
     const maps = core.mapNames.map((name) => core.map(name));
     const description = describeObject({ programs, maps }, btf);
-    const relocations = btf === undefined ? undefined : readCoreRelocations(path, btf);
+    const extension = core.addon.readSection(core.image.bytes, ".BTF.ext");
+    const relocations = btf === undefined || extension === undefined ? undefined : parseCoreRelocations(extension, btf);
     const type = (id: number) => (btf === undefined || id === 0 ? null : btf.describe(id));
     // libbpf adds the functions that are in .text to the programs that call them, but only when it loads.
     const shared = helperCalls(core.addon.readSection(core.image.bytes, ".text") ?? new Uint8Array(0));

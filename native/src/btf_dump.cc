@@ -1,11 +1,9 @@
 #include "btf_dump.h"
 
 #include <bpf/btf.h>
-#include <bpf/libbpf_legacy.h>
 
 #include <cstdarg>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <string>
 
@@ -17,7 +15,6 @@ namespace {
 
 struct Free {
   void operator()(btf* types) const { btf__free(types); }
-  void operator()(btf_ext* extension) const { btf_ext__free(extension); }
   void operator()(btf_dump* dump) const { btf_dump__free(dump); }
 };
 
@@ -56,29 +53,10 @@ Napi::Value DumpBtf(const Napi::CallbackInfo& info) {
   return Napi::String::New(env, text);
 }
 
-/// (path of an ELF object) -> its .BTF.ext section, or undefined.
-Napi::Value ReadBtfExtension(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const auto [path] = Arguments<Text>(info);
-  btf_ext* parsed = nullptr;
-  const std::unique_ptr<btf, Free> types(
-      Perform(env, "btf__parse_elf", [path = path.c_str(), &parsed] { return btf__parse_elf(path, &parsed); }));
-  const std::unique_ptr<btf_ext, Free> extension(parsed);
-  if (extension == nullptr) return env.Undefined();
-  __u32 size = 0;
-  // By its old name: libbpf before 1.4 declares the new one, and does not export it.
-  const void* const data = btf_ext__get_raw_data(extension.get(), &size);
-  if (data == nullptr) return env.Undefined();
-  Napi::Uint8Array copy = Napi::Uint8Array::New(env, size);
-  std::memcpy(copy.Data(), data, size);
-  return copy;
-}
-
 }  // namespace
 
 void ExportBtfDump(Napi::Env env, Napi::Object exports) {
   exports.Set("dumpBtf", Napi::Function::New<DumpBtf>(env, "dumpBtf"));
-  exports.Set("readBtfExtension", Napi::Function::New<ReadBtfExtension>(env, "readBtfExtension"));
 }
 
 }  // namespace ebpf

@@ -57,6 +57,18 @@ const volatile int setting = 1;
 __attribute__((section("socket"), used)) int entry(struct record *ctx) { return ctx->x + setting; }
 `;
 
+test("a Buffer that starts anywhere is as good as one that is aligned", () => {
+  const builder = new BtfBuilder();
+  builder.struct("pair", 8, [["first", builder.int("int", 4), 0]]);
+  const bytes = builder.bytes();
+  for (let at = 0; at < 8; at++) {
+    const file = Buffer.alloc(bytes.byteLength + 8, 0xa5);
+    file.set(bytes, at);
+    const btf = Btf.parse(file.subarray(at, at + bytes.byteLength));
+    expect(btf.type(btf.get("pair", "struct"))).toMatchObject({ size: 8, members: [{ name: "first" }] });
+  }
+});
+
 describe("headers", () => {
   const cases: [string, Header, RegExp][] = [
     ["magic", { magic: 0x1234 }, /magic 0x1234 in place of 0xeb9f/],

@@ -9,7 +9,7 @@ import type { BtfKind } from "../../../lib/btf/types.js";
 import { native } from "../../../lib/native.js";
 
 const fixture = (name: string) => fileURLToPath(new URL(`../../fixtures/${name}.bpf.o`, import.meta.url));
-const child = fileURLToPath(new URL("children/hostile.mjs", import.meta.url));
+const script = (name: string) => fileURLToPath(new URL(`children/${name}.mjs`, import.meta.url));
 
 interface Ended {
   readonly status: number | null;
@@ -20,9 +20,9 @@ interface Ended {
 }
 
 /** In a process of its own, for it may crash, and may not return. */
-function inChild(args: readonly string[], milliseconds: number): Promise<Ended> {
+function inChild(child: string, args: readonly string[], milliseconds: number): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const running = spawn(process.execPath, [child, ...args], { timeout: milliseconds, killSignal: "SIGKILL" });
+    const running = spawn(process.execPath, [script(child), ...args], { timeout: milliseconds, killSignal: "SIGKILL" });
     let [stdout, stderr] = ["", ""];
     running.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text;
@@ -41,11 +41,8 @@ describe("words of .BTF changed at random", () => {
     ["maps", 7],
   ])("%s, seed %i", { timeout: 120_000 }, async (name, seed) => {
     expect(existsSync(fileURLToPath(new URL("../../../dist/index.js", import.meta.url)))).toBe(true);
-    const { status, signal, stdout, stderr } = await inChild([fixture(name), String(seed), "250"], 100_000);
-    expect({ status, signal }, `after ${stderr.trim().split("\n").slice(-8).join("\n")}`).toEqual({
-      status: 0,
-      signal: null,
-    });
+    const { status, signal, stdout, stderr } = await inChild("hostile", [fixture(name), String(seed), "250"], 100_000);
+    expect({ status, signal }, after(stderr)).toEqual({ status: 0, signal: null });
     const counts = JSON.parse(stdout) as Record<string, number>;
     // It did something: neither is all refused, nor nothing.
     expect(counts["open: ok"]).toBeGreaterThan(20);
@@ -53,6 +50,40 @@ describe("words of .BTF changed at random", () => {
     expect(counts["header: ok"]).toBe(counts["open: ok"]);
   });
 });
+
+describe("headers, sections, words within them and lengths changed at random", () => {
+  // Data and externs; maps, rings and constants; an arena; CO-RE.
+  test.each([
+    ["globals", 4],
+    ["skeleton", 4],
+    ["maps_arena", 6],
+    ["variants", 3],
+  ])(
+    "%s, seed %i: opened, read, inspected, made a skeleton and a header of",
+    { timeout: 120_000 },
+    async (name, seed) => {
+      const { status, signal, stdout, stderr } = await inChild("mutated", [String(seed), "80", fixture(name)], 100_000);
+      expect({ status, signal }, after(stderr)).toEqual({ status: 0, signal: null });
+      const counts = JSON.parse(stdout) as Record<string, number>;
+      const sum = (prefix: string) =>
+        Object.entries(counts).reduce((all, [what, count]) => all + (what.startsWith(prefix) ? count : 0), 0);
+      for (const what of ["open: ", "raw: ", "header: ", "gen: "]) expect(sum(what), what).toBe(80);
+      expect(sum("inspect: ")).toBe(160);
+      // It did something: neither is all refused, nor nothing.
+      for (const what of ["open: ok", "raw: ok", "header: ok", "inspect: 0", "gen: 0"])
+        expect(counts[what], what).toBeGreaterThan(10);
+      for (const what of ["open: OBJECT_INVALID", "inspect: 1", "gen: 1"])
+        expect(counts[what], what).toBeGreaterThan(10);
+      // What a skeleton is made of was opened, and what could not be opened has none.
+      expect(counts["gen: 0"]).toBe(counts["open: ok"]);
+    },
+  );
+});
+
+/** The changes that it was at, and what it said of them. */
+function after(stderr: string): string {
+  return `after ${stderr.trim().split("\n").slice(-25).join("\n")}`;
+}
 
 /** Words of a record beyond its three, and for each element in it. */
 const FIXED: Partial<Record<BtfKind, number>> = { int: 1, array: 3, var: 1, decl_tag: 1 };
