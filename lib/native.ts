@@ -483,10 +483,10 @@ export interface NativeRingReaderOptions {
   /** Of REPORT_LENGTH: what `fill()` says of its batch, at the places of `Report`. */
   readonly report: Float64Array;
   /**
-   * Called at most once per turn of the event loop, in its own callback scope (microtasks run after it): there may be records to `fill()`.
-   * When it returns, the reader waits for what comes, unless it was stopped.
+   * Called at most once per turn of the event loop, in its own callback scope (microtasks run after it), after a `fill()` of so many records;
+   * the next one is the callee's, and throws what this one could not. When it returns, the reader waits for what comes, unless it was stopped.
    */
-  readonly onReady: () => void;
+  readonly onReady: (count: number) => void;
   /** Refuses (EBUSY, operation "bind") a map that another reader has open, in this process or another of its network namespace. */
   readonly exclusive: boolean;
   readonly perf?: NativePerfOptions;

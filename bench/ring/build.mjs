@@ -61,6 +61,7 @@ export function program(name) {
 /** Compiles the BPF programs of a bench and says where the object is. */
 export function bpfObject(name) {
   execFileSync(process.execPath, [join(root, "scripts/build-bpf.mjs"), `bench/ring/${name}.bpf.c`], {
+    cwd: root,
     stdio: ["ignore", "ignore", "inherit"],
   });
   return join(here, `${name}.bpf.o`);

@@ -1,6 +1,7 @@
 import type { EventEmitter } from "node:events";
 import type { BpfError } from "../errors.js";
 import { type HeldBatch, lengthCheck, sizeMismatch, withBytes } from "./held_batch.js";
+import type { Listener, Listeners } from "./listeners.js";
 import { RawRecord, RecordBatch } from "./record_batch.js";
 import type { RecordAccess, RecordSource } from "./record_source.js";
 import type { StreamEvents } from "./stream_events.js";
@@ -11,6 +12,7 @@ import type { Waiters } from "./waiters.js";
 export interface Audience<T> {
   /** The `this` of listeners. */
   readonly emitter: EventEmitter<StreamEvents<T>>;
+  readonly listeners: Listeners;
   readonly waiters: Waiters<T>;
   readonly closed: boolean;
   /** Whether an iterator sets the pace. */
@@ -95,7 +97,7 @@ export class Delivery<T> {
     const at = held.next++;
     const record = this.#decode(held.offset(at), held.length(at));
     if (record === undefined) return undefined;
-    for (const listener of this.#emitter.rawListeners("event")) this.#call(listener as Listener<T>, record);
+    for (const listener of this.#audience.listeners.event) this.#call(listener, record);
     return record;
   }
 
@@ -119,7 +121,7 @@ export class Delivery<T> {
     this.#showBatch();
     if (this.#clock.interrupted) return true;
     const held = this.#held;
-    const listeners = this.#emitter.rawListeners("event") as Listener<T>[];
+    const listeners = this.#audience.listeners.event;
     const only = listeners.length === 1 ? listeners[0] : undefined;
     const { count, stride, size, index, memory } = held;
     const { codec } = this.#source;
@@ -147,7 +149,7 @@ export class Delivery<T> {
           if (this.#clock.interrupted) return true;
           continue;
         }
-        if (only !== undefined) only.call(this.#emitter, record, raw);
+        if (only !== undefined) only.call(this.#emitter, record as never, raw);
         else for (const listener of listeners) this.#call(listener, record);
       }
       if (this.#clock.interrupted) return true;
@@ -157,7 +159,7 @@ export class Delivery<T> {
   }
 
   /** The listener with this stream as its `this`. V8 inlines a bound function, the same each time, and not what `call()` is told to. */
-  #bind(listener: (...args: never[]) => void): unknown {
+  #bind(listener: Listener): unknown {
     if (listener !== this.#boundFrom) {
       this.#boundFrom = listener;
       this.#bound = listener.bind(this.#emitter);
@@ -166,9 +168,9 @@ export class Delivery<T> {
   }
 
   /** One of several listeners: its error must not keep the record from the others. */
-  #call(listener: Listener<T>, record: T): void {
+  #call(listener: Listener, record: T): void {
     try {
-      listener.call(this.#emitter, record, this.#raw);
+      listener.call(this.#emitter, record as never, this.#raw);
     } catch (error) {
       process.nextTick(rethrow, error);
     }
@@ -177,7 +179,8 @@ export class Delivery<T> {
   /** Shows batch listeners what is left of the held batch, once. Where they are alone, that hands the records out. */
   #showBatch(): void {
     const held = this.#held;
-    if (held.shown || this.#emitter.listenerCount("batch") === 0) return;
+    const { listeners } = this.#audience;
+    if (held.shown || listeners.batch === 0) return;
     held.shown = true;
     if (!held.uniformlyFits(this.#fits)) {
       held.filter((at) => {
@@ -188,7 +191,7 @@ export class Delivery<T> {
       if (held.empty || this.#audience.closed) return;
     }
     const batch = this.#batch.begin();
-    if (!this.#audience.waiters.waiting && !this.#audience.paced && this.#emitter.listenerCount("event") === 0)
+    if (!this.#audience.waiters.waiting && !this.#audience.paced && listeners.event.length === 0)
       held.next = held.count;
     try {
       this.#emitter.emit("batch", batch);
@@ -210,7 +213,6 @@ export class Delivery<T> {
 }
 
 type BoundListener<T> = (record: T, raw: RawRecord) => void;
-type Listener<T> = (this: unknown, record: T, raw: RawRecord) => void;
 
 /** For what a handler throws: it is the process's to see, and no record is lost by it. @internal */
 export function rethrow(error: unknown): never {

@@ -6,6 +6,7 @@ import type { NativeRingReader } from "../native.js";
 import { abortSignal, checkOptions, integer } from "../options.js";
 import { Delivery, rethrow } from "./delivery.js";
 import { HeldBatch } from "./held_batch.js";
+import { Listeners } from "./listeners.js";
 import { type LossReporter, type LostRecords, lossReporter, type StreamTotals } from "./loss.js";
 import { iterate, type StreamOptions, toReadable, toWebStream } from "./readable.js";
 import type { ReaderChoice } from "./reader_choice.js";
@@ -49,6 +50,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
   readonly #loss: LossReporter;
   readonly #held = new HeldBatch();
   readonly #clock = new TurnClock();
+  readonly #listeners = new Listeners(this as EventEmitter);
   readonly #delivery: Delivery<T>;
   readonly #waiters = new Waiters<T>(() => this.#schedule());
   #budget = DEFAULT_BUDGET;
@@ -67,12 +69,13 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     this.#source = source;
     this.#loss = lossReporter(source.counters, source.bornNs);
     this.#reader = new SlabReader<T>(source, this.#held, {
-      turn: () => this.#turn(),
+      turn: (count) => this.#turn(count),
       lost: (count, cpu) => this.#report(this.#loss.add(count, cpu)),
     });
     const stream = this;
     this.#delivery = new Delivery<T>(source, this.#held, this.#clock, {
       emitter: this,
+      listeners: this.#listeners,
       waiters: this.#waiters,
       get closed() {
         return stream.#closed;
@@ -224,13 +227,11 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
   }
 
   override removeAllListeners(event?: keyof StreamEvents<T>): this {
+    // Not with undefined as the argument, which would be taken for the name of an event.
     if (event !== undefined) super.removeAllListeners(event as never);
-    else {
-      // Not with undefined as the argument, which would be taken for the name of an event.
-      super.removeAllListeners();
-      // That took our own watch over the listeners with it.
-      this.#watchListeners();
-    }
+    else super.removeAllListeners();
+    // That may have taken our own watch over the listeners with it.
+    this.#watchListeners();
     this.#listenersChanged();
     return this;
   }
@@ -310,22 +311,29 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
 
   #watchListeners(): void {
     const meta = this as EventEmitter;
-    meta.on("newListener", (event: string | symbol) => {
-      this.#clock.interrupted = true;
-      // The listener is added after this call.
-      if (WATCHED_EVENTS.has(event)) queueMicrotask(() => this.#listenersChanged());
-    });
-    meta.on("removeListener", () => this.#listenersChanged());
+    if (!meta.listeners("newListener").includes(this.#onNewListener)) meta.on("newListener", this.#onNewListener);
+    if (!meta.listeners("removeListener").includes(this.#onRemoveListener))
+      meta.on("removeListener", this.#onRemoveListener);
   }
+
+  readonly #onNewListener = (event: string | symbol): void => {
+    this.#clock.interrupted = true;
+    this.#listeners.forget();
+    // The listener is added after this call.
+    if (WATCHED_EVENTS.has(event)) queueMicrotask(() => this.#listenersChanged());
+  };
+
+  readonly #onRemoveListener = (): void => this.#listenersChanged();
 
   #listenersChanged(): void {
     this.#clock.interrupted = true;
+    this.#listeners.forget();
     if (!this.#held.empty) this.#continueSoon();
     this.#schedule();
   }
 
   #listening(): boolean {
-    return this.listenerCount("event") > 0 || this.listenerCount("batch") > 0;
+    return this.#listeners.event.length > 0 || this.#listeners.batch > 0;
   }
 
   /** Whether the next record would be taken. */
@@ -343,7 +351,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
   #schedule(): void {
     const wanted = this.#wanted();
     // Whoever reads is told in the turn that reads; nobody else has a turn.
-    this.#watchLoss(!this.#closed && !this.#reading() && this.listenerCount("lost") > 0);
+    this.#watchLoss(!this.#closed && !this.#reading() && this.#listeners.lost > 0);
     // Listeners are told once; `next()` tries each time.
     if (!wanted) this.#failed = false;
     else if (this.#failed && !this.#waiters.waiting) return;
@@ -376,16 +384,18 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
   }
 
   /** One turn of the event loop: batch after batch, as long as there is more, time is left, and handlers keep up. */
-  #turn(): void {
+  #turn(first: number): void {
     this.#clock.begin(this.#budget.milliseconds);
     let read = 0;
     try {
-      let count: number;
-      do {
-        count = this.#reader.fill();
+      // Nothing, or an error that is told to who asks.
+      let count = this.#reader.filled(first) || this.#reader.fill();
+      while (count > 0) {
         read += count;
         this.#dispatch();
-      } while (count > 0 && read + count <= this.#budget.records && this.#reader.more && this.#goesOn());
+        if (read + count > this.#budget.records || !this.#reader.more || !this.#goesOn()) break;
+        count = this.#reader.fill();
+      }
     } catch (error) {
       process.nextTick(rethrow, error);
     }

@@ -9,8 +9,8 @@ const SLAB_BYTES = 256 * 1024;
 
 /** What a reader tells. */
 export interface SlabEvents {
-  /** There may be records: the time to `fill()`. */
-  turn(): void;
+  /** So many records were put where the held batch has its memory, which is empty: the time for `filled()`. */
+  turn(count: number): void;
   /** The kernel says that it had no room for records. */
   lost(count: number, cpu: number): void;
 }
@@ -47,7 +47,7 @@ export class SlabReader<T> {
       slab: held.memory.buffer,
       index: held.index,
       report: this.#report,
-      onReady: () => this.#events.turn(),
+      onReady: (count) => this.#events.turn(count),
     });
     this.#native = native;
     // A thread keeps time by itself.
@@ -60,6 +60,7 @@ export class SlabReader<T> {
   read(wanted: boolean): void {
     if (wanted) {
       this.open();
+      this.#makeRoom();
       this.#waker?.start();
     } else this.#waker?.stop();
   }
@@ -78,13 +79,17 @@ export class SlabReader<T> {
    */
   fill(): number {
     const native = this.open();
+    this.#makeRoom();
+    return this.filled(native.fill());
+  }
+
+  /** The held batch is of so many records that the native reader has put there; returns how many they are in the end. */
+  filled(count: number): number {
     const report = this.#report;
-    this.#renew();
-    let count = native.fill();
     let lost = report[Report.lost] as number;
     if (count === 0 && report[Report.oversize] !== 0) {
       this.#grow(report[Report.oversize] as number);
-      count = native.fill();
+      count = this.open().fill();
       lost += report[Report.lost] as number;
     }
     const cpu = whole(report[Report.cpu] as number);
@@ -100,12 +105,14 @@ export class SlabReader<T> {
     return this.#report[Report.more] === 1;
   }
 
-  /** Other memory in place of what was handed out with its records. To be called before anything is read. */
-  #renew(): void {
+  /** Before anything is read: other memory in place of what was handed out with its records. What there is then is nobody else's. */
+  #makeRoom(): void {
     const held = this.#held;
-    if (this.#native === undefined || !held.spent) return;
-    held.allocate(held.memory.byteLength);
-    this.#native.setBuffers(held.memory.buffer, held.index);
+    if (held.spent) {
+      held.allocate(held.memory.byteLength);
+      this.#native?.setBuffers(held.memory.buffer, held.index);
+    }
+    held.memory.copies?.stay();
   }
 
   /** At most so many records per batch, from the next one on that is read when none is held. */

@@ -113,14 +113,7 @@ void RingReader::ReadAhead(const Napi::CallbackInfo& info) {
 
 Napi::Value RingReader::Fill(const Napi::CallbackInfo& info) {
   Use(info.Env(), "ring_buffer__consume");
-  int error = std::exchange(error_, 0);
-  if (error == 0) error = ring_->Fill();
-  const Batch& batch = ring_->batch();
-  if (error != 0 && (batch.count() > 0 || ring_->Lost() > 0)) {
-    // These first: the next call throws.
-    error_ = std::exchange(error, 0);
-  }
-  if (error != 0) {
+  if (const int error = FillBatch(); error != 0) {
     if (error == -EBADMSG) {
       // Whatever lies there now, these are no records.
       started_ = false;
@@ -128,6 +121,22 @@ Napi::Value RingReader::Fill(const Napi::CallbackInfo& info) {
     }
     // Memory for a record held back, or a ring that was tampered with.
     ThrowFailure(info.Env(), -error, "ring_buffer__consume");
+  }
+  if (!turning_ && started_) Await();
+  return Napi::Number::New(info.Env(), ring_->batch().count());
+}
+
+int RingReader::FillBatch() {
+  int error = std::exchange(error_, 0);
+  if (error == 0) error = ring_->Fill();
+  const Batch& batch = ring_->batch();
+  if (error != 0 && (batch.count() > 0 || ring_->Lost() > 0)) {
+    // These first: the next call fails.
+    error_ = std::exchange(error, 0);
+  }
+  if (error != 0) {
+    reportData_[3] = reportData_[4] = 0;
+    return error;
   }
   const bool more = error_ != 0 || batch.holds() || ring_->Ready();
   // Report in lib/native.ts.
@@ -138,8 +147,7 @@ Napi::Value RingReader::Fill(const Napi::CallbackInfo& info) {
   reportData_[4] = static_cast<double>(batch.oversize());
   reportData_[5] = more ? 1 : 0;
   filled_ |= batch.count() > 0;
-  if (!turning_ && started_) Await();
-  return Napi::Number::New(info.Env(), batch.count());
+  return 0;
 }
 
 void RingReader::SetBuffers(const Napi::CallbackInfo& info) {
@@ -194,7 +202,11 @@ void RingReader::OnReady() {
   const uint64_t before = ring_->Consumed();
   filled_ = false;
   turning_ = true;
-  Tell();
+  // Here and not when JavaScript asks for it: there and back would take microseconds, with the event waiting.
+  const int error = FillBatch();
+  // Whoever asks for the next batch is told.
+  if (error != 0) error_ = error;
+  Tell(ring_->batch().count());
   turning_ = false;
   if (ring_ && started_) Rearm(filled_ || ring_->Consumed() != before);
   napi_close_handle_scope(env_, scope);
@@ -238,12 +250,13 @@ void RingReader::Rearm(bool progress) {
   }
 }
 
-void RingReader::Tell() {
-  napi_value receiver, result, callee = nullptr;
-  if (napi_get_global(env_, &receiver) != napi_ok || napi_get_reference_value(env_, onReady_, &callee) != napi_ok) {
+void RingReader::Tell(uint32_t count) {
+  napi_value receiver, argument, result, callee = nullptr;
+  if (napi_get_global(env_, &receiver) != napi_ok || napi_get_reference_value(env_, onReady_, &callee) != napi_ok ||
+      napi_create_uint32(env_, count, &argument) != napi_ok) {
     return;
   }
-  const napi_status status = napi_make_callback(env_, asyncContext_, receiver, callee, 0, nullptr, &result);
+  const napi_status status = napi_make_callback(env_, asyncContext_, receiver, callee, 1, &argument, &result);
   if (status == napi_ok) return;
   napi_value thrown;
   if (status == napi_pending_exception) {

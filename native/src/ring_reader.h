@@ -31,10 +31,12 @@ class RingReader final : public Held<RingReader> {
 
   void Use(napi_env env, const char* operation) const;
   void BindBuffers(Napi::ArrayBuffer slab, Napi::Int32Array index);
-  /// One turn of the event loop: JavaScript fills as many batches as it wants, then this decides what to wait for.
+  /// Fills the slab, and the report; 0, or a negative errno.
+  int FillBatch();
+  /// One turn of the event loop: a batch for JavaScript, which fills as many more as it wants, then this decides what to wait for.
   void OnReady();
   /// Calls JavaScript in a callback scope of its own.
-  void Tell();
+  void Tell(uint32_t count);
   void Rearm(bool progress);
   /// Wakes for what is there and what comes. A negative errno when the loop does not take the descriptor.
   int Await();

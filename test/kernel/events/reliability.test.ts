@@ -215,6 +215,36 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
     expect(seen).toBe(5);
   });
 
+  test("who listens is known at each record, whatever was taken away or is about to come", async () => {
+    object = await loadFixture("ring");
+    const ring = object.ringBuffer<Rec>("records");
+    const seen = { first: 0, second: 0, batches: 0 };
+    const first = () => {
+      if (++seen.first === 5) ring.on("event", () => seen.second++);
+      if (seen.first === 10) ring.off("event", first);
+      if (seen.first === 7)
+        ring.once("batch", (batch) => {
+          seen.batches += batch.length;
+        });
+    };
+    ring.on("event", first);
+    // Somebody looks before the listener is there that was told of.
+    ring.on("newListener" as "event", () => ring.flush());
+    send(object, "generate", 20);
+    await until("all by the second", () => seen.second === 15);
+    expect(seen).toEqual({ first: 10, second: 15, batches: 13 });
+    // All that an emitter tells of its listeners is taken away, the stream's own watch over them too.
+    ring
+      .removeAllListeners("newListener" as "event")
+      .removeAllListeners("removeListener" as "event")
+      .removeAllListeners();
+    send(object, "generate", 5);
+    let later = 0;
+    ring.on("event", () => later++);
+    await until("the five", () => later === 5);
+    expect(seen.second).toBe(15);
+  });
+
   test("closing the object inside a batch handler, and inside an event handler", async () => {
     for (const kind of ["event", "batch"] as const) {
       object = await loadFixture("ring");
