@@ -10,9 +10,12 @@ import { withZeroes } from "./partial_context.js";
 
 /** Context and Data are bytes, unless `contextType` and `dataType` name their C types. */
 export interface TestRunOptions<Context = Uint8Array, Data = Uint8Array> {
-  /** The packet, for programs that see one; XDP and tc want at least 14 bytes. */
-  readonly data?: Data | undefined;
-  /** C type of the data, in the object's BTF, for example `struct ping`: data is then a value of it, in and out. */
+  /** The packet, for programs that see one; XDP and tc want at least 14 bytes. With `dataType` still its bytes, where what comes out is of that type alone. */
+  readonly data?: Data | Uint8Array | undefined;
+  /**
+   * C type of the data, in the object's BTF, for example `struct ping`: data is then a value of it, in and out. Of a flow dissector
+   * `struct bpf_flow_keys` comes out, whatever packet goes in.
+   */
   readonly dataType?: string | undefined;
   /** Bytes of room for the packet as the program leaves it; none comes back by default, or, with `dataType`, as many as that type has. */
   readonly dataRoom?: number | undefined;
@@ -94,7 +97,9 @@ class Side {
     const typeId = btf.get(type.replace(/^(struct|union|enum)\s+/, ""));
     const codec = compileCodec(btf, typeId, { label: `${program.name} ${what}` });
     this.#codec = codec;
-    if (value !== undefined) {
+    if (value instanceof Uint8Array) {
+      this.input = value;
+    } else if (value !== undefined) {
       this.input = new Uint8Array(codec.size);
       const whole = what === "context" ? withZeroes(btf, typeId, value) : value;
       codec.encode(new Memory(this.input.buffer as ArrayBuffer), 0, whole);

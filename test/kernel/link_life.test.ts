@@ -75,7 +75,7 @@ class Places implements AsyncDisposable {
 
   constructor() {
     const netns = this.#pair.b.path;
-    if (requires({ attachType: "netkitPrimary" }).reason === undefined) makeNetkit(this.#pair.b);
+    if (requires({ attachType: "netkitPrimary" }).reason === undefined) makeNetkit(this.#pair.b, this.#pair.a);
     const fixtures = fileURLToPath(new URL("../fixtures", import.meta.url));
     this.place = { fixtures, binary: childBinary(), netns, cgroup: this.#cgroup.path };
   }

@@ -5,6 +5,7 @@ import { Worker } from "node:worker_threads";
 import { Link, listAttachments, listLinks, type Program } from "ebpf";
 import { describe, expect } from "vitest";
 import { socketDescriptor } from "../../../lib/kernel/descriptor.js";
+import { Actor } from "../support/actor.js";
 import { runsOnlyWhileAttached, Watched } from "../support/attach.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
@@ -12,7 +13,7 @@ import { fixture } from "../support/fixture.js";
 import { NamespacePair, NetNamespace } from "../support/namespace.js";
 import { makeNetkit } from "../support/netkit.js";
 import { requires } from "../support/requires.js";
-import { FRAME, SendingPair } from "../support/sending_pair.js";
+import { addresses, FRAME, PORT, SendingPair, TEXT } from "../support/sending_pair.js";
 import { until } from "../support/until.js";
 
 const netns = requires({ netns: true });
@@ -27,6 +28,15 @@ function withVerdict(verdict: number, ...programs: string[]): Promise<Watched> {
     opened.rodata["verdict"] = verdict;
   });
 }
+
+/** What the programs say of SendingPair's datagram, which nobody has marked before. */
+const datagram = (...ends: Parameters<typeof addresses>) => ({
+  cookie: addresses(...ends),
+  b: BigInt(FRAME),
+  result: 0n,
+  comm: TEXT,
+});
+const DATAGRAM = datagram();
 
 describe("a device that is not there", () => {
   netns.test("is missed where it was looked for", async () => {
@@ -58,7 +68,7 @@ describe("attach type", () => {
       {
         attach: () => watched.object.program("on_tc").attachTc("veth0", "ingress", place),
         cause: () => pair.send(),
-        expected: { what: 3, b: BigInt(FRAME) },
+        expected: { what: 3, a: BigInt(pair.b.index("veth0")), ...DATAGRAM },
       },
       async (attached) => {
         expect(qdiscs()).toContain("clsact");
@@ -69,8 +79,10 @@ describe("attach type", () => {
           watched.object.program("on_tc").attachTc("veth0", "ingress", { ...place, priority: 7, handle: 1 }),
         );
         expect(taken.code).toBe("EXISTS");
+        const from = watched.produced;
         await pair.send();
-        await watched.saw({ what: 4 });
+        // By priority; each leaves its mark.
+        expect((await watched.settled()).slice(from)).toMatchObject([{ what: 4 }, { what: 3, result: 4n }]);
         attached.update(watched.object.program("on_tc_other"));
         expect(attached.program).toBe("on_tc_other");
       },
@@ -83,7 +95,7 @@ describe("attach type", () => {
     using behind = await load("on_xdp");
     using _xdp = behind.object.program("on_xdp").attachXdp("veth0", place);
     await pair.send();
-    await drop.saw({ what: 3 });
+    await drop.saw({ what: 3, a: BigInt(pair.a.index("veth0")), ...DATAGRAM });
     expect(behind.produced, "datagrams that got past TC_ACT_SHOT").toBe(0);
   });
 
@@ -104,7 +116,7 @@ describe("attach type", () => {
       {
         attach: () => first.attachTcx("veth0", "ingress", place),
         cause: () => pair.send(),
-        expected: { what: 5, b: BigInt(FRAME) },
+        expected: { what: 5, a: BigInt(pair.b.index("veth0")), ...DATAGRAM },
       },
       async (link) => {
         const info = link.info();
@@ -159,7 +171,7 @@ describe("attach type", () => {
       const from = watched.produced;
       await pair.send();
       expect((await watched.settled()).slice(from)).toMatchObject([
-        { what: 5, a: BigInt(pair.a.index("veth0")), b: BigInt(FRAME) },
+        { what: 5, a: BigInt(pair.a.index("veth0")), ...DATAGRAM },
       ]);
     }
     const bySection = second.attach({ device: "veth0", netns: pair.b.path });
@@ -169,12 +181,7 @@ describe("attach type", () => {
 
   requires({ netns: true, attachType: "netkitPrimary" }).test("netkit", async () => {
     await using pair = await SendingPair.open();
-    makeNetkit(pair.a);
-    pair.a.ip("link", "set", "nk1", "netns", pair.b.name);
-    pair.a.ip("addr", "add", "10.98.0.1/24", "dev", "nk0");
-    pair.b.ip("addr", "add", "10.98.0.2/24", "dev", "nk1");
-    pair.a.ip("link", "set", "nk0", "up");
-    pair.b.ip("link", "set", "nk1", "up");
+    makeNetkit(pair.a, pair.b);
     using watched = await load("on_netkit", "on_netkit_other");
     const place = { netns: pair.a.path };
     const other = watched.object.program("on_netkit_other");
@@ -183,7 +190,8 @@ describe("attach type", () => {
       {
         attach: () => watched.object.program("on_netkit").attachNetkit("nk0", "primary", place),
         cause: () => pair.send("10.98.0.2"),
-        expected: { what: 7, b: BigInt(FRAME) },
+        // A packet is at the device that it goes to by then.
+        expected: { what: 7, ...datagram("10.98.0.2", "10.98.0.1"), a: BigInt(pair.b.index("nk1")) },
       },
       async (link) => {
         expect(link.info()).toMatchObject({
@@ -221,6 +229,32 @@ describe("attach type", () => {
     await pair.send("10.98.0.2");
     expect((await watched.settled()).slice(from)).toMatchObject([{ what: 7 }]);
     bySection.close();
+    {
+      // The other side's packets, by a program that is attached on this side.
+      await using answering = await Actor.start(pair.b);
+      using peer = await load("on_netkit_peer");
+      await runsOnlyWhileAttached(
+        peer,
+        {
+          attach: () => peer.object.program("on_netkit_peer").attach({ device: "nk0", ...place }),
+          cause: async () => {
+            const { error } = await answering.do(`
+              const socket = (state.socket ??= dgram.createSocket("udp4"));
+              await new Promise((done) => socket.send("${TEXT}", ${PORT}, "10.98.0.1", done));
+            `);
+            expect(error).toBeUndefined();
+          },
+          expected: { what: 15, ...datagram("10.98.0.1", "10.98.0.2"), a: BigInt(pair.a.index("nk0")) },
+        },
+        async (link) => {
+          expect(link).toMatchObject({ kind: "netkit", target: `nk0 in ${pair.a.path} peer` });
+          expect(link.info()).toMatchObject({ attachType: "netkit_peer" });
+          // What goes the other way is the primary side's.
+          await pair.send("10.98.0.2");
+          expect(peer.produced).toBe(1);
+        },
+      );
+    }
     const noNetkit = await errorOf(() =>
       watched.object.program("on_netkit").attachNetkit("veth0", "primary", { netns: pair.a.path }),
     );
@@ -238,7 +272,7 @@ describe("attach type", () => {
         attach: () => program.attachNetfilter(hook),
         cause: () => pair.send(),
         // NF_INET_LOCAL_IN of NFPROTO_IPV4; without the Ethernet header.
-        expected: { what: 1, a: 1n, b: BigInt(FRAME - 14), result: 2n },
+        expected: { ...DATAGRAM, what: 1, a: 1n, b: BigInt(FRAME - 14), result: 2n },
       },
       async (link) => {
         expect(link.info()).toMatchObject({ type: "netfilter", family: 2, hook: 1, priority: -10 });
@@ -319,7 +353,7 @@ describe("attach type", () => {
       attach: () =>
         watched.object.program("on_socket").attachPacketSocket("veth0", { netns: pair.b.path, protocol: 0x0800 }),
       cause: () => pair.send(),
-      expected: { what: 8, a: BigInt(FRAME) },
+      expected: { what: 8, a: BigInt(FRAME), b: 0x0800n, result: BigInt(pair.b.index("veth0")), comm: TEXT },
     });
   });
 
@@ -336,7 +370,7 @@ describe("attach type", () => {
     const link = watched.object.program("on_socket").attachSocketFilter(receiver);
     await send("dropped");
     // A socket filter sees UDP from its header on.
-    await watched.saw({ what: 8, a: BigInt(8 + "dropped".length) });
+    await watched.saw({ what: 8, a: BigInt(8 + "dropped".length), b: 0x0800n, comm: "opped" });
     {
       // Another in its place, which lets pass.
       using passes = await load("on_socket");
@@ -344,7 +378,7 @@ describe("attach type", () => {
       const message = once(receiver, "message");
       await send("let pass");
       await message;
-      await passes.saw({ what: 8, a: BigInt(8 + "let pass".length) });
+      await passes.saw({ what: 8, a: BigInt(8 + "let pass".length), b: 0x0800n, comm: " pass" });
       link.update(watched.object.program("on_socket"));
     }
     expect(received.splice(0)).toEqual(["let pass"]);
@@ -364,30 +398,6 @@ describe("attach type", () => {
     expect(await errorOf(() => watched.object.program("on_socket").attachSocketFilter(0x7fff))).toMatchObject({
       code: "INVALID_ARGUMENT",
     });
-  });
-
-  requires({ netns: true, kernel: ">=5.10" }).test("flow_dissector", async () => {
-    await using pair = await SendingPair.open();
-    using watched = await load("on_flow_dissector", "hash_it");
-    using _hash = watched.object.program("hash_it").attachTc("veth0", "ingress", { netns: pair.b.path });
-    await runsOnlyWhileAttached(
-      watched,
-      {
-        attach: () => watched.object.program("on_flow_dissector").attachNetns(pair.b.path),
-        cause: () => pair.send(),
-        expected: { what: 12 },
-      },
-      async (link) => {
-        expect(link.info()).toMatchObject({ type: "netns", attachType: "flow_dissector" });
-        const second = await errorOf(() => watched.object.program("on_flow_dissector").attachNetns(pair.b.path));
-        expect(second).toMatchObject({ code: "BUSY" });
-      },
-    );
-    using alone = await load("on_flow_dissector");
-    const [bySection] = alone.object.attach({ netns: pair.b.path } as never);
-    expect(bySection).toMatchObject({ kind: "flow_dissector", target: pair.b.path });
-    await pair.send();
-    await alone.saw({ what: 12 });
   });
 });
 

@@ -21,8 +21,11 @@ afterEach(() => {
   expect(bpfDescriptors()).toEqual(before);
 });
 
-/** A connection of this process with itself. */
-const SK_DROP = 0;
+/** include/uapi/linux/bpf.h */
+const [SK_DROP, SK_PASS] = [0, 1];
+const AF_INET = 2n;
+/** 127.0.0.1, from itself. */
+const LOOPBACK_BOTH = 0x7f000001_7f000001n;
 
 /** All of attach_struct_ops*.bpf.c. */
 const PROGRAMS = ["ebpf_test_init", "ebpf_test_ssthresh", "ebpf_test_undo_cwnd", "ebpf_test_cong_avoid"];
@@ -33,6 +36,7 @@ const PROGRAMS = ["ebpf_test_init", "ebpf_test_ssthresh", "ebpf_test_undo_cwnd",
  */
 const DEADLOCKS_ON_PASS = requires({ kernel: ">=5.13" }).reason !== undefined;
 
+/** A connection of this process with itself. */
 class Connection implements AsyncDisposable {
   readonly server: Server;
   readonly client: Socket;
@@ -84,6 +88,8 @@ describe("attach type", () => {
       expect(await connection.send("before")).toBe("before");
       // A socket takes the programs that the map has when it is put in.
       const attached = links();
+      const { localPort = 0, remotePort = 0 } = connection.accepted;
+      const ends = { cookie: BigInt(remotePort), b: BigInt(localPort), result: AF_INET };
       if (DEADLOCKS_ON_PASS && name !== "sk_skb_verdict") {
         watched.object.data["stream_verdict"] = SK_DROP;
         map.set(0, connection.accepted);
@@ -92,7 +98,29 @@ describe("attach type", () => {
         map.set(0, connection.accepted);
         expect(await connection.send("hello")).toBe("hello");
       }
-      await watched.saw({ what, a: 5n });
+      await watched.saw({ what, a: 5n, ...ends, comm: "hello" });
+      expect((await watched.settled()).map((seen) => seen.what)).toEqual(programs.length === 2 ? [2, 3] : [4]);
+      if (!DEADLOCKS_ON_PASS) {
+        // What is dropped does not arrive; what comes after it does.
+        watched.object.data["stream_verdict"] = SK_DROP;
+        connection.client.write("dropped");
+        await watched.saw({ what, a: 7n, ...ends, comm: "dropp" });
+        await watched.saw({ what: programs.length === 2 ? 3 : 4, a: 7n });
+        watched.object.data["stream_verdict"] = SK_PASS;
+        expect(await connection.send("passed")).toBe("passed");
+      }
+      if (name === "sk_skb_stream_parser") {
+        // The verdict is asked when as much is there as the parser says.
+        watched.object.bss["record_length"] = 8;
+        const verdicts = async () => (await watched.settled()).filter((seen) => seen.what === 3);
+        const before = await verdicts();
+        connection.client.write("123");
+        await watched.saw({ what: 2, a: 3n, comm: "" });
+        expect(await verdicts()).toEqual(before);
+        connection.client.write("45678");
+        await watched.saw({ what: 3, a: 8n, ...ends, comm: "12345" });
+        expect(await verdicts()).toHaveLength(before.length + 1);
+      }
       map.delete(0);
       for (const link of attached) link.close();
       const { produced } = watched;
@@ -111,7 +139,21 @@ describe("attach type", () => {
     const link = watched.object.program("on_msg").attachSockmap(map);
     map.set(0, connection.client);
     expect(await connection.send("hello!")).toBe("hello!");
-    await watched.saw({ what: 1, a: 6n, b: BigInt(connection.client.localPort ?? 0) });
+    const { localPort = 0, remotePort = 0 } = connection.client;
+    const ends = { cookie: BigInt(remotePort), b: BigInt(localPort), result: AF_INET };
+    await watched.saw({ what: 1, a: 6n, ...ends, comm: "hello" });
+    {
+      // Of what is dropped the sender is told.
+      await using refused = await Connection.open();
+      map.set(1, refused.client);
+      const from = BigInt(refused.client.localPort ?? 0);
+      watched.object.data["stream_verdict"] = SK_DROP;
+      const error = once(refused.client, "error");
+      refused.client.write("dropped");
+      expect(await error).toMatchObject([{ code: "EACCES" }]);
+      await watched.saw({ what: 1, a: 7n, b: from, comm: "dropp" });
+      watched.object.data["stream_verdict"] = SK_PASS;
+    }
     if (requires({ kernel: ">=6.10" }).reason === undefined)
       expect(link.info()).toMatchObject({ type: "sockmap", attachType: "sk_msg_verdict", mapId: map.info().id });
     map.delete(0);
@@ -156,7 +198,7 @@ describe("attach type", () => {
           `import { connect } from "node:net";
            const socket = connect(7777, "127.0.0.1");
            socket.on("error", (error) => console.log(error.code));
-           socket.on("data", (data) => console.log(String(data)));`,
+           socket.on("data", (data) => console.log(String(data), socket.localPort));`,
         )
         .output();
     const heard: string[] = [];
@@ -166,7 +208,7 @@ describe("attach type", () => {
         {
           attach: () => watched.object.program("on_lookup").attach({ netns: namespace.path }),
           cause: async () => heard.push((await dial()).trim()),
-          expected: { what: 5, a: 7777n, b: 6n },
+          expected: { what: 5, cookie: LOOPBACK_BOTH, a: 7777n, b: 6n },
         },
         async (link) => {
           expect(link.info()).toMatchObject({ type: "netns", attachType: "sk_lookup", netnsInode: namespace.inode });
@@ -175,12 +217,13 @@ describe("attach type", () => {
           const { produced } = watched;
           link.update(next.object.program("on_lookup"));
           expect((await dial()).trim()).toBe("ECONNREFUSED");
-          await next.saw({ what: 5, a: 7777n, b: 6n });
+          await next.saw({ what: 5, cookie: LOOPBACK_BOTH, a: 7777n, b: 6n });
           expect(watched.produced).toBe(produced);
           link.update(watched.object.program("on_lookup"));
         },
       );
-      expect(heard).toEqual(["ECONNREFUSED", "found", "ECONNREFUSED"]);
+      // The port that was called from is the caller's.
+      expect(heard).toEqual(["ECONNREFUSED", `found ${watched.seen[0]?.result}`, "ECONNREFUSED"]);
     } finally {
       server.close();
       await once(server, "close");
@@ -199,7 +242,11 @@ describe("attach type", () => {
       String(port),
     ]);
     const report = JSON.parse(await child.output()) as Record<string, unknown>;
-    expect(report).toEqual({ before: 0, kind: "sk_reuseport", chosen: [1, 0, 1], attached: 3, after: 3 });
+    // Headers of UDP and the text; IPPROTO_UDP, ETH_P_IP.
+    const seen = { inAny: 0, length: 13, protocol: 17, ethernet: 0x0800, text: "hello" };
+    expect(report).toEqual({
+      ...{ before: 0, kind: "sk_reuseport", chosen: [1, 0, 1], seen: [seen, seen, seen], after: 3 },
+    });
   });
 
   requires({ programType: "syscall", kernel: ">=5.14" }).test("syscall (run)", async () => {

@@ -28,7 +28,12 @@ for (const chosen of [1, 0, 1]) {
   object.bss.chosen = chosen;
   report.chosen.push(await send());
 }
-report.attached = produced();
+report.seen = [];
+object.ringBuffer("sightings").on("event", ({ cookie, a, b, result, comm }) => {
+  const [inAny, length, protocol, ethernet] = [cookie, a, b, result].map(Number);
+  report.seen.push({ inAny, length, protocol, ethernet, text: comm });
+});
+while (report.seen.length < produced()) await new Promise(setImmediate);
 link.close();
 await send();
 report.after = produced();

@@ -3,10 +3,16 @@ import { NamespacePair, type NetNamespace } from "./namespace.js";
 import { until } from "./until.js";
 
 /** Where attach_net.bpf.c looks. */
-const PORT = 4242;
+export const PORT = 4242;
+export const TEXT = "hello";
 /** Ethernet, IPv4 and UDP headers, and the text. */
-const TEXT = "hello";
 export const FRAME = 14 + 20 + 8 + TEXT.length;
+
+/** What attach_net.bpf.c says of the addresses of a packet, by default from `a` to `b`. */
+export function addresses(destination = "10.99.0.2", source = "10.99.0.1"): bigint {
+  const number = (address: string) => address.split(".").reduce((sum, part) => (sum << 8n) | BigInt(part), 0n);
+  return (number(source) << 32n) | number(destination);
+}
 
 /** Two namespaces, and a process in the first that sends. */
 export class SendingPair implements AsyncDisposable {
@@ -40,9 +46,17 @@ export class SendingPair implements AsyncDisposable {
     return this.#pair.b;
   }
 
-  /** One datagram from `a`, where nobody listens. On a veth pair it has been received when it is sent. */
-  async send(address = "10.99.0.2", length = TEXT.length): Promise<void> {
-    await this.#sender.do(send(address, PORT, length));
+  /**
+   * One datagram from `a`, TEXT and as many "x" as are missing. On a veth pair it has been received when it is sent. Returns the name
+   * of the error that the sender gets.
+   */
+  async send(address = "10.99.0.2", length = TEXT.length): Promise<string | undefined> {
+    return (await this.#sender.do(send(address, PORT, length))).error;
+  }
+
+  /** Where it sends from, by IPv4. */
+  async port(): Promise<number> {
+    return Number((await this.#sender.do("return state.socket4.address().port")).value);
   }
 
   async close(): Promise<void> {
