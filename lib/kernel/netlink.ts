@@ -13,6 +13,7 @@ export const Rtm = {
   newRoute: 24,
   delRoute: 25,
   getRoute: 26,
+  getQdisc: 38,
   newFilter: 44,
   delFilter: 45,
   getFilter: 46,
@@ -73,6 +74,11 @@ export function readU32(bytes: Buffer, offset = 0): number {
 
 export function readU16(bytes: Buffer, offset = 0): number {
   return LITTLE ? bytes.readUInt16LE(offset) : bytes.readUInt16BE(offset);
+}
+
+/** An attribute that is a string, whose end is a zero. */
+export function readText(bytes: Buffer | undefined): string {
+  return bytes === undefined ? "" : bytes.toString("latin1").replace(/\0.*$/s, "");
 }
 
 export function attributesOf(bytes: Buffer): Map<number, Buffer> {

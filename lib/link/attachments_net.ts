@@ -1,4 +1,5 @@
 /** Attachments without links in a network namespace: XDP and tc by netlink, and routes. */
+import { clsactKinds } from "../kernel/clsact.js";
 import { inNetns } from "../kernel/device.js";
 import { errno } from "../kernel/errno.js";
 import { attempt, isNativeFailure } from "../kernel/explain.js";
@@ -11,6 +12,7 @@ import {
   NLA_F_NESTED,
   NlmFlag,
   Rtm,
+  readText,
   readU16,
   readU32,
   request,
@@ -33,10 +35,6 @@ const IFINFO_SIZE = 16;
 const TCMSG_SIZE = 20;
 const RTMSG_SIZE = 12;
 
-function text(bytes: Buffer | undefined): string {
-  return bytes === undefined ? "" : bytes.toString("latin1").replace(/\0.*$/s, "");
-}
-
 /** What is attached in the namespace that the path leads to; by default that of this process. */
 export function attachmentsInNetns(netns: string | undefined): FoundAttachment[] {
   // The netns of a removal is that of the listing, wherever the caller is by then.
@@ -56,15 +54,11 @@ export function attachmentsInNetns(netns: string | undefined): FoundAttachment[]
         const attributes = answer.attributes(IFINFO_SIZE);
         return {
           index: answer.u32(4),
-          name: text(attributes.get(IFLA.name)),
+          name: readText(attributes.get(IFLA.name)),
           xdp: attributesOf(attributes.get(IFLA.xdp) ?? Buffer.alloc(0)),
         };
       });
-      return [
-        ...xdp(devices, linked, remove),
-        ...devices.flatMap((device) => filters(device, remove)),
-        ...routes(devices, remove),
-      ];
+      return [...xdp(devices, linked, remove), ...filters(devices, remove), ...routes(devices, remove)];
     }),
   );
 }
@@ -105,35 +99,43 @@ function xdp(devices: readonly Device[], linked: ReadonlySet<number>, remove: Re
   });
 }
 
-function filters(device: Device, remove: Remove): FoundAttachment[] {
-  return (["ingress", "egress"] as const).flatMap((direction) => {
-    const tcmsg = (handle: number, info: number) =>
-      Buffer.concat([Buffer.alloc(4), u32(device.index), u32(handle), u32(CLSACT[direction]), u32(info)]);
-    let answers: ReturnType<typeof request>;
-    try {
-      answers = request(message(Rtm.getFilter, NlmFlag.dump, tcmsg(0, 0)));
-    } catch (failure) {
-      // No clsact there, or no filters in this kernel.
-      if (isNativeFailure(failure)) return [];
-      throw failure;
-    }
-    return answers.flatMap((answer) => {
-      const attributes = answer.attributes(TCMSG_SIZE);
-      const id = attributesOf(attributes.get(TCA.options) ?? Buffer.alloc(0)).get(TCA_BPF_ID);
-      if (answer.type !== Rtm.newFilter || text(attributes.get(TCA.kind)) !== "bpf" || id === undefined) return [];
-      const [handle, info] = [answer.u32(8), answer.u32(16)];
-      const target = `${device.name} ${direction} handle ${handle} priority ${info >>> 16}`;
-      const bytes = message(Rtm.delFilter, 0, tcmsg(handle, info), attribute(TCA.kind, Buffer.from("bpf\0")));
-      return [
-        {
-          kind: "tc" as const,
-          target,
-          programId: readU32(id),
-          program: programNameById(readU32(id)) ?? "",
-          remove: remove(`tc filter ${target}`, bytes),
-        },
-      ];
-    });
+function filters(devices: readonly Device[], remove: Remove): FoundAttachment[] {
+  const kinds = clsactKinds();
+  return devices.flatMap((device) => {
+    const kind = kinds.get(device.index);
+    if (kind === undefined) return [];
+    const directions = kind === "clsact" ? (["ingress", "egress"] as const) : (["ingress"] as const);
+    return directions.flatMap((direction) => filtersOf(device, direction, remove));
+  });
+}
+
+function filtersOf(device: Device, direction: keyof typeof CLSACT, remove: Remove): FoundAttachment[] {
+  const tcmsg = (handle: number, info: number) =>
+    Buffer.concat([Buffer.alloc(4), u32(device.index), u32(handle), u32(CLSACT[direction]), u32(info)]);
+  let answers: ReturnType<typeof request>;
+  try {
+    answers = request(message(Rtm.getFilter, NlmFlag.dump, tcmsg(0, 0)));
+  } catch (failure) {
+    // The device is gone by now, or there are no filters in this kernel.
+    if (isNativeFailure(failure)) return [];
+    throw failure;
+  }
+  return answers.flatMap((answer) => {
+    const attributes = answer.attributes(TCMSG_SIZE);
+    const id = attributesOf(attributes.get(TCA.options) ?? Buffer.alloc(0)).get(TCA_BPF_ID);
+    if (answer.type !== Rtm.newFilter || readText(attributes.get(TCA.kind)) !== "bpf" || id === undefined) return [];
+    const [handle, info] = [answer.u32(8), answer.u32(16)];
+    const target = `${device.name} ${direction} handle ${handle} priority ${info >>> 16}`;
+    const bytes = message(Rtm.delFilter, 0, tcmsg(handle, info), attribute(TCA.kind, Buffer.from("bpf\0")));
+    return [
+      {
+        kind: "tc" as const,
+        target,
+        programId: readU32(id),
+        program: programNameById(readU32(id)) ?? "",
+        remove: remove(`tc filter ${target}`, bytes),
+      },
+    ];
   });
 }
 
@@ -144,11 +146,11 @@ function routeProgram(attributes: ReadonlyMap<number, Buffer>): { id: number; na
   const program = (number: number) => attributesOf(encap.get(number) ?? Buffer.alloc(0));
   switch (type === undefined ? 0 : readU16(type)) {
     case LwtEncap.bpf:
-      return { id: 0, name: text([1, 2, 3].map((hook) => program(hook).get(2)).find(Boolean)) };
+      return { id: 0, name: readText([1, 2, 3].map((hook) => program(hook).get(2)).find(Boolean)) };
     case LwtEncap.seg6Local: {
       const id = program(SEG6_LOCAL_BPF).get(1);
       // Without a program it is one of the kernel's own functions.
-      return id === undefined ? undefined : { id: readU32(id), name: text(program(SEG6_LOCAL_BPF).get(2)) };
+      return id === undefined ? undefined : { id: readU32(id), name: readText(program(SEG6_LOCAL_BPF).get(2)) };
     }
     default:
       return undefined;

@@ -245,7 +245,11 @@ export class Program implements ProgramIdentity {
     return attachXdp(this.#attacher, device, options);
   }
 
-  /** Makes the program a tc filter in direct-action mode, on the device's clsact, which is made if need be. Minimum kernel 4.5. See {@link Link} for its life. */
+  /**
+   * Makes the program a tc filter in direct-action mode, on the device's clsact, which is made if need be. Minimum kernel 4.5. See
+   * {@link Link} for its life.
+   * @throws BpfError EXISTS (that handle and priority), NOT_FOUND, INVALID_ARGUMENT (egress, where the older `ingress` is in clsact's place)
+   */
   attachTc(device: string | number, direction: TcDirection, options: TcOptions = {}): TcLink {
     return attachTc(this.#attacher, device, direction, options);
   }

@@ -1,5 +1,6 @@
 /** Traffic control: clsact filters, and what came after them, tcx and netkit. */
 import { AttachType, ProgramType } from "../../kernel/abi.js";
+import { clsactKinds } from "../../kernel/clsact.js";
 import { deviceIndex, deviceName, inNetns, NETNS_OPTION, type NetnsOption } from "../../kernel/device.js";
 import { errno } from "../../kernel/errno.js";
 import { kernelAtLeast } from "../../kernel/version.js";
@@ -64,6 +65,10 @@ export function attachTc(
   return inNetns(operation, options.netns, () => {
     const index = deviceIndex(operation, device, options.netns);
     const where = { kind: "tc", target: `${deviceName(device, options.netns)} ${direction}` };
+    if (direction === "egress" && clsactKinds().get(index) === "ingress")
+      throw invalid(
+        `${operation}: ${deviceName(device, options.netns)} has another queueing discipline (ingress) in the place of clsact, which has no egress`,
+      );
     const made = attacher.try(
       where,
       (native) =>

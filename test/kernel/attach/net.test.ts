@@ -410,6 +410,36 @@ describe("beside others' filters", () => {
     expect(pair.b.run("tc", "qdisc", "show", "dev", "veth0")).toContain("clsact");
   });
 
+  netns.test(
+    "ingress of somebody else, the discipline that clsact came after: it has one direction, and stays",
+    async () => {
+      await using pair = await SendingPair.open();
+      pair.b.run("tc", "qdisc", "add", "dev", "veth0", "ingress");
+      using watched = await load("on_tc");
+      const place = { netns: pair.b.path };
+      const attach = (direction: "ingress" | "egress") =>
+        watched.object.program("on_tc").attachTc("veth0", direction, place);
+      // The kernel would take it, and run it for what comes in.
+      const wrong = await errorOf(() => attach("egress"));
+      expect(wrong).toMatchObject({ code: "INVALID_ARGUMENT" });
+      expect(wrong.message).toContain(
+        "another queueing discipline (ingress) in the place of clsact, which has no egress",
+      );
+      await runsOnlyWhileAttached(
+        watched,
+        { attach: () => attach("ingress"), cause: () => pair.send(), expected: { what: 3, ...DATAGRAM } },
+        () =>
+          expect(listAttachments(place).map(({ target }) => target)).toEqual([
+            expect.stringMatching(/^veth0 ingress handle 1 priority \d+$/),
+          ]),
+      );
+      expect(pair.b.run("tc", "qdisc", "show", "dev", "veth0")).toContain("qdisc ingress");
+      // The other side's, which has none of these, has both directions.
+      using _egress = watched.object.program("on_tc").attachTc("veth0", "egress", { netns: pair.a.path });
+      expect(listAttachments({ netns: pair.a.path }).map(({ target }) => target.split(" ")[1])).toEqual(["egress"]);
+    },
+  );
+
   netns.test("clsact goes with the last of its filters, whichever that is", async () => {
     using pair = new NamespacePair();
     const place = { netns: pair.b.path };
