@@ -48,6 +48,7 @@ export function generateSkeleton(object: ObjectDescription, options: GenerateOpt
   const names = new ModuleNames([...own, ...mapClasses]);
   const catalog = object.btf === undefined ? undefined : new TypeCatalog(object.btf, names);
   for (const { recordType } of object.maps) if (recordType !== undefined) catalog?.noteRecord(recordType);
+  for (const map of object.maps) if (map.recordType !== undefined) catalog?.nameRecord(map.recordType, recordHint(map));
 
   const mapLines = object.maps.map((map) => mapProperty(map, catalog)).join("");
   const sectionTexts = sections.map((section) => sectionInterface(section, object, catalog)).join("");
@@ -142,13 +143,18 @@ function declare(declaration: Declaration): string {
   }
 }
 
+/** What records are called whose type has no name in C. */
+function recordHint(map: MapDescription): string {
+  return `${map.name}_record`;
+}
+
 function mapProperty(map: MapDescription, catalog: TypeCatalog | undefined): string {
   const type = (id: number, hint: string) =>
     id === 0 || catalog === undefined ? "Uint8Array" : catalog.typeOf(id, `${map.name}_${hint}`);
   const record = () =>
     map.recordType === undefined || catalog === undefined
       ? "Uint8Array"
-      : catalog.recordOf(map.recordType, `${map.name}_record`);
+      : catalog.recordOf(map.recordType, recordHint(map));
   const generic = mapClass(map, {
     key: () => type(map.keyType, "key"),
     value: () => type(map.valueType, "value"),

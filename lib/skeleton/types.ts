@@ -58,9 +58,10 @@ export class TypeCatalog {
   readonly #names: ModuleNames;
   /** Names of structs, unions and enums by type id. */
   readonly #named = new Map<number, string>();
-  /** Names of records' types when they are written, where those differ, by the names when they are read. */
-  /** Unions of records, by their type. */
+  /** Unions of records, by their type; and what they are to be called, where that is settled before they are met. */
   readonly #records = new Map<number, string>();
+  readonly #recordNames = new Map<number, string>();
+  /** Names of records' types when they are written, where those differ, by the names when they are read. */
   readonly #inputs = new Map<string, string>();
   /** Names of records' types where they are variables, where those differ, likewise. */
   readonly #lives = new Map<string, string>();
@@ -78,6 +79,16 @@ export class TypeCatalog {
     if (union === undefined) return;
     const { member, enumType } = union;
     for (const { type, enumerator } of union.alternatives) this.#tags.set(type, { member, enumType, enumerator });
+  }
+
+  /**
+   * Settles what a ring's records are called, once all were noted and before types are asked for: where the same union is a value in a map
+   * too, it is the records that have its name, since they are what tools write functions for.
+   */
+  nameRecord(id: number, hint: string): void {
+    const union = taggedUnion(this.#btf, id);
+    if (union === undefined || !this.#agrees(union) || this.#recordNames.has(id)) return;
+    this.#recordNames.set(id, this.#names.take(this.#cName(id, hint)));
   }
 
   /** The type of a value; what is anonymous in C is named for where it is: `hint`. */
@@ -120,7 +131,7 @@ export class TypeCatalog {
     if (union === undefined || !this.#agrees(union)) return this.typeOf(id, hint);
     const known = this.#records.get(id);
     if (known !== undefined) return known;
-    const name = this.#names.take(this.#cName(id, hint));
+    const name = this.#recordNames.get(id) ?? this.#names.take(this.#cName(id, hint));
     this.#records.set(id, name);
     const place = this.declarations.length;
     const alternatives = union.alternatives.map(({ type, name: own }) => this.typeOf(type, `${hint}_${own}`));

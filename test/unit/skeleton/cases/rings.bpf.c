@@ -35,6 +35,14 @@ union either {
 	__u64 number;
 };
 
+/* Before the ring, whose records have the union's name all the same. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, union event);
+} scratch SEC(".maps");
+
 EBPF_RINGBUF(events, union event, 4096);
 EBPF_RINGBUF(lines, struct line, 4096);
 EBPF_RINGBUF(numbers, __u64, 4096);

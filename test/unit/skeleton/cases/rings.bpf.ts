@@ -6,14 +6,26 @@ import {
   LoadedObject,
   type OpenedObject,
   type OpenOptions,
+  type PerCpuArrayMap,
   type RingBuffer,
   type RingBuffers,
   type UserRingBuffer,
 } from "ebpf";
-import { type ObjectShape, openSkeleton, type ProgramOf } from "ebpf/skeleton";
+import { type Accepting, type ObjectShape, openSkeleton, type ProgramOf } from "ebpf/skeleton";
 
-/** `union event`: which record it is, its `kind` tells. */
-export type event = opened | closed;
+/** `union event`, 72 bytes. Its members share the same bytes; to set one is enough. */
+export interface event_2 {
+  /** `struct opened`, 72 bytes at 0; shares its bytes. */
+  open: opened;
+  /** `struct closed`, 16 bytes at 0; shares its bytes. */
+  close: closed;
+}
+
+/** {@link event_2} to be written: of members that share bytes one is enough. */
+export interface event_2_input {
+  open?: opened;
+  close?: closed;
+}
 
 /** `struct opened`, 72 bytes. */
 export interface opened {
@@ -40,6 +52,9 @@ export interface closed {
   /** `__u64`, 8 bytes at 8. */
   bytes: bigint;
 }
+
+/** `union event`: which record it is, its `kind` tells. */
+export type event = opened | closed;
 
 /** `struct line`, 16 bytes. */
 export interface line {
@@ -81,6 +96,8 @@ export interface RingsObject extends ObjectShape {
   readonly maps: {
     /** BPF_MAP_TYPE_RINGBUF, 4096 bytes. */
     readonly plain: RingBuffer<Uint8Array>;
+    /** BPF_MAP_TYPE_PERCPU_ARRAY, 1 entry. */
+    readonly scratch: Accepting<PerCpuArrayMap<event_2>, number, event_2_input[]>;
     /** BPF_MAP_TYPE_RINGBUF, 4096 bytes. */
     readonly events: RingBuffer<event>;
     /** BPF_MAP_TYPE_RINGBUF, 4096 bytes. */
@@ -112,7 +129,7 @@ export class Rings extends LoadedObject<RingsObject> {
       file: "rings.bpf.o",
       name: "rings",
       url: new URL("./rings.bpf.o", import.meta.url),
-      fingerprint: "670dee6656a18bac2bfb1d274667c9c8",
+      fingerprint: "03d267d7b30340f9446627dfa754f15d",
     });
   }
 
