@@ -199,7 +199,7 @@ export interface Struct {
 
 /** A struct with names for its members, each its own. */
 export const struct: fc.Arbitrary<Struct> = fc.record({
-  type: composite.map((type) => nameMembers({ ...type, kind: "struct" }, { next: 0 })),
+  type: composite.map((type) => withoutEmptyEnd(nameMembers({ ...type, kind: "struct" }, { next: 0 }))),
   tail: fc.option(
     fc.record({
       element: fc.oneof(
@@ -212,6 +212,17 @@ export const struct: fc.Arbitrary<Struct> = fc.record({
   ),
   seed: fc.integer(),
 });
+
+/** BTF tells `x[0]` at the end of a record from a flexible array in nothing, and what lies there would be taken for its elements. */
+function withoutEmptyEnd<T extends Type>(type: T): T {
+  if (type.kind === "array") return type.length > 0 ? type : { ...type, length: 1 };
+  if (type.kind !== "struct" && type.kind !== "union") return type;
+  const at = type.members.length - 1;
+  const members = type.members.map((member, i) =>
+    i === at || type.kind === "union" ? { ...member, type: withoutEmptyEnd(member.type) } : member,
+  );
+  return { ...type, members };
+}
 
 /** What shares bytes with others holds any bits, and would be past 2^53: there is no exact number within a union. */
 function nameMembers(type: Composite, counter: { next: number }, shared = false): Composite {
