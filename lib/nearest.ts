@@ -1,17 +1,24 @@
-/** Levenshtein distance, given up (as `limit + 1`) once it must exceed `limit`. */
+/**
+ * How many letters were left out, put in, mistaken or, side by side, exchanged (optimal string alignment); given up (as `limit + 1`) once it must exceed
+ * `limit`.
+ */
 function distance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) > limit) return limit + 1;
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     let best = i;
     for (let j = 1; j <= b.length; j++) {
       const substitution = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const value = Math.min(substitution, (row[j] as number) + 1, (next[j - 1] as number) + 1);
+      let value = Math.min(substitution, (row[j] as number) + 1, (next[j - 1] as number) + 1);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        value = Math.min(value, (before[j - 2] as number) + 1);
       next.push(value);
       if (value < best) best = value;
     }
     if (best > limit) return limit + 1;
+    before = row;
     row = next;
   }
   return row[b.length] as number;

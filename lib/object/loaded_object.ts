@@ -15,7 +15,7 @@ import { HashMap } from "../map/hash_map.js";
 import { mapTypeName } from "../map/opened_map.js";
 import { namedRecord, unknownName } from "../named.js";
 import { checkOptions } from "../options.js";
-import type { AttachOptions } from "../program/attach/by_section.js";
+import { type AttachOptions, checkAttachOptions } from "../program/attach/by_section.js";
 import { Program } from "../program/program.js";
 import { arenaMemory } from "./arena_section.js";
 import type { ObjectCore } from "./core.js";
@@ -305,6 +305,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
    * @throws BpfError as {@link Program.attach}
    */
   attach(...[options = {}]: AttachAllArguments<S>): readonly Link[] {
+    checkAttachOptions("attach", options);
     const { variants } = this.#core;
     const made: Link[] = [];
     try {

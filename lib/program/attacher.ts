@@ -4,6 +4,7 @@ import { attempt, type Meaning } from "../kernel/explain.js";
 import { Link, type LinkParts, type LinkTarget } from "../link/link.js";
 import { type NativeAddon, type NativeLink, type NativeProgram, needsLibbpf } from "../native.js";
 import { invalid } from "../options.js";
+import { methodFor } from "./method_for.js";
 import { programTypeName } from "./program_info.js";
 
 /** Who owns a program: told of each link, so that closing the object closes it. @internal */
@@ -58,20 +59,33 @@ export class Attacher {
   mustBe(operation: string, types: readonly number[], wanted: string): void {
     if (!types.includes(this.type)) {
       throw invalid(
-        `${operation}: ${this.name} is a ${this.typeName} program (section ${this.section}); this attaches ${wanted} programs`,
+        `${operation}: ${this.name} is a ${this.typeName} program (section ${this.section}); this attaches ${wanted} programs: use ${this.method}`,
       );
     }
   }
 
-  /** @throws BpfError INVALID_ARGUMENT unless the program was loaded to be attached in one of these ways */
+  /** @throws BpfError INVALID_ARGUMENT unless the program is to be attached in one of these ways */
   mustExpect(operation: string, attachTypes: readonly number[], wanted: string): number {
     const expected = this.owner.native().expectedAttachType;
-    if (!attachTypes.includes(expected)) {
-      throw invalid(
-        `${operation}: ${this.name} (section ${this.section}) was not loaded for it; this attaches programs of ${wanted}`,
-      );
-    }
+    if (!attachTypes.includes(expected)) throw this.#notFor(operation, `programs of ${wanted}`);
     return expected;
+  }
+
+  /** @throws BpfError INVALID_ARGUMENT if the program, though of a type that fits, is to be attached in one of these ways */
+  mustNotExpect(operation: string, attachTypes: readonly number[], wanted: string): void {
+    if (attachTypes.includes(this.owner.native().expectedAttachType))
+      throw this.#notFor(operation, `${wanted} programs`);
+  }
+
+  #notFor(operation: string, wanted: string): BpfError {
+    return invalid(
+      `${operation}: ${this.name} (section ${this.section}) is not for it; this attaches ${wanted}: use ${this.method}`,
+    );
+  }
+
+  /** What attaches the program, for the message of an error. */
+  get method(): string {
+    return methodFor(this.type, this.section);
   }
 
   /** @throws BpfError LIBBPF_TOO_OLD */

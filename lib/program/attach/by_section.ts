@@ -28,6 +28,11 @@ const OPTIONS = {
   netns: "string",
 } as const;
 
+/** @throws BpfError INVALID_ARGUMENT */
+export function checkAttachOptions(operation: string, options: unknown): asserts options is AttachOptions {
+  checkOptions(operation, options, OPTIONS);
+}
+
 /** The methods that sections lead to. */
 interface Methods {
   attachCgroup(path: string): Link;
@@ -61,7 +66,7 @@ function offsetOf(attacher: Attacher, text: string): bigint {
 }
 
 export function attachBySection(attacher: Attacher, program: Methods, options: AttachOptions): Link {
-  checkOptions(`${attacher.name}.attach`, options, OPTIONS);
+  checkAttachOptions(`${attacher.name}.attach`, options);
   attacher.loaded("attach");
   const kind = sectionKind(attacher.section);
   const target = sectionTarget(attacher.section);
@@ -146,7 +151,7 @@ export function attachBySection(attacher: Attacher, program: Methods, options: A
 function meanings(attacher: Attacher, target: string): Meanings | (() => Meanings) {
   const notEnough = {
     code: "INVALID_ARGUMENT",
-    text: `section "${attacher.section}" does not say where to attach; use the method for its kind (${methodFor(attacher)})`,
+    text: `section "${attacher.section}" does not say where to attach; use the method for its kind (${attacher.method})`,
   } as const;
   switch (attacher.type) {
     case ProgramType.kprobe:
@@ -167,29 +172,4 @@ function meanings(attacher: Attacher, target: string): Meanings | (() => Meaning
     default:
       return { [errno.EOPNOTSUPP]: notEnough, [errno.EINVAL]: notEnough };
   }
-}
-
-const METHODS: Readonly<Record<number, string>> = {
-  [ProgramType.kprobe]: "attachKprobe, attachUprobe, ...",
-  [ProgramType.tracepoint]: "attachTracepoint",
-  [ProgramType.rawTracepoint]: "attachRawTracepoint",
-  [ProgramType.schedCls]: "attachTc or attachTcx",
-  [ProgramType.xdp]: "attachXdp",
-  [ProgramType.perfEvent]: "attachPerfEvent",
-  [ProgramType.skMsg]: "attachSockmap",
-  [ProgramType.skSkb]: "attachSockmap",
-  [ProgramType.socketFilter]: "attachSocketFilter or attachPacketSocket",
-  [ProgramType.skReuseport]: "attachReuseport",
-  [ProgramType.lwtIn]: "attachLwt",
-  [ProgramType.lwtOut]: "attachLwt",
-  [ProgramType.lwtXmit]: "attachLwt",
-  [ProgramType.lwtSeg6local]: "attachLwt",
-  [ProgramType.netfilter]: "attachNetfilter",
-  [ProgramType.ext]: "attachFreplace",
-  [ProgramType.structOps]: "object.attachStructOps, for the map that it is in",
-  [ProgramType.syscall]: "testRun: it is run, not attached",
-};
-
-function methodFor(attacher: Attacher): string {
-  return METHODS[attacher.type] ?? "attachTrace, attachCgroup, ...";
 }

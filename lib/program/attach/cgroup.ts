@@ -60,7 +60,7 @@ export function attachCgroup(attacher: Attacher, path: string, options: CgroupOp
   checkOptions(operation, options, { ...ANCHOR_OPTIONS, mode: oneOf("multi", "override", "exclusive") });
   if (!needsCgroup(attacher.section))
     throw invalid(
-      `${operation}: ${attacher.name} is a ${attacher.typeName} program (section ${attacher.section}); this attaches programs of cgroup sections`,
+      `${operation}: ${attacher.name} is a ${attacher.typeName} program (section ${attacher.section}); this attaches programs of cgroup sections: use ${attacher.method}`,
     );
   const anchored = options.before !== undefined || options.after !== undefined || options.revision !== undefined;
   if (options.mode !== undefined && anchored)

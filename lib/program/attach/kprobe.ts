@@ -1,4 +1,4 @@
-import { ProgramType } from "../../kernel/abi.js";
+import { AttachType, ProgramType } from "../../kernel/abi.js";
 import { functionMeanings } from "../../kernel/functions.js";
 import type { Link } from "../../link/link.js";
 import { checkOptions, checkString, integer, invalid, oneOf, u64 } from "../../options.js";
@@ -26,6 +26,20 @@ export function probeMode(attacher: Attacher, mode: string | undefined): number 
   return PROBE_MODES[mode] as number;
 }
 
+/** What links of many functions are for: the kernel attaches such a program in no other way (perf_event_set_bpf_prog()). */
+const MULTI = [
+  AttachType.traceKprobeMulti,
+  AttachType.traceKprobeSession,
+  AttachType.traceUprobeMulti,
+  AttachType.traceUprobeSession,
+];
+
+/** @throws BpfError INVALID_ARGUMENT unless the program is for one probe: of the kernel or of user space, which are one type */
+export function mustBeSingle(attacher: Attacher, operation: string): void {
+  attacher.mustBe(operation, [ProgramType.kprobe], "kprobe");
+  attacher.mustNotExpect(operation, MULTI, "kprobe, ksyscall and uprobe");
+}
+
 export function attachKprobe(
   attacher: Attacher,
   kind: "kprobe" | "kretprobe",
@@ -40,7 +54,7 @@ export function attachKprobe(
     mode: oneOf("link", "perf", "legacy"),
     maxActive: integer(1, MAX_ACTIVE),
   });
-  attacher.mustBe(operation, [ProgramType.kprobe], "kprobe");
+  mustBeSingle(attacher, operation);
   const { maxActive, offset = 0 } = options;
   if (kind === "kretprobe" && offset !== 0)
     throw invalid(`${operation}: a function returns as a whole: option "offset" is for attachKprobe()`);
@@ -74,7 +88,7 @@ export function attachKsyscall(
   const operation = `${attacher.name}.attach${kind === "ksyscall" ? "Ksyscall" : "Kretsyscall"}`;
   checkString(operation, "system call", name);
   checkOptions(operation, options, COOKIE);
-  attacher.mustBe(operation, [ProgramType.kprobe], "kprobe");
+  mustBeSingle(attacher, operation);
   const retprobe = kind === "kretsyscall";
   return attacher.link(
     { kind, target: name },

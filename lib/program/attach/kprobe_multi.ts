@@ -129,6 +129,7 @@ export function attachKprobeMulti(attacher: Attacher, functions: FunctionSelecto
   const operation = `${attacher.name}.attachKprobeMulti`;
   checkOptions(operation, options, MULTI_OPTIONS);
   attacher.mustBe(operation, [ProgramType.kprobe], "kprobe");
+  attacher.mustNotExpect(operation, [AttachType.traceUprobeMulti, AttachType.traceUprobeSession], "kprobe");
   attacher.loaded("attachKprobeMulti");
   const at = options.at ?? "entry";
   const expected = attacher.owner.native().expectedAttachType;
@@ -168,13 +169,17 @@ export function attachKprobeMulti(attacher: Attacher, functions: FunctionSelecto
       ],
     }),
     () => {
+      const [what, since, each] =
+        at === "session"
+          ? (["a kprobe session", "6.10", "use a kprobe and a kretprobe"] as const)
+          : (["kprobe.multi", "5.18", "use section kprobe/, and one probe per function is attached"] as const);
       const unsupported = {
         code: "KERNEL_UNSUPPORTED",
-        text: kernelAtLeast("5.18")
-          ? "this kernel has no fprobes (CONFIG_FPROBE): use section kprobe/, and one probe per function is attached"
-          : "kprobe.multi needs kernel 5.18: use section kprobe/, and one probe per function is attached",
+        text: kernelAtLeast(since)
+          ? `this kernel has no fprobes (CONFIG_FPROBE): ${each}`
+          : `${what} needs kernel ${since}: ${each}`,
       } as const;
-      const function_ = kernelAtLeast("5.18") ? blame(selection.names) : undefined;
+      const function_ = kernelAtLeast(since) ? blame(selection.names) : undefined;
       return {
         [errno.EOPNOTSUPP]: unsupported,
         [errno.EINVAL]: function_ ?? unsupported,

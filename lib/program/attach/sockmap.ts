@@ -3,7 +3,7 @@ import { descriptorOf } from "../../kernel/descriptor.js";
 import { errno } from "../../kernel/errno.js";
 import { kernelAtLeast } from "../../kernel/version.js";
 import type { Link } from "../../link/link.js";
-import type { Attacher } from "../attacher.js";
+import type { Attacher, Meanings } from "../attacher.js";
 
 /** A sockmap or sockhash. */
 export interface SocketMapTarget {
@@ -22,15 +22,18 @@ export function attachSockmap(attacher: Attacher, map: SocketMapTarget): Link {
   const operation = `${attacher.name}.attachSockmap`;
   const fd = descriptorOf(operation, "map", map);
   attacher.mustBe(operation, [ProgramType.skMsg, ProgramType.skSkb], "sk_msg and sk_skb");
-  attacher.loaded("attach");
   const type = attacher.mustExpect(
     operation,
     ATTACH_TYPES,
     "sections sk_msg, sk_skb/stream_parser, sk_skb/stream_verdict and sk_skb/verdict",
   );
+  attacher.loaded("attach");
   const where = { kind: attacher.type === ProgramType.skMsg ? "sk_msg" : "sk_skb", target: map.name };
-  const meanings = {
-    [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: `${map.name} is neither a sockmap nor a sockhash` },
+  const meanings: Meanings = {
+    [errno.EINVAL]:
+      type === AttachType.skSkbVerdict && !kernelAtLeast("5.13")
+        ? { code: "KERNEL_UNSUPPORTED", text: "sk_skb/verdict needs kernel 5.13: use section sk_skb/stream_verdict" }
+        : { code: "INVALID_ARGUMENT", text: `${map.name} is neither a sockmap nor a sockhash` },
     [errno.EOPNOTSUPP]: {
       code: "KERNEL_UNSUPPORTED",
       text: "this map or kernel takes no such program (CONFIG_BPF_STREAM_PARSER)",
@@ -39,7 +42,7 @@ export function attachSockmap(attacher: Attacher, map: SocketMapTarget): Link {
       code: "BUSY",
       text: "the map has such a program: stream_verdict and verdict exclude each other, and a link is not replaced",
     },
-  } as const;
+  };
   if (kernelAtLeast("6.10")) {
     const none = { flags: 0, relativeFd: 0, relativeId: 0, revision: 0n };
     return attacher.link(where, (native) => attacher.addon.linkCreate(native.fd(), fd, type, none), meanings);

@@ -1,5 +1,5 @@
 /** What attaches through BTF: functions and tracepoints of the kernel, other BPF programs, security hooks. */
-import { ProgramType } from "../../kernel/abi.js";
+import { AttachType, ProgramType } from "../../kernel/abi.js";
 import { errno } from "../../kernel/errno.js";
 import { kernelAtLeast } from "../../kernel/version.js";
 import type { Link } from "../../link/link.js";
@@ -36,6 +36,7 @@ export function attachTrace(attacher: Attacher, options: CookieOptions): Link {
   const operation = `${attacher.name}.attachTrace`;
   checkOptions(operation, options, COOKIE);
   attacher.mustBe(operation, [ProgramType.tracing], "tracing");
+  attacher.mustNotExpect(operation, [AttachType.traceIter], "fentry, fexit, fmod_ret and tp_btf");
   return attacher.link(place(attacher), (native) => native.attachTrace(cookieOf(options)), {
     ...TRACE,
     [errno.EINVAL]: {
@@ -51,6 +52,7 @@ export function attachTrace(attacher: Attacher, options: CookieOptions): Link {
 export function attachLsm(attacher: Attacher): Link {
   const operation = `${attacher.name}.attachLsm`;
   attacher.mustBe(operation, [ProgramType.lsm], "lsm");
+  attacher.mustNotExpect(operation, [AttachType.lsmCgroup], "lsm");
   return attacher.link(place(attacher), (native) => native.attachLsm(), TRACE);
 }
 

@@ -6,10 +6,11 @@ import { MultiLink } from "../../link/multi_link.js";
 import { nearest } from "../../nearest.js";
 import { checkOptions, checkString, integer, invalid, oneOf, shown, u64 } from "../../options.js";
 import type { Attacher, Meanings } from "../attacher.js";
+import { sectionKind } from "../section.js";
 import { type CookieOptions, cookieOf } from "./cookie.js";
 import { elfFunctions } from "./elf_functions.js";
 import { DEFAULT_LIMIT, type FunctionSelector, selectFunctions } from "./functions.js";
-import { probeMode } from "./kprobe.js";
+import { mustBeSingle, probeMode } from "./kprobe.js";
 import { cookiesFor, MULTI_OPTIONS, type MultiOptions } from "./kprobe_multi.js";
 import { resolveBinary } from "./library.js";
 
@@ -74,7 +75,7 @@ export function attachUprobe(
     refCounterOffset: u64,
     mode: oneOf("link", "perf", "legacy"),
   });
-  attacher.mustBe(operation, [ProgramType.kprobe], "kprobe");
+  mustBeSingle(attacher, operation);
   attacher.loaded("attach");
   if (functionName === undefined && options.offset === undefined) {
     throw invalid(`${operation}: say where in ${binary}: the name of a function, or option offset`);
@@ -110,14 +111,14 @@ export function attachUprobeMulti(
   checkString(operation, "binary", binary);
   checkOptions(operation, options, { ...MULTI_OPTIONS, pid: PID });
   attacher.mustBe(operation, [ProgramType.kprobe], "kprobe");
-  attacher.loaded("attach");
-  attacher.needsLibbpf("uprobe_multi", "uprobe.multi", "1.3");
-  const at = options.at ?? "entry";
   const expected = attacher.mustExpect(
     operation,
     [AttachType.traceUprobeMulti, AttachType.traceUprobeSession],
     "section uprobe.multi, uretprobe.multi or uprobe.session",
   );
+  attacher.loaded("attach");
+  attacher.needsLibbpf("uprobe_multi", "uprobe.multi", "1.3");
+  const at = options.at ?? "entry";
   if ((at === "session") !== (expected === AttachType.traceUprobeSession)) {
     throw invalid(
       `${operation}: ${attacher.name} has section ${attacher.section}: at "session" goes with section uprobe.session, and no other does`,
@@ -155,7 +156,10 @@ export function attachUprobeMulti(
       ...meanings(path, undefined),
       [errno.EINVAL]: {
         code: "KERNEL_UNSUPPORTED",
-        text: `uprobe.multi needs kernel 6.6${at === "session" ? ", a session 6.13" : ""}`,
+        text:
+          at === "session"
+            ? "a uprobe session needs kernel 6.13: use a uprobe and a uretprobe"
+            : "uprobe.multi needs kernel 6.6: use section uprobe, and a uprobe each",
       },
     },
   );
@@ -188,7 +192,9 @@ export function attachUsdt(
   checkString(operation, "provider", provider);
   checkString(operation, "name", name);
   checkOptions(operation, options, { cookie: u64, pid: PID });
-  attacher.mustBe(operation, [ProgramType.kprobe], "kprobe");
+  // Programs of section usdt are loaded for uprobe.multi by libbpf itself where the kernel has it (1.3).
+  if (sectionKind(attacher.section) === "usdt") attacher.mustBe(operation, [ProgramType.kprobe], "kprobe");
+  else mustBeSingle(attacher, operation);
   attacher.loaded("attach");
   const path = resolveBinary(operation, binary, options.pid);
   return attacher.attach(

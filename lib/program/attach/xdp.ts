@@ -55,6 +55,7 @@ export function attachXdp(attacher: Attacher, device: string | number, options: 
   if (options.replace && options.by === "link")
     throw invalid(`${operation}: replace goes with by "netlink": a link does not take the place of another program`);
   attacher.mustBe(operation, [ProgramType.xdp], "xdp");
+  attacher.mustNotExpect(operation, [AttachType.xdpDevmap, AttachType.xdpCpumap], "xdp");
   attacher.loaded("attach");
   const netlink = (options.by ?? (options.replace || !kernelAtLeast("5.9") ? "netlink" : "link")) === "netlink";
   const mode = options.mode === undefined ? 0 : MODES[options.mode];
