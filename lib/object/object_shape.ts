@@ -68,19 +68,36 @@ type Optional<Programs> = {
   [Name in keyof Programs]: Programs[Name] extends { readonly optional: true } ? Name : never;
 }[keyof Programs];
 
+/**
+ * Names of programs that are always loaded and that no section can attach: `SEC("socket")` does not say to which socket. Programs that are not attached
+ * at all (struct_ops, syscall) have no method for it.
+ */
+type ByMethodAlone<Programs> = {
+  [Name in keyof Programs]: Programs[Name] extends { readonly optional: true } | { attach: unknown }
+    ? never
+    : Extract<keyof Programs[Name], `attach${string}`> extends never
+      ? never
+      : Name;
+}[keyof Programs];
+
 type Needed<Programs> = OptionsOf<Programs[Exclude<keyof Programs, Optional<Programs>>]>;
 type Welcome<Programs> = OptionsOf<Programs[Optional<Programs>]>;
 
 /**
  * Options of the object's `attach()`: what its programs need, all together; nothing where they need nothing. What only a program needs whose
- * loading is optional (`SEC("?xdp")`) may be given: whether it is loaded, the compiler does not know.
+ * loading is optional (`SEC("?xdp")`) may be given: whether it is loaded, the compiler does not know. An object with a program that is always loaded
+ * and that only a method of its own can attach (`SEC("socket")`) does not attach as a whole: each program does, or that one's section begins with `?`.
  */
 export type AttachAllArguments<S extends ObjectShape> = string extends keyof S["programs"]
   ? [options?: AttachOptions]
-  : [Needed<S["programs"]>] extends [never]
-    ? [Welcome<S["programs"]>] extends [never]
-      ? []
-      : [options?: Partial<All<Welcome<S["programs"]>>>]
-    : [Welcome<S["programs"]>] extends [never]
-      ? [options: Extract<All<Needed<S["programs"]>>, AttachOptions>]
-      : [options: Extract<All<Needed<S["programs"]>> & Partial<All<Welcome<S["programs"]>>>, AttachOptions>];
+  : [ByMethodAlone<S["programs"]>] extends [never]
+    ? AttachNeeded<S["programs"]>
+    : [attachTheseByTheirMethods: { readonly programs: ByMethodAlone<S["programs"]>; readonly never: never }];
+
+type AttachNeeded<Programs> = [Needed<Programs>] extends [never]
+  ? [Welcome<Programs>] extends [never]
+    ? []
+    : [options?: Partial<All<Welcome<Programs>>>]
+  : [Welcome<Programs>] extends [never]
+    ? [options: Extract<All<Needed<Programs>>, AttachOptions>]
+    : [options: Extract<All<Needed<Programs>> & Partial<All<Welcome<Programs>>>, AttachOptions>];

@@ -325,10 +325,14 @@ describe("programs, by their section", () => {
     expectTypeOf(bare.programs.flows.optional).toEqualTypeOf<true>();
     expectTypeOf(bare.programs.connect.optional).toEqualTypeOf<false>();
     expectTypeOf(bare.programs.flows.attach).parameters.toEqualTypeOf<[options: { readonly cgroup: string }]>();
-    bare.attach();
-    bare.attach({ cgroup: "/sys/fs/cgroup" });
+    interface Optional extends ObjectShape {
+      readonly programs: Pick<BareObject["programs"], "flows" | "connect">;
+    }
+    const optional = {} as LoadedObject<Optional>;
+    optional.attach();
+    optional.attach({ cgroup: "/sys/fs/cgroup" });
     // @ts-expect-error no program of it is for a device
-    bare.attach({ device: "lo" });
+    optional.attach({ device: "lo" });
     interface Mixed extends ObjectShape {
       readonly programs: {
         readonly a: ProgramOf<"?tcx/ingress">;
@@ -342,6 +346,29 @@ describe("programs, by their section", () => {
     mixed.attach({ cgroup: "/sys/fs/cgroup", device: "lo", netns: "/run/netns/x" });
     // @ts-expect-error the sockops program is always loaded
     mixed.attach({ device: "lo" });
+  });
+
+  test("an object does not attach as a whole where a program's section cannot say to what", () => {
+    // @ts-expect-error accept_all is a socket filter, and anywhere a kprobe: on what?
+    bare.attach();
+    // @ts-expect-error nor does a cgroup say it
+    bare.attach({ cgroup: "/sys/fs/cgroup" });
+    type Attach<Section extends string> = Parameters<
+      LoadedObject<{
+        readonly programs: { readonly a: ProgramOf<Section> };
+        readonly maps: object;
+        readonly sections: object;
+      }>["attach"]
+    >;
+    type Refused = {
+      [Section in "socket" | "perf_event" | "tc" | "sk_msg" | "xdp/devmap" | "freplace/x"]: Attach<Section>;
+    };
+    expectTypeOf<Refused[keyof Refused]>().toEqualTypeOf<
+      [attachTheseByTheirMethods: { readonly programs: "a"; readonly never: never }]
+    >();
+    // Loaded on request only; registered by their map; run, and not attached.
+    type Fine = { [Section in "?socket" | "struct_ops/init" | "syscall"]: Attach<Section> };
+    expectTypeOf<Fine[keyof Fine]>().toEqualTypeOf<[]>();
   });
 
   test("a sleepable or optional section is of the same kind", () => {
