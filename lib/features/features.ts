@@ -6,6 +6,7 @@ import { kernelBtf } from "../btf/sources.js";
 import { AttachType, LinkType, MapType, ProgramType } from "../kernel/abi.js";
 import { cgroup2Mount } from "../kernel/cgroup.js";
 import { hasKprobes } from "../kernel/functions.js";
+import { probeMapType } from "../kernel/probe.js";
 import {
   type Capability,
   isRoot,
@@ -301,7 +302,7 @@ function probeAll(): Features {
     const name = Object.keys(MapType).find(
       (key) => MapType[key as keyof typeof MapType] === type,
     ) as keyof typeof MapType;
-    return refusedOr(addon.probeMapType(type), MAP_TYPE_SINCE[name], mayLoad);
+    return refusedOr(probeMapType(type), MAP_TYPE_SINCE[name], mayLoad);
   });
   const tracefs = [
     ...mountsOf("tracefs"),

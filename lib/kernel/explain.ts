@@ -1,4 +1,5 @@
 /** From what the addon throws to a BpfError that says what was wrong and what to do. */
+import { release } from "node:os";
 import { BpfError, type BpfErrorCode, VerifierError } from "../errors.js";
 import type { NativeFailure } from "../native.js";
 import { ENOTSUPP } from "./abi.js";
@@ -80,6 +81,13 @@ function telling(log: readonly string[]): string | undefined {
   );
 }
 
+/** Which kernel this is, where the text says which it should be. */
+function ranOn({ code, text }: Meaning): string {
+  return code === "KERNEL_UNSUPPORTED" && /\b\d+\.\d+\b/.test(text) && !text.includes(release())
+    ? `; this is ${release()}`
+    : "";
+}
+
 /** Turns a failure of the addon into the error users see. Anything else passes through unchanged. */
 export function explain(failure: unknown, attempt: Attempt): Error {
   if (!isNativeFailure(failure)) return failure instanceof Error ? failure : new Error(String(failure));
@@ -91,9 +99,10 @@ export function explain(failure: unknown, attempt: Attempt): Error {
   const warning = telling(failure.log);
   const name = errnoName(failure.errno);
   const said = warning === undefined ? "" : `; libbpf: ${warning}`;
+  const text = meaning === undefined ? name : `${meaning.text}${ranOn(meaning)} (${name})`;
   return new BpfError({
     code: meaning?.code ?? "SYSTEM",
-    message: `cannot ${attempt.doing}: ${meaning === undefined ? name : `${meaning.text} (${name})`}${said}`,
+    message: `cannot ${attempt.doing}: ${text}${said}`,
     errno: failure.errno,
     operation: failure.operation,
     log: failure.log,

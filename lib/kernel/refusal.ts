@@ -5,6 +5,7 @@ import type { BpfErrorCode } from "../errors.js";
 import { native } from "../native.js";
 import { AttachType, ENOTSUPP, MapType, ProgramType } from "./abi.js";
 import { errno } from "./errno.js";
+import { probeMapType } from "./probe.js";
 import { isRoot, lockdown, processCapabilities } from "./process.js";
 import { ATTACH_TYPE_SINCE, helperSince, MAP_TYPE_SINCE, PROGRAM_TYPE_SINCE, snakeCase } from "./since.js";
 import { compareVersions, type KernelVersion, kernelAtLeast } from "./version.js";
@@ -124,6 +125,7 @@ export function explainRefusal(program: RefusedProgram, code: number): Reason | 
   if (code === errno.EPERM) return refusedByPolicy(program);
   if (code !== errno.EINVAL && code !== errno.EOPNOTSUPP && code !== ENOTSUPP && code !== errno.E2BIG) return undefined;
   const attach = program.expectedAttachType === 0 ? undefined : nameOf(AttachType, program.expectedAttachType);
+  const type = nameOf(ProgramType, program.type);
   if (
     attach !== undefined &&
     !kernelAtLeast(ATTACH_TYPE_SINCE[attach]) &&
@@ -132,10 +134,9 @@ export function explainRefusal(program: RefusedProgram, code: number): Reason | 
     return missing(
       `attach type ${snakeCase(attach)} (${program.name}, section ${program.section})`,
       ATTACH_TYPE_SINCE[attach],
-      INSTEAD_OF_ATTACH[attach],
+      INSTEAD_OF_ATTACH[attach] ?? (type === undefined ? undefined : INSTEAD[type]),
     );
   }
-  const type = nameOf(ProgramType, program.type);
   if (type !== undefined && probe(program.type) === 0) {
     return missing(
       `program type ${snakeCase(type)} (${program.name}, section ${program.section})`,
@@ -168,7 +169,7 @@ export function explainVerifierReason(reason: string): string | undefined {
 /** Why a map was refused; undefined when its type is there. */
 export function explainMapRefusal(type: number): Reason | undefined {
   const name = nameOf(MapType, type);
-  if (name === undefined || native().probeMapType(type) !== 0) return undefined;
+  if (name === undefined || probeMapType(type) !== 0) return undefined;
   return missing(
     `map type ${snakeCase(name)}`,
     MAP_TYPE_SINCE[name],
