@@ -287,13 +287,16 @@ describe("attach type", () => {
              const server = createServer((socket) => socket.end("x".repeat(100000)));
              server.listen(0, "127.0.0.1", () => {
                let size = 0;
-               connect(server.address().port, "127.0.0.1")
-                 .on("data", (data) => (size += data.length))
-                 .on("close", () => { console.log(size); server.close(); });
+               const { port } = server.address();
+               const client = connect(port, "127.0.0.1").on("data", (data) => (size += data.length));
+               client.once("connect", () => {
+                 const { localPort } = client;
+                 client.once("close", () => { console.log(size, port, localPort); server.close(); });
+               });
              });`,
           )
           .output();
-      const told: string[] = [];
+      const told: string[][] = [];
       const structOps = watched.object.map(map) as StructOpsMap;
       expect(structOps.state).toBe("init");
       const link = await runsOnlyWhileAttached(
@@ -301,13 +304,29 @@ describe("attach type", () => {
         {
           attach: () => watched.object.attachStructOps(map),
           cause: async () => {
-            told.push((await talk()).trim());
+            told.push((await talk()).trim().split(" "));
             // The namespace must not hold the algorithm when it is to go.
             namespace.run("sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno");
           },
           expected: { what: 1 },
         },
         async (attached) => {
+          // What its functions were given: both ends of the connection, and of the server's each acknowledgement of what it sent.
+          const [size, server, client] = (told[1] as string[]).map(BigInt) as [bigint, bigint, bigint];
+          const records = await watched.settled();
+          const ends = [(server << 16n) | client, (client << 16n) | server];
+          expect(new Set(records.map(({ cookie }) => cookie))).toEqual(new Set(ends));
+          const begun = records.filter(({ what }) => what === 1);
+          expect(begun.map(({ cookie }) => cookie).toSorted()).toEqual(ends.toSorted());
+          const first = begun.find(({ cookie }) => cookie === ends[0])?.a ?? 0n;
+          const acknowledged = records
+            .filter(({ what, cookie }) => what === 2 && cookie === ends[0])
+            .map(({ a, b }) => ({ bytes: BigInt.asUintN(32, a - first), segments: b }));
+          const bytes = acknowledged.map((each) => each.bytes);
+          expect(bytes).toEqual(bytes.toSorted((a, b) => Number(a - b)));
+          // The end of the stream counts as a byte.
+          expect([size, size + 1n]).toContain(bytes.at(-1));
+          expect(acknowledged.every(({ segments }) => segments > 0n && segments <= size)).toBe(true);
           expect(structOps.state).toBe(map === "by_link" ? "ready" : "inuse");
           if (map === "by_link")
             expect(attached.info()).toMatchObject({ type: "struct_ops", mapId: structOps.info().id });
@@ -325,7 +344,7 @@ describe("attach type", () => {
           attached.update(replacement);
           expect(attached.info()).toMatchObject({ mapId: replacement.info().id });
           expect(replacement.state).toBe("ready");
-          expect((await talk()).trim()).toBe("100000");
+          expect((await talk()).trim()).toMatch(/^100000 /);
           namespace.run("sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno");
           await next.saw({ what: 1 });
           expect(watched.produced).toBe(produced);
@@ -337,7 +356,7 @@ describe("attach type", () => {
           byId.close();
         },
       );
-      expect(told).toEqual(["unknown", "100000", "unknown"]);
+      expect(told.map(([size]) => size)).toEqual(["unknown", "100000", "unknown"]);
       expect(link.kind).toBe("struct_ops");
     });
   }
