@@ -5,7 +5,7 @@ import { kernelBtf, listBtf } from "ebpf";
 import { describe, expect } from "vitest";
 import { AttachExt } from "../../fixtures/attach_ext.bpf.js";
 import { Actor } from "../support/actor.js";
-import { type Opened, openOnly, runsOnlyWhileAttached, type Seen, Watched } from "../support/attach.js";
+import { type Opened, openOnly, runsOnlyWhileAttached, Watched } from "../support/attach.js";
 import { TestCgroup } from "../support/cgroup.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
@@ -42,67 +42,103 @@ function wink(): "sent" | string {
   }
 }
 
-const refuseUs = (opened: Opened<"attach_trace">) => {
+const refuseUs = (opened: Opened<"attach_trace">, errno = 1) => {
   opened.rodata["only_tgid"] = process.pid;
   opened.rodata["refuse_tgid"] = process.pid;
+  opened.rodata["refuse_with"] = errno;
 };
+/** Errors that kill(2) has none of by itself, and node a name for. */
+const EXDEV = 18;
+const ENOTEMPTY = 39;
+
+/** read(2) of a directory, in five bytes. */
+function readFive(): void {
+  const fd = openSync("/proc", "r");
+  try {
+    readSync(fd, Buffer.alloc(5), 0, 5, null);
+  } catch {
+    // EISDIR
+  } finally {
+    closeSync(fd);
+  }
+}
 
 describe("attach type", () => {
   requires({ vm: true, tracing: true, kernel: ">=5.7" }).test("modify_return", async () => {
-    using watched = await Watched.load("attach_trace", ["on_fmod_ret"], refuseUs);
+    using watched = await Watched.load("attach_trace", ["on_fmod_ret"], (opened) => refuseUs(opened, ENOTEMPTY));
     const outcomes: string[] = [];
     const link = await runsOnlyWhileAttached(watched, {
       attach: () => watched.object.program("on_fmod_ret").attach(),
       cause: () => outcomes.push(wink()),
-      expected: { what: 1, a: 28n, tgid: process.pid },
+      expected: { what: 1, a: 28n, tgid: process.pid, result: 0n, cookie: 0n },
     });
-    expect(outcomes).toEqual(["sent", "EPERM", "sent"]);
+    expect(outcomes).toEqual(["sent", "ENOTEMPTY", "sent"]);
     expect(link).toMatchObject({ kind: "fmod_ret", target: "security_task_kill" });
+  });
+
+  requires({ vm: true, tracing: true, kernel: ">=6.0" }).test("modify_return with a cookie", async () => {
+    using watched = await Watched.load("attach_trace", ["on_fmod_ret"], (opened) => refuseUs(opened, EXDEV));
+    const outcomes: string[] = [];
+    await runsOnlyWhileAttached(watched, {
+      attach: () => watched.object.program("on_fmod_ret").attachTrace({ cookie: 0xfeed_beef_0000_0001n }),
+      cause: () => outcomes.push(wink()),
+      expected: { what: 1, a: 28n, cookie: 0xfeed_beef_0000_0001n },
+    });
+    expect(outcomes).toEqual(["sent", "EXDEV", "sent"]);
   });
 
   requires({ vm: true, programType: "lsm", kernel: ">=5.7" }).test("lsm_mac", async ({ skip }) => {
     if (!bpfIsAnLsm()) skip("bpf is not among the active security modules (lsm=...,bpf on the kernel's command line)");
-    using watched = await Watched.load("attach_trace", ["on_lsm"], refuseUs);
+    using watched = await Watched.load("attach_trace", ["on_lsm"], (opened) => refuseUs(opened, EXDEV));
     const outcomes: string[] = [];
     await runsOnlyWhileAttached(watched, {
       attach: () => watched.object.program("on_lsm").attachLsm(),
       cause: () => outcomes.push(wink()),
       expected: { what: 2, a: 28n },
     });
-    expect(outcomes).toEqual(["sent", "EPERM", "sent"]);
+    expect(outcomes).toEqual(["sent", "EXDEV", "sent"]);
   });
 
   requires({ vm: true, programType: "lsm", kernel: ">=6.0", cgroup2: true }).test("lsm_cgroup", async ({ skip }) => {
     if (!bpfIsAnLsm()) skip("bpf is not among the active security modules (lsm=...,bpf on the kernel's command line)");
     await using cgroup = new TestCgroup();
+    await using other = new TestCgroup();
     const actor = await Actor.start(cgroup);
-    using watched = await Watched.load("attach_trace", ["on_lsm_cgroup"]);
-    await runsOnlyWhileAttached(watched, {
-      attach: () => watched.object.program("on_lsm_cgroup").attach({ cgroup: cgroup.path }),
-      cause: () =>
-        actor.do(
-          'const socket = dgram.createSocket("udp4"); socket.bind(0, "127.0.0.1"); await once(socket, "listening"); socket.close();',
-        ),
-      expected: { what: 3, a: 2n, b: 2n },
-    });
+    const bystander = await Actor.start(other);
+    const OPEN =
+      'const socket = dgram.createSocket("udp4"); socket.bind(0, "127.0.0.1"); await once(socket, "listening"); socket.close();';
+    for (const refuse of [false, true]) {
+      using watched = await Watched.load("attach_trace", ["on_lsm_cgroup"], (opened) => {
+        opened.rodata["refuse_cgroup"] = refuse;
+      });
+      const outcomes: (string | undefined)[] = [];
+      const link = await runsOnlyWhileAttached(
+        watched,
+        {
+          attach: () => watched.object.program("on_lsm_cgroup").attach({ cgroup: cgroup.path }),
+          cause: async () => outcomes.push((await actor.do(OPEN)).error),
+          // AF_INET, SOCK_DGRAM.
+          expected: { what: 3, a: 2n, b: 2n },
+        },
+        async () => {
+          // A process of another cgroup is not seen, nor refused.
+          const { produced } = watched;
+          expect((await bystander.do(OPEN)).error).toBeUndefined();
+          expect(watched.produced).toBe(produced);
+        },
+      );
+      expect(outcomes).toEqual([undefined, refuse ? "EACCES" : undefined, undefined]);
+      expect(link).toMatchObject({ kind: "cgroup", target: cgroup.path });
+    }
   });
 
   requires({ tracing: true, kernel: ">=6.0" }).test("fentry with a cookie", async () => {
-    using watched = await Watched.load("attach_trace", ["with_cookie"], refuseUs);
+    using watched = await Watched.load("attach_trace", ["with_cookie"], (opened) => refuseUs(opened));
     const link = await runsOnlyWhileAttached(
       watched,
       {
         attach: () => watched.object.program("with_cookie").attachTrace({ cookie: 77n }),
-        cause: () => {
-          const fd = openSync("/proc", "r");
-          try {
-            readSync(fd, Buffer.alloc(5), 0, 5, null);
-          } catch {
-            // EISDIR
-          } finally {
-            closeSync(fd);
-          }
-        },
+        cause: readFive,
         expected: { what: 4, a: 5n, cookie: 77n },
       },
       (attached) => {
@@ -119,8 +155,19 @@ describe("attach type", () => {
     expect(link).toMatchObject({ kind: "fentry", target: "generic_read_dir" });
   });
 
+  requires({ tracing: true, kernel: ">=6.0" }).test("fexit with a cookie", async () => {
+    using watched = await Watched.load("attach_trace", ["exit_with_cookie"], (opened) => refuseUs(opened));
+    const link = await runsOnlyWhileAttached(watched, {
+      attach: () => watched.object.program("exit_with_cookie").attachTrace({ cookie: 1n << 63n }),
+      cause: readFive,
+      // EISDIR
+      expected: { what: 6, a: 5n, result: -21n, cookie: 1n << 63n },
+    });
+    expect(link).toMatchObject({ kind: "fexit", target: "generic_read_dir" });
+  });
+
   requires({ tracing: true, kernel: ">=6.10" }).test("tp_btf with a cookie", async () => {
-    using watched = await Watched.load("attach_trace", ["tp_with_cookie"], refuseUs);
+    using watched = await Watched.load("attach_trace", ["tp_with_cookie"], (opened) => refuseUs(opened));
     const link = await runsOnlyWhileAttached(watched, {
       attach: () => watched.object.program("tp_with_cookie").attachTrace({ cookie: 78 }),
       cause: wink,
@@ -152,18 +199,29 @@ describe("attach type", () => {
   requires({ tracing: true, kernel: ">=5.10" }).test("fentry and fexit on another BPF program", async () => {
     using object = await openOnly("attach_trace", ["target"]).load();
     const target = object.program("target");
-    for (const [program, expected] of [
-      ["on_entry", { what: 2 }],
-      ["on_exit", { what: 3, result: 1n }],
-    ] as const satisfies readonly (readonly [string, Partial<Seen>])[]) {
+    for (const [program, what, returns] of [
+      ["on_entry", 2, false],
+      ["on_exit", 3, true],
+    ] as const) {
       using watched = await Watched.load("attach_ext", [program], (opened) => {
         opened.program(program).setAttachTarget("target", target);
       });
-      await runsOnlyWhileAttached(watched, {
+      // The target tells packets of more than 80 bytes by what it returns.
+      const lengths = [64, 100, 81, 80];
+      const told: number[] = [];
+      const link = await runsOnlyWhileAttached(watched, {
         attach: () => watched.object.program(program).attach(),
-        cause: () => target.testRun({ data: PACKET }),
-        expected,
+        cause: () => {
+          for (const length of lengths) told.push(target.testRun({ data: new Uint8Array(length) }).returnValue);
+        },
+        expected: { what },
       });
+      // It is watched, and not changed.
+      expect(told).toEqual([1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1]);
+      expect((await watched.settled()).map(({ a, result }) => [a, result])).toEqual(
+        lengths.map((length) => [BigInt(length), returns ? (length > 80 ? 2n : 1n) : 0n]),
+      );
+      expect(link).toMatchObject({ kind: program === "on_entry" ? "fentry" : "fexit" });
     }
     using opened = AttachExt.open();
     const unknown = await errorOf(() => opened.program("on_entry").setAttachTarget("targte", target));
