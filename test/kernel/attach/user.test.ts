@@ -17,6 +17,7 @@ import { TestCgroup } from "../support/cgroup.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { Tracefs } from "../support/mounted.js";
+import { PageToucher } from "../support/page_toucher.js";
 import { type Requirements, requires } from "../support/requires.js";
 import { Child, run } from "../support/run.js";
 import { until } from "../support/until.js";
@@ -264,7 +265,9 @@ describe("attach type", () => {
       ...(cookies ? { cookie: 3 } : {}),
     });
     expect(link).toMatchObject({ kind: "perf_event", target: "cpu-clock" });
-    await watched.saw({ what: 4, tgid: busy.pid, comm: "node", cookie: cookies ? 3n : 0n });
+    // A clock has a fixed rate, and so the period that goes with 500 Hz.
+    await watched.saw({ what: 4, a: 2_000_000n, tgid: busy.pid, comm: "node", cookie: cookies ? 3n : 0n });
+    expect((await watched.settled()).filter(({ a }) => a !== 2_000_000n)).toEqual([]);
     link.close();
     const { produced } = watched;
     // By a period of its own, on every CPU, of the cgroup's processes: one link for all CPUs.
@@ -274,8 +277,8 @@ describe("attach type", () => {
     all.close();
     const after = watched.produced;
     // The same process goes on, and is seen to go on: nothing comes of it any more.
-    const counted = program.attachPerfEvent("cpu-clock", { period: 2_000_000, pid: busy.pid });
-    await until("samples of another period", () => watched.seen.some(({ a }) => a === 2_000_000n));
+    const counted = program.attachPerfEvent("cpu-clock", { period: 3_000_000, pid: busy.pid });
+    await until("samples of another period", () => watched.seen.some(({ a }) => a === 3_000_000n));
     counted.close();
     expect(watched.seen.every(({ tgid }) => tgid === busy.pid)).toBe(true);
     // One event: the kernel says of it what it counts.
@@ -287,6 +290,40 @@ describe("attach type", () => {
     });
     infoIs(one, { event: "event", name: "", address: 2n, cookie: 4n });
     expect(watched.seen.slice(after).filter(({ a }) => a === 1_000_000n)).toEqual([]);
+  });
+
+  requires({}).test("perf_event, each page fault of a process, and of a cgroup", async () => {
+    await using cgroup = new TestCgroup();
+    await using inside = await PageToucher.start(cgroup);
+    await using outside = await PageToucher.start();
+    const page = BigInt(run("getconf", "PAGESIZE"));
+    using watched = await load("on_perf_event", 0);
+    const program = watched.object.program("on_perf_event");
+    const whose = { [inside.pid]: inside, [outside.pid]: outside };
+    for (const [options, pid, other] of [
+      [{ pid: outside.pid }, outside.pid, inside],
+      [{ cgroup: cgroup.path }, inside.pid, outside],
+    ] as const) {
+      const toucher = whose[pid] as PageToucher;
+      for (const [period, count, seen] of [
+        [1, 61, 61],
+        // Each tenth of them.
+        [10, 95, 9],
+      ] as const) {
+        const from = watched.produced;
+        const link = program.attachPerfEvent("page-faults", { ...options, period });
+        await other.touch(7);
+        const start = await toucher.touch(count);
+        const told = (await watched.settled()).slice(from);
+        expect(told).toHaveLength(seen);
+        for (const record of told) expect(record).toMatchObject({ what: 4, tgid: pid, a: BigInt(period) });
+        const offsets = told.map(({ result }) => BigInt.asUintN(64, result) - start);
+        expect(offsets).toEqual(Array.from({ length: seen }, (_, i) => page * BigInt((i + 1) * period - 1)));
+        link.close();
+        await toucher.touch(5);
+        expect(watched.produced).toBe(from + seen);
+      }
+    }
   });
 
   requires({}).test("perf_event of a cgroup, on every CPU and on one", async () => {

@@ -1,8 +1,3 @@
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Link, OpenedProgram } from "ebpf";
 import { expect } from "vitest";
 import { AttachCgroup, type seen } from "../../fixtures/attach_cgroup.bpf.js";
@@ -20,6 +15,7 @@ import { AttachStructOpsLink } from "../../fixtures/attach_struct_ops_link.bpf.j
 import { AttachTrace } from "../../fixtures/attach_trace.bpf.js";
 import { AttachUsdt } from "../../fixtures/attach_usdt.bpf.js";
 import { AttachUser } from "../../fixtures/attach_user.bpf.js";
+import { compiled } from "./compiled.js";
 import { Dialogue } from "./dialogue.js";
 import { Child } from "./run.js";
 import { until } from "./until.js";
@@ -148,15 +144,7 @@ export async function runsOnlyWhileAttached(
 
 /** test/fixtures/attach_child.c, compiled on first use. */
 export function childBinary(): string {
-  const source = fileURLToPath(new URL("../../fixtures/attach_child.c", import.meta.url));
-  const folder = join(tmpdir(), "ebpf-test-bin");
-  const binary = join(folder, "attach_child");
-  if (!existsSync(binary) || statSync(binary).mtimeMs < statSync(source).mtimeMs) {
-    mkdirSync(folder, { recursive: true });
-    const { status, stderr } = spawnSync("cc", ["-O2", "-g", "-o", binary, source], { encoding: "utf8" });
-    if (status !== 0) throw new Error(`cc: ${stderr}`);
-  }
-  return binary;
+  return compiled("attach_child");
 }
 
 /** A running attach_child: each call of its functions is answered. */
