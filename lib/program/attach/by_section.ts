@@ -7,7 +7,7 @@ import { checkOptions, invalid, shown } from "../../options.js";
 import type { Attacher, Meanings } from "../attacher.js";
 import { needsCgroup, sectionKind, sectionTarget } from "../section.js";
 import type { TcDirection } from "./tc.js";
-import { tracepointMeanings } from "./tracepoint.js";
+import { AT_TRACEPOINT_ALREADY, tracepointMeanings } from "./tracepoint.js";
 
 /** Options of {@link Program.attach}: what the sections of some kinds cannot say. */
 export interface AttachOptions {
@@ -168,6 +168,7 @@ function meanings(attacher: Attacher, target: string): Meanings | (() => Meaning
       return {
         [errno.EOPNOTSUPP]: notEnough,
         [errno.ENOENT]: { code: "NOT_FOUND", text: `this kernel has no tracepoint ${target}` },
+        [errno.EEXIST]: AT_TRACEPOINT_ALREADY,
       };
     default:
       return { [errno.EOPNOTSUPP]: notEnough, [errno.EINVAL]: notEnough };

@@ -7,6 +7,7 @@ import { checkOptions, checkString, invalid, shown } from "../../options.js";
 import type { Attacher, Meanings } from "../attacher.js";
 import { sectionKind, sectionTarget } from "../section.js";
 import { COOKIE, type CookieOptions, cookieOf } from "./cookie.js";
+import { AT_TRACEPOINT_ALREADY } from "./tracepoint.js";
 
 /** A program to attach to: of this or of another object, or one from `ProgramHandle`. */
 export interface TargetProgram {
@@ -15,7 +16,8 @@ export interface TargetProgram {
 }
 
 const TRACE: Meanings = {
-  [errno.EBUSY]: { code: "BUSY", text: "the function is traced in a way that allows no second" },
+  [errno.EBUSY]: { code: "BUSY", text: "this program is attached here already, or another replaces the function" },
+  [errno.EEXIST]: AT_TRACEPOINT_ALREADY,
   [errno.E2BIG]: { code: "FULL", text: "the function has as many programs attached as the kernel allows (38)" },
   // bpf_tracing_prog_attach() of kernels before 5.13 has no trampoline left for a second time.
   ...(kernelAtLeast("5.13")

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { ProgramType } from "../../kernel/abi.js";
 import { errno } from "../../kernel/errno.js";
+import type { Meaning } from "../../kernel/explain.js";
 import { tracefs } from "../../kernel/kprobe_events.js";
 import type { Link } from "../../link/link.js";
 import { nearest } from "../../nearest.js";
@@ -16,11 +17,17 @@ function folders(path: string): string[] {
   }
 }
 
-/** Why there is no such tracepoint. */
+/** bpf_prog_array_copy() takes a program once, whatever its cookie. */
+const TWICE: Meanings = {
+  [errno.EEXIST]: { code: "EXISTS", text: "this program is attached to it already" },
+};
+
+/** Why there is no such tracepoint, or no second time. */
 export function tracepointMeanings(category: string, name: string): Meanings {
   const root = tracefs();
   if (root === undefined) {
     return {
+      ...TWICE,
       [errno.ENOENT]: {
         code: "KERNEL_UNSUPPORTED",
         text: "tracefs, which has the tracepoints' numbers, is not mounted: mount -t tracefs tracefs /sys/kernel/tracing; a raw tracepoint does without",
@@ -36,12 +43,19 @@ export function tracepointMeanings(category: string, name: string): Meanings {
   const near = nearest(`${category}:${name}`, all);
   const meant = near === undefined ? "" : ` (did you mean "${near}"?)`;
   return {
+    ...TWICE,
     [errno.ENOENT]: {
       code: "NOT_FOUND",
       text: `this kernel has no tracepoint ${category}:${name}${meant}; see ${events}`,
     },
   };
 }
+
+/** Of raw_tp and tp_btf, which the kernel told apart by the program, and not by the link, until 6.10. */
+export const AT_TRACEPOINT_ALREADY: Meaning = {
+  code: "EXISTS",
+  text: "the tracepoint has this program already (until 6.10 a program is there once)",
+};
 
 export function attachTracepoint(attacher: Attacher, category: string, name: string, options: CookieOptions): Link {
   const operation = `${attacher.name}.attachTracepoint`;
@@ -65,6 +79,7 @@ export function attachRawTracepoint(attacher: Attacher, name: string, options: C
   if (cookie !== 0n) attacher.needsLibbpf("raw_tp_cookie", "a cookie on a raw tracepoint", "1.4");
   return attacher.link({ kind: "raw_tp", target: name }, (native) => native.attachRawTracepoint(name, cookie), {
     [errno.ENOENT]: { code: "NOT_FOUND", text: `this kernel has no tracepoint ${name}` },
+    [errno.EEXIST]: AT_TRACEPOINT_ALREADY,
     [errno.EINVAL]: {
       code: cookie === 0n ? "INVALID_ARGUMENT" : "KERNEL_UNSUPPORTED",
       text:

@@ -41,6 +41,7 @@ function meanings(path: string, functionName: string | undefined): Meanings {
       text: functionName === undefined ? `there is no ${path}` : unknownFunction(path, functionName),
     },
     [errno.ESRCH]: { code: "NOT_FOUND", text: "there is no such process" },
+    [errno.EIO]: { code: "INVALID_ARGUMENT", text: `${path} is no file that a process can have code from` },
     [errno.EINVAL]: {
       code: "INVALID_ARGUMENT",
       text: "the offset is not in the file's code, or what is there is no instruction that can be probed",
@@ -204,6 +205,10 @@ export function attachUsdt(
       noDescriptor: "it is a uprobe for each place that the binary has of it, which libbpf keeps to itself",
     }),
     {
+      [errno.EEXIST]: {
+        code: "EXISTS",
+        text: "a program of the object is at this probe already, and kernels before 5.15, which have no cookies, do not tell two apart",
+      },
       [errno.ENOENT]: { code: "NOT_FOUND", text: `${path} has no USDT probe ${provider}:${name} (see "readelf -n")` },
       [errno.ESRCH]: {
         code: "NOT_FOUND",
