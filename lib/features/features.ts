@@ -120,21 +120,19 @@ function support(probed: number, since: KernelVersion): Support {
   return kernelAtLeast(since) ? "refused" : "no";
 }
 
-function probeTable(
-  table: Readonly<Record<string, number>>,
-  since: Readonly<Record<string, KernelVersion>>,
+/** What a table of the ABI has, by the kernel's names; with the option to blame where a kernel new enough does not have it. */
+function featuresOf<Name extends string>(
+  table: Readonly<Record<Name, number>>,
+  since: Readonly<Record<Name, KernelVersion>>,
   config: Config,
-  probe: (type: number) => number,
+  supportOf: (type: number, name: Name, since: KernelVersion) => Support,
 ): Record<string, Feature> {
   return Object.fromEntries(
-    Object.entries(table).map(([name, type]) => {
-      const version = since[name] as KernelVersion;
-      const found = support(probe(type), version);
-      const missingConfig = found === "no" && kernelAtLeast(version) ? withoutConfig(name, config) : undefined;
-      return [
-        snakeCase(name),
-        { support: found, since: version, ...(missingConfig === undefined ? {} : { missingConfig }) },
-      ];
+    (Object.entries(table) as [Name, number][]).map(([name, type]) => {
+      const found: Feature = { support: supportOf(type, name, since[name]), since: since[name] };
+      const missingConfig =
+        found.support === "no" && kernelAtLeast(found.since) ? withoutConfig(name, config) : undefined;
+      return [snakeCase(name), missingConfig === undefined ? found : { ...found, missingConfig }];
     }),
   );
 }
@@ -201,39 +199,25 @@ const CONFIG: Readonly<Record<string, string>> = {
 
 function probeAttachTypes(programTypes: Readonly<Record<string, Feature>>, config: Config): Record<string, Feature> {
   const values = kernelEnum("bpf_attach_type");
-  return Object.fromEntries(
-    Object.entries(AttachType).map(([name, type]) => {
-      const since = ATTACH_TYPE_SINCE[name as keyof typeof AttachType];
-      const program = programTypeOf(name);
-      const loads = program === undefined ? "yes" : (programTypes[snakeCase(program)]?.support ?? "no");
-      return [snakeCase(name), featureOf(name, since, values?.has(type), config, loads)];
-    }),
-  );
+  return featuresOf(AttachType, ATTACH_TYPE_SINCE, config, (type, name, since) => {
+    if (!isBuilt(name, values?.has(type), since, config)) return "no";
+    const program = programTypeOf(name);
+    return program === undefined ? "yes" : (programTypes[snakeCase(program)]?.support ?? "no");
+  });
 }
 
 function probeLinkTypes(config: Config): Record<string, Feature> {
   const values = kernelEnum("bpf_link_type");
-  return Object.fromEntries(
-    Object.entries(LinkType).map(([name, type]) => {
-      const since = LINK_TYPE_SINCE[name as keyof typeof LinkType];
-      // The number came with 5.19, for the kernel's own use (kernel/bpf/bpf_struct_ops.c); the link itself with 6.4.
-      const has = name === "structOps" ? kernelAtLeast(since) : values?.has(type);
-      return [snakeCase(name), featureOf(name, since, has, config, "yes")];
-    }),
-  );
+  return featuresOf(LinkType, LINK_TYPE_SINCE, config, (type, name, since) => {
+    // The number came with 5.19, for the kernel's own use (kernel/bpf/bpf_struct_ops.c); the link itself with 6.4.
+    const has = name === "structOps" ? kernelAtLeast(since) : values?.has(type);
+    return isBuilt(name, has, since, config) ? "yes" : "no";
+  });
 }
 
 /** What the kernel knows by its BTF (`has`; undefined without BTF: then its version says it) and was built with, it has. */
-function featureOf(
-  name: string,
-  since: KernelVersion,
-  has: boolean | undefined,
-  config: Config,
-  support: Support,
-): Feature {
-  if (!(has ?? kernelAtLeast(since))) return { support: "no", since };
-  const missingConfig = withoutConfig(name, config);
-  return missingConfig === undefined ? { support, since } : { support: "no", since, missingConfig };
+function isBuilt(name: string, has: boolean | undefined, since: KernelVersion, config: Config): boolean {
+  return (has ?? kernelAtLeast(since)) && withoutConfig(name, config) === undefined;
 }
 
 function withoutConfig(name: string, config: Config): string | undefined {
@@ -283,27 +267,21 @@ function probeAll(): Features {
   const capabilities = processCapabilities();
   // A program that every kernel since 3.19 takes: what is refused with it is refused for lack of privilege.
   const mayLoad = addon.probeProgramType(ProgramType.socketFilter) === 1;
-  const programTypes = probeTable(ProgramType, PROGRAM_TYPE_SINCE, config, (type) => {
-    const name = Object.keys(ProgramType).find(
-      (key) => ProgramType[key as keyof typeof ProgramType] === type,
-    ) as keyof typeof ProgramType;
+  const programTypes = featuresOf(ProgramType, PROGRAM_TYPE_SINCE, config, (type, name, since) => {
     const probed = addon.probeProgramType(type);
     // Tracing, extensions and security hooks are in every kernel since then that has BTF: where it has, "no" is a refusal.
     const refusable = name === "tracing" || name === "ext" || name === "lsm";
-    return refusable &&
+    const refused =
+      refusable &&
       probed === 0 &&
-      kernelAtLeast(PROGRAM_TYPE_SINCE[name]) &&
+      kernelAtLeast(since) &&
       existsSync("/sys/kernel/btf/vmlinux") &&
-      (name !== "lsm" || config?.["CONFIG_BPF_LSM"] === "y")
-      ? -1
-      : refusedOr(probed, PROGRAM_TYPE_SINCE[name], mayLoad);
+      (name !== "lsm" || config?.["CONFIG_BPF_LSM"] === "y");
+    return support(refused ? -1 : refusedOr(probed, since, mayLoad), since);
   });
-  const mapTypes = probeTable(MapType, MAP_TYPE_SINCE, config, (type) => {
-    const name = Object.keys(MapType).find(
-      (key) => MapType[key as keyof typeof MapType] === type,
-    ) as keyof typeof MapType;
-    return refusedOr(probeMapType(type), MAP_TYPE_SINCE[name], mayLoad);
-  });
+  const mapTypes = featuresOf(MapType, MAP_TYPE_SINCE, config, (type, _name, since) =>
+    support(refusedOr(probeMapType(type), since, mayLoad), since),
+  );
   const tracefs = [
     ...mountsOf("tracefs"),
     ...(existsSync("/sys/kernel/debug/tracing/events") ? ["/sys/kernel/debug/tracing"] : []),
