@@ -84,7 +84,7 @@ static __always_inline __u32 netns_of(struct sk_buff *skb)
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(on_drop, struct sk_buff *skb, void *location, __u32 reason)
 {
-	struct drop drop = { .reason = reason, .netns = netns_of(skb), .protocol = skb->protocol };
+	struct drop drop = {.reason = reason, .netns = netns_of(skb), .protocol = skb->protocol};
 	count *seen, one = 1;
 
 	if (only_netns && drop.netns != only_netns)

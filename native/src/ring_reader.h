@@ -33,7 +33,8 @@ class RingReader final : public Held<RingReader> {
   void BindBuffers(Napi::ArrayBuffer slab, Napi::Int32Array index);
   /// Fills the slab, and the report; 0, or a negative errno.
   int FillBatch();
-  /// One turn of the event loop: a batch for JavaScript, which fills as many more as it wants, then this decides what to wait for.
+  /// One turn of the event loop: a batch for JavaScript, which fills as many more as it wants, then this decides what
+  /// to wait for.
   void OnReady();
   /// Calls JavaScript in a callback scope of its own.
   void Tell(uint32_t count);
