@@ -72,6 +72,8 @@ export interface NativeAddon {
   /** libbpf_probe_bpf_prog_type: 1 supported, 0 not, negative errno when it cannot tell. */
   probeProgramType(type: number): number;
   probeMapType(type: number): number;
+  /** Loads the smallest program about `target` as libbpf names it: 1, or a negative errno; ENOENT when the kernel's BTF has no such thing. */
+  probeAttachType(programType: number, attachType: number, target: string): number;
   probeHelper(programType: number, helper: number): number;
   /** Type number by libbpf's own table of names, for example programTypeName(2) is "kprobe". */
   programTypeName(type: number): string | undefined;

@@ -6,7 +6,7 @@ import { kernelBtf } from "../btf/sources.js";
 import { AttachType, LinkType, MapType, ProgramType } from "../kernel/abi.js";
 import { cgroup2Mount } from "../kernel/cgroup.js";
 import { hasKprobes } from "../kernel/functions.js";
-import { probeMapType } from "../kernel/probe.js";
+import { probeAttachType, probedAttachTypes, probeMapType } from "../kernel/probe.js";
 import {
   type Capability,
   isRoot,
@@ -44,7 +44,10 @@ export interface Features {
   readonly programTypes: Readonly<Record<string, Feature>>;
   /** By libbpf's names, such as `lru_hash`; probed by making one of each. */
   readonly mapTypes: Readonly<Record<string, Feature>>;
-  /** By libbpf's names, such as `cgroup_inet4_connect`: known to the kernel (by its BTF, else its version), and its program type may be loaded. */
+  /**
+   * By libbpf's names, such as `cgroup_inet4_connect`: known to the kernel (by its BTF, else its version), and its program type may be loaded. Those
+   * of tracing and of security hooks are probed one by one, as a system may refuse `trace_fentry` and let `trace_raw_tp` be.
+   */
   readonly attachTypes: Readonly<Record<string, Feature>>;
   /** By libbpf's names, such as `perf_event`: what can be pinned, updated and goes with the process. */
   readonly linkTypes: Readonly<Record<string, Feature>>;
@@ -101,8 +104,8 @@ let known: Features | undefined;
  * @example
  * ```ts
  * import { features } from "ebpf";
- * const { programTypes, mapTypes } = features();
- * if (programTypes.tracing?.support !== "yes") console.log("no fentry here; it came with", programTypes.tracing?.since);
+ * const { attachTypes, mapTypes } = features();
+ * if (attachTypes.trace_fentry?.support !== "yes") console.log("no fentry here; it came with", attachTypes.trace_fentry?.since);
  * if (mapTypes.ringbuf?.support !== "yes") console.log("no ring buffer");
  * ```
  */
@@ -201,6 +204,8 @@ function probeAttachTypes(programTypes: Readonly<Record<string, Feature>>, confi
   const values = kernelEnum("bpf_attach_type");
   return featuresOf(AttachType, ATTACH_TYPE_SINCE, config, (type, name, since) => {
     if (!isBuilt(name, values?.has(type), since, config)) return "no";
+    const probed = probeAttachType(name);
+    if (probed !== undefined) return support(probed, since);
     const program = programTypeOf(name);
     return program === undefined ? "yes" : (programTypes[snakeCase(program)]?.support ?? "no");
   });
@@ -268,7 +273,10 @@ function probeAll(): Features {
   // A program that every kernel since 3.19 takes: what is refused with it is refused for lack of privilege.
   const mayLoad = addon.probeProgramType(ProgramType.socketFilter) === 1;
   const programTypes = featuresOf(ProgramType, PROGRAM_TYPE_SINCE, config, (type, name, since) => {
-    const probed = addon.probeProgramType(type);
+    // libbpf asks for tracing by fentry alone.
+    const probed = probedAttachTypes(name).some((attach) => probeAttachType(attach) === 1)
+      ? 1
+      : addon.probeProgramType(type);
     // Tracing, extensions and security hooks are in every kernel since then that has BTF: where it has, "no" is a refusal.
     const refusable = name === "tracing" || name === "ext" || name === "lsm";
     const refused =

@@ -5,7 +5,7 @@ import type { BpfErrorCode } from "../errors.js";
 import { native } from "../native.js";
 import { AttachType, ENOTSUPP, MapType, ProgramType } from "./abi.js";
 import { errno } from "./errno.js";
-import { probeMapType } from "./probe.js";
+import { probeAttachType, probeMapType } from "./probe.js";
 import { isRoot, lockdown, processCapabilities } from "./process.js";
 import { ATTACH_TYPE_SINCE, helperSince, MAP_TYPE_SINCE, PROGRAM_TYPE_SINCE, snakeCase } from "./since.js";
 import { compareVersions, type KernelVersion, kernelAtLeast } from "./version.js";
@@ -36,7 +36,6 @@ const TRACING: readonly number[] = [
 
 /** What to use in place of a type that this kernel lacks. */
 const INSTEAD: Partial<Record<keyof typeof ProgramType, string>> = {
-  tracing: "a kprobe (for fentry), a kprobe with a kretprobe (fexit), or a raw tracepoint (tp_btf)",
   lsm: "a kprobe, which sees but cannot refuse",
   netfilter: "tc or XDP",
   syscall: "a raw tracepoint program, which can be run too (5.10)",
@@ -44,6 +43,9 @@ const INSTEAD: Partial<Record<keyof typeof ProgramType, string>> = {
 };
 
 const INSTEAD_OF_ATTACH: Partial<Record<keyof typeof AttachType, string>> = {
+  traceFentry: "a kprobe",
+  traceFexit: "a kprobe with a kretprobe",
+  traceRawTp: "a raw tracepoint (section raw_tp)",
   traceKprobeMulti: "section kprobe with attachKprobeMulti(), which attaches one by one",
   traceKprobeSession: "a kprobe and a kretprobe",
   traceUprobeMulti: "a uprobe each",
@@ -56,6 +58,20 @@ const INSTEAD_OF_ATTACH: Partial<Record<keyof typeof AttachType, string>> = {
 
 function nameOf<T extends Readonly<Record<string, number>>>(table: T, number: number): keyof T | undefined {
   return Object.keys(table).find((name) => table[name] === number);
+}
+
+/** Only where it has one: 0 is an attach type too. */
+function attachTypeOf(program: RefusedProgram): keyof typeof AttachType | undefined {
+  return program.expectedAttachType === 0 ? undefined : nameOf(AttachType, program.expectedAttachType);
+}
+
+function insteadOf(
+  attach: keyof typeof AttachType | undefined,
+  type: keyof typeof ProgramType | undefined,
+): string | undefined {
+  return (
+    (attach === undefined ? undefined : INSTEAD_OF_ATTACH[attach]) ?? (type === undefined ? undefined : INSTEAD[type])
+  );
 }
 
 function instead(hint: string | undefined): string {
@@ -108,10 +124,13 @@ function refusedByPolicy(program: RefusedProgram): Reason {
       text: `the kernel is locked down (confidentiality): programs of ${named} may not read its memory`,
     };
   }
-  if (probe(program.type) !== 1) {
+  const attach = attachTypeOf(program);
+  const probed = attach === undefined ? undefined : probeAttachType(attach);
+  if ((probed ?? probe(program.type)) !== 1) {
+    const all = probed === undefined || attach === undefined ? named : `${named} for ${snakeCase(attach)}`;
     return {
       code: "PERMISSION_DENIED",
-      text: `this kernel refuses all programs of ${named} (${program.name}, section ${program.section}), though this process has the capabilities: a policy of the system or of the container${instead(type === undefined ? undefined : INSTEAD[type])}`,
+      text: `this kernel refuses all programs of ${all} (${program.name}, section ${program.section}), though this process has the capabilities: a policy of the system or of the container${instead(insteadOf(attach, type))}`,
     };
   }
   return {
@@ -124,7 +143,7 @@ function refusedByPolicy(program: RefusedProgram): Reason {
 export function explainRefusal(program: RefusedProgram, code: number): Reason | undefined {
   if (code === errno.EPERM) return refusedByPolicy(program);
   if (code !== errno.EINVAL && code !== errno.EOPNOTSUPP && code !== ENOTSUPP && code !== errno.E2BIG) return undefined;
-  const attach = program.expectedAttachType === 0 ? undefined : nameOf(AttachType, program.expectedAttachType);
+  const attach = attachTypeOf(program);
   const type = nameOf(ProgramType, program.type);
   if (
     attach !== undefined &&
@@ -134,7 +153,7 @@ export function explainRefusal(program: RefusedProgram, code: number): Reason | 
     return missing(
       `attach type ${snakeCase(attach)} (${program.name}, section ${program.section})`,
       ATTACH_TYPE_SINCE[attach],
-      INSTEAD_OF_ATTACH[attach] ?? (type === undefined ? undefined : INSTEAD[type]),
+      insteadOf(attach, type),
     );
   }
   if (type !== undefined && probe(program.type) === 0) {

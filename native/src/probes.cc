@@ -1,8 +1,12 @@
 #include "probes.h"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
 
 #include "arguments.h"
+#include "fd.h"
 #include "perform.h"
 #include "property.h"
 
@@ -35,6 +39,28 @@ Napi::Value ProbeHelper(const Napi::CallbackInfo& info) {
   });
 }
 
+/// Loads the smallest program about something of the kernel's own, and lets go of it.
+int LoadAbout(bpf_prog_type type, bpf_attach_type attachType, const std::string& target) {
+  const int id = libbpf_find_vmlinux_btf_id(target.c_str(), attachType);
+  if (id <= 0) return -ENOENT;
+  constexpr bpf_insn kReturnZero[] = {
+      {BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 0},
+      {BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
+  };
+  LIBBPF_OPTS(bpf_prog_load_opts, options);
+  options.expected_attach_type = attachType;
+  options.attach_btf_id = static_cast<uint32_t>(id);
+  const UniqueFd program(bpf_prog_load(type, "probe", "GPL", kReturnZero, std::size(kReturnZero), &options));
+  return program.IsOpen() ? 1 : -errno;
+}
+
+Napi::Value ProbeAttachType(const Napi::CallbackInfo& info) {
+  const auto [type, attachType, target] = Arguments<Number<uint32_t>, Number<uint32_t>, Text>(info);
+  return Probe(info.Env(), [type = type, attachType = attachType, &target = target] {
+    return LoadAbout(static_cast<bpf_prog_type>(type), static_cast<bpf_attach_type>(attachType), target);
+  });
+}
+
 template <typename Type>
 Type NamedType(const char* (*)(Type));
 
@@ -55,6 +81,7 @@ void ExportProbes(Napi::Env env, Napi::Object exports) {
   exports.Set("possibleCpus", Napi::Function::New<PossibleCpus>(env, "possibleCpus"));
   exports.Set("probeProgramType", Napi::Function::New<ProbeProgramType>(env, "probeProgramType"));
   exports.Set("probeMapType", Napi::Function::New<ProbeMapType>(env, "probeMapType"));
+  exports.Set("probeAttachType", Napi::Function::New<ProbeAttachType>(env, "probeAttachType"));
   exports.Set("probeHelper", Napi::Function::New<ProbeHelper>(env, "probeHelper"));
   exports.Set("programTypeName", Napi::Function::New<Name<libbpf_bpf_prog_type_str>>(env, "programTypeName"));
   exports.Set("attachTypeName", Napi::Function::New<Name<libbpf_bpf_attach_type_str>>(env, "attachTypeName"));

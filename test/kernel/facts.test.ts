@@ -8,6 +8,8 @@ import { type CreatableType, createMap, features, VerifierError } from "ebpf";
 import { afterAll, describe, expect } from "vitest";
 import { inspectObject } from "../../lib/cli/inspect.js";
 import { helperName } from "../../lib/features/helpers.js";
+import { probedAttachTypes } from "../../lib/kernel/probe.js";
+import { snakeCase } from "../../lib/kernel/since.js";
 import { native } from "../../lib/native.js";
 import { Refused } from "../fixtures/refused.bpf.js";
 import { type FixtureName, openOnly, Watched } from "./support/attach.js";
@@ -145,11 +147,22 @@ const PROGRAMS: Readonly<Record<string, readonly [fixture: FixtureName, program:
   flow_dissector: ["attach_net", "on_flow_dissector"],
   cgroup_sysctl: ["attach_cgroup", "on_sysctl"],
   cgroup_sockopt: ["attach_cgroup", "on_getsockopt"],
-  tracing: ["attach_trace", "with_cookie"],
+  tracing: ["attach_trace", "tp_plain"],
   lsm: ["attach_trace", "on_lsm"],
   sk_lookup: ["attach_sock", "on_lookup"],
   syscall: ["attach_sock", "add"],
   netfilter: ["attach_netfilter", "on_netfilter"],
+};
+
+/** Attach types that features() tells of one by one. */
+const BY_ATTACH_TYPE: Readonly<Record<string, readonly [fixture: FixtureName, program: string]>> = {
+  trace_raw_tp: ["attach_trace", "tp_plain"],
+  trace_fentry: ["attach_trace", "with_cookie"],
+  trace_fexit: ["attach_trace", "exit_with_cookie"],
+  modify_return: ["attach_trace", "on_fmod_ret"],
+  trace_iter: ["attach_iter", "dump_text"],
+  lsm_mac: ["attach_trace", "on_lsm"],
+  lsm_cgroup: ["attach_trace", "on_lsm_cgroup"],
 };
 
 /** Types of which the tests have no program that every kernel with the type takes; their enumerators are looked for above. */
@@ -174,6 +187,17 @@ describe("what the kernel takes", () => {
     for (const [type, [file, name]] of Object.entries(PROGRAMS)) {
       const loaded = await loads(() => openOnly(file, [name]).load() as Promise<Disposable>);
       expect(`${type}: ${loaded}`).toBe(`${type}: ${programTypes[type]?.support === "yes"}`);
+    }
+  });
+
+  gate.test("a program at each kind of place in the kernel loads, or does not", async () => {
+    const { attachTypes } = features();
+    expect(Object.keys(BY_ATTACH_TYPE).toSorted()).toEqual(
+      [...probedAttachTypes("tracing"), ...probedAttachTypes("lsm")].map(snakeCase).toSorted(),
+    );
+    for (const [type, [file, name]] of Object.entries(BY_ATTACH_TYPE)) {
+      const loaded = await loads(() => openOnly(file, [name]).load() as Promise<Disposable>);
+      expect(`${type}: ${loaded}`).toBe(`${type}: ${attachTypes[type]?.support === "yes"}`);
     }
   });
 

@@ -117,8 +117,8 @@ describe("refusals are explained", () => {
   });
 
   test("a program type that this kernel lacks, or does not give to anybody", async ({ skip }) => {
-    const refused = features().programTypes["tracing"]?.support;
-    if (refused === "yes") skip("this kernel takes programs of type tracing");
+    const given = features().attachTypes["trace_fentry"]?.support;
+    if (given === "yes") skip("this kernel takes fentry programs");
     const opened = AttachTrace.open();
     for (const program of Object.values(opened.programs)) program.autoload = program.name === "with_cookie";
     const error = await opened.load().then(
@@ -127,7 +127,7 @@ describe("refusals are explained", () => {
     );
     expect(error?.code).toBe("PERMISSION_DENIED");
     expect(error?.message).toContain(
-      "refuses all programs of type tracing (with_cookie, section fentry/generic_read_dir)",
+      "refuses all programs of type tracing for trace_fentry (with_cookie, section fentry/generic_read_dir)",
     );
     expect(error?.message).toContain("use a kprobe");
   });

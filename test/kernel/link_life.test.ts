@@ -48,7 +48,7 @@ const NEEDS: Readonly<Record<string, Requirements>> = {
   "tp_btf, fentry, fexit, fmod_ret": { tracing: true },
   freplace: { tracing: true, programType: "ext", kernel: ">=5.10" },
   lsm: { vm: true, programType: "lsm", kernel: ">=5.7" },
-  iter: { tracing: true, kernel: ">=5.8" },
+  iter: { attachType: "traceIter" },
   perf_event: {},
   cgroup: { cgroup2: true, kernel: ">=5.7" },
   "cgroup, `mode`": { cgroup2: true },

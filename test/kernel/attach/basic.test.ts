@@ -131,7 +131,7 @@ describe("attach type", () => {
     );
   });
 
-  requires({ tracing: true }).test("tp_btf", async () => {
+  requires({ attachType: "traceRawTp" }).test("tp_btf", async () => {
     using object = await load("on_tp_btf");
     await seesOnlyWhileAttached(
       object,

@@ -129,7 +129,7 @@ const ROWS: readonly Row[] = [
   {
     kind: "iter",
     program: ["attach_trace", "tp_plain"],
-    needs: { tracing: true },
+    needs: { attachType: "traceRawTp" },
     attempts: [(program) => program.attachIter()],
   },
 ];

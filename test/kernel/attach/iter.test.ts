@@ -10,7 +10,7 @@ import { requires } from "../support/requires.js";
 
 nothingStaysOpen();
 
-const gate = requires({ tracing: true, kernel: ">=5.8" });
+const gate = requires({ attachType: "traceIter" });
 
 describe("attach type", () => {
   gate.test("trace_iter", async () => {
@@ -64,7 +64,7 @@ describe("attach type", () => {
     expect(missing.message).toContain("needs a map");
   });
 
-  requires({ tracing: true, kernel: ">=6.1", cgroup2: true }).test(
+  requires({ attachType: "traceIter", kernel: ">=6.1", cgroup2: true }).test(
     "trace_iter, of one process and of cgroups",
     async () => {
       using object = await openOnly("attach_iter", ["dump_text", "dump_cgroups"]).load();

@@ -166,7 +166,7 @@ describe("attach type", () => {
     expect(link).toMatchObject({ kind: "fexit", target: "generic_read_dir" });
   });
 
-  requires({ tracing: true, kernel: ">=6.10" }).test("tp_btf with a cookie", async () => {
+  requires({ attachType: "traceRawTp", kernel: ">=6.10" }).test("tp_btf with a cookie", async () => {
     using watched = await Watched.load("attach_trace", ["tp_with_cookie"], (opened) => refuseUs(opened));
     const link = await runsOnlyWhileAttached(watched, {
       attach: () => watched.object.program("tp_with_cookie").attachTrace({ cookie: 78 }),

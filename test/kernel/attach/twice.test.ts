@@ -140,7 +140,7 @@ const ROWS: readonly Row[] = [
   {
     kind: "tp_btf",
     program: ["attach_trace", "tp_plain"],
-    needs: { tracing: true },
+    needs: { attachType: "traceRawTp" },
     attach: (program) => program.attachTrace(),
     cause: wink,
     refused: ONCE_AT_TRACEPOINT,
@@ -235,7 +235,7 @@ describe("attached twice", () => {
     expect(attached([id])).toEqual(once);
   });
 
-  requires({ tracing: true, kernel: ">=5.8" }).test("iter: each is read by itself", async () => {
+  requires({ attachType: "traceIter" }).test("iter: each is read by itself", async () => {
     using object = await openOnly("attach_iter", ["dump_text"]).load();
     const program = object.program("dump_text");
     using one = program.attachIter();

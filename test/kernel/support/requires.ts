@@ -25,7 +25,7 @@ export interface Requirements {
   readonly hardwareEvents?: true;
   /** A feature that the libbpf in use may be too old for, by the name that it has in `features().libbpf`. */
   readonly libbpf?: string;
-  /** fentry, fexit, tp_btf and iterators: BPF_PROG_TYPE_TRACING. */
+  /** fentry, fexit and fmod_ret: programs of type tracing at functions. A system that refuses them may have tp_btf and iterators (attachType). */
   readonly tracing?: true;
   /** A cgroup v2 hierarchy in which this process may make groups. */
   readonly cgroup2?: true;
@@ -156,7 +156,7 @@ function* features(wanted: Requirements): Generator<Feature> {
     yield { name: libbpf, present, missing: `libbpf ${native().libbpfVersion} has no ${libbpf}` };
   }
   if (wanted.tracing)
-    yield programType("tracing", "this kernel refuses programs of type tracing (fentry, fexit, tp_btf)");
+    yield programType("tracing", "this kernel refuses programs of type tracing at functions (fentry, fexit, fmod_ret)");
   if (wanted.cgroup2) {
     const present = () => readFileSync("/proc/self/mountinfo", "utf8").includes(" - cgroup2 ");
     yield { name: "cgroup v2", since: "4.5", present, missing: "cgroup v2 is not mounted" };
