@@ -2,10 +2,13 @@
  * Threads of the bench's process that run beside its event loop: a producer that sends as fast as it can, or one record at a time, and a
  * reader in C that waits with epoll. Not part of the package; bench/ring/build.mjs compiles it with cc.
  */
+#define _GNU_SOURCE
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <errno.h>
 #include <node_api.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,6 +33,8 @@ struct task {
 	/* Runs per system call, or samples to gather. */
 	uint32_t count;
 	uint32_t gap_ns;
+	/* Where the thread runs; -1: anywhere. */
+	int cpu;
 	double cpu_ns;
 	double runs;
 	uint32_t samples;
@@ -46,6 +51,19 @@ static int run_program(int fd, uint32_t repeat, uint32_t *duration)
 
 	*duration = options.duration;
 	return error;
+}
+
+static int run_on(int cpu)
+{
+	cpu_set_t set;
+
+	if (cpu < 0) {
+		memset(&set, 0xff, sizeof(set));
+	} else {
+		CPU_ZERO(&set);
+		CPU_SET(cpu, &set);
+	}
+	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
 }
 
 /* Sends until it is stopped. */
@@ -71,6 +89,7 @@ static void *pace(void *argument)
 	struct timespec gap = {.tv_nsec = task->gap_ns};
 	uint32_t duration;
 
+	task->error = run_on(task->cpu);
 	while (task->samples < task->count && !task->stop && !task->error) {
 		nanosleep(&gap, NULL);
 		task->error = run_program(task->fd, 1, &duration);
@@ -98,8 +117,7 @@ static void *await(void *argument)
 	struct ring_buffer *ring = ring_buffer__new(task->fd, on_stamped, task, NULL);
 	int result;
 
-	if (!ring)
-		task->error = -1;
+	task->error = ring ? run_on(task->cpu) : -errno;
 	while (!task->error && task->samples < task->count && !task->stop) {
 		result = ring_buffer__poll(ring, 100);
 		if (result < 0)
@@ -130,14 +148,15 @@ static void free_task(napi_env env, void *data, void *hint)
 static napi_value start(napi_env env, napi_callback_info info, void *(*body)(void *), bool samples)
 {
 	struct task *task = calloc(1, sizeof(*task));
-	napi_value argv[3], external = NULL;
-	size_t argc = 3;
+	napi_value argv[4], external = NULL;
+	size_t argc = 4;
 
 	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
 	napi_get_value_int32(env, argv[0], &task->fd);
 	napi_get_value_uint32(env, argv[1], &task->count);
-	if (argc > 2)
-		napi_get_value_uint32(env, argv[2], &task->gap_ns);
+	napi_get_value_uint32(env, argv[2], &task->gap_ns);
+	task->cpu = -1;
+	napi_get_value_int32(env, argv[3], &task->cpu);
 	if (samples)
 		task->sample = calloc(task->count, sizeof(*task->sample));
 	if (pthread_create(&task->thread, NULL, body, task)) {
@@ -156,16 +175,30 @@ static napi_value start_flood(napi_env env, napi_callback_info info)
 	return start(env, info, flood, false);
 }
 
-/* pace(programFd, runs, nanosecondsBetween) */
+/* pace(programFd, runs, nanosecondsBetween, cpu?) */
 static napi_value start_pace(napi_env env, napi_callback_info info)
 {
 	return start(env, info, pace, true);
 }
 
-/* await(mapFd, records) */
+/* await(mapFd, records, undefined, cpu?) */
 static napi_value start_await(napi_env env, napi_callback_info info)
 {
 	return start(env, info, await, true);
+}
+
+/* runOn(cpu): where the calling thread runs; -1: anywhere. */
+static napi_value set_cpu(napi_env env, napi_callback_info info)
+{
+	napi_value argv[1];
+	size_t argc = 1;
+	int cpu = -1;
+
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	napi_get_value_int32(env, argv[0], &cpu);
+	if (run_on(cpu))
+		napi_throw_error(env, NULL, "sched_setaffinity failed");
+	return NULL;
 }
 
 static void set_number(napi_env env, napi_value object, const char *name, double number)
@@ -218,6 +251,7 @@ NAPI_MODULE_INIT()
 		{"flood", NULL, start_flood, NULL, NULL, NULL, napi_default, NULL},
 		{"pace", NULL, start_pace, NULL, NULL, NULL, napi_default, NULL},
 		{"await", NULL, start_await, NULL, NULL, NULL, napi_default, NULL},
+		{"runOn", NULL, set_cpu, NULL, NULL, NULL, napi_default, NULL},
 		{"isDone", NULL, is_done, NULL, NULL, NULL, napi_default, NULL},
 		{"stop", NULL, stop, NULL, NULL, NULL, napi_default, NULL},
 	};
