@@ -57,6 +57,7 @@ export type { MapCreateFlag, MapInfo } from "./map/map_info.js";
 export { ArrayOfMaps, HashOfMaps, MapOfMaps } from "./map/map_of_maps.js";
 export { mapByFd, mapById, openMap } from "./map/open_map.js";
 export type { OpenedMap } from "./map/opened_map.js";
+export { sumPerCpu } from "./map/per_cpu_sum.js";
 export { KeylessMap, type PushOptions, QueueMap, StackMap } from "./map/queue_map.js";
 export {
   type CpuEntry,

@@ -12,6 +12,7 @@ import type { ArenaMap } from "../map/arena_map.js";
 import { ArrayMap, PerCpuArrayMap } from "../map/array_map.js";
 import type { BpfMap } from "../map/bpf_map.js";
 import { HashMap } from "../map/hash_map.js";
+import { className, isOfClass, type MapClass } from "../map/map_class.js";
 import { mapTypeName } from "../map/opened_map.js";
 import { namedRecord, unknownName } from "../named.js";
 import { checkOptions } from "../options.js";
@@ -130,9 +131,23 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     return this.#programs[name] as Program;
   }
 
-  /** A map by name, of whichever class its type has. @throws BpfError NOT_FOUND, naming the nearest */
-  map(name: string): ObjectMap {
-    return this.#maps[name] as ObjectMap;
+  /**
+   * A map by name, of whichever class its type has; or of the class that is given, whose types are the caller's word.
+   * @throws BpfError NOT_FOUND, naming the nearest; INVALID_ARGUMENT when it is of another class
+   * @example
+   * ```ts
+   * import { BpfObject, LpmTrieMap } from "ebpf";
+   * using object = await BpfObject.load("wall.bpf.o");
+   * object.map("blocked", LpmTrieMap<string, number>).set("192.0.2.0/24", 1);
+   * ```
+   */
+  map(name: string): ObjectMap;
+  map<M extends BpfMap>(name: string, type: MapClass<M>): M;
+  map<M extends BpfMap>(name: string, type?: MapClass<M>): ObjectMap | M {
+    const map = this.#maps[name] as ObjectMap;
+    if (type === undefined) return map;
+    if (!isOfClass(map, type)) throw this.#notA(name, className(type));
+    return map;
   }
 
   /** A hash map, plain or LRU; for the per-CPU ones V is an array. @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
-import { BpfError, BpfObject, cgroup2Mount, VerifierError } from "ebpf";
+import { BpfError, BpfObject, cgroup2Mount, HashMap, LruHashMap, PerCpuHashMap, VerifierError } from "ebpf";
 import { build } from "ebpf/build";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Reject } from "../fixtures/reject.bpf.js";
@@ -105,6 +105,22 @@ describe("bad input gets a clear error and leaves nothing behind", () => {
     expect((await errorOf(() => object.map("recrods"))).message).toContain('did you mean "records"?');
     expect((await errorOf(() => object.program("generat"))).message).toContain('did you mean "generate"?');
     expect((await errorOf(() => object.hash("records"))).message).toBe("map records is a ringbuf, not a hash map");
+  });
+
+  test("a map that is of another class than the one that is asked for", async () => {
+    using object = await BpfObject.load(fixture("maps"));
+    const map = object.map("recent", LruHashMap<number, bigint>);
+    expect(map).toBe(object.map("recent"));
+    // What it is is a hash map too.
+    expect(object.map("recent", HashMap)).toBe(map);
+    const refusal = async (name: string, type: unknown) =>
+      (await errorOf(() => object.map(name, type as typeof HashMap))).message;
+    expect(await refusal("recent", PerCpuHashMap)).toBe("map recent is a lru_hash, not a PerCpuHashMap");
+    expect(await refusal("recent", "hash")).toBe("map recent is a lru_hash, not a hash");
+    expect(await refusal("recnt", HashMap)).toContain('did you mean "recent"?');
+    using ring = await BpfObject.load(fixture("ring"));
+    expect((await errorOf(() => ring.map("records", HashMap))).message).toBe("map records is a ringbuf, not a HashMap");
+    expect(map.closed).toBe(false);
   });
 
   test("unknown and wrong options", async () => {
