@@ -18,7 +18,8 @@ const TARGETS: Partial<Record<AttachTypeName, { readonly program: "tracing" | "l
   traceRawTp: { program: "tracing", target: "sched_switch" },
   traceFentry: { program: "tracing", target: "bpf_fentry_test1" },
   traceFexit: { program: "tracing", target: "bpf_fentry_test1" },
-  modifyReturn: { program: "tracing", target: "bpf_modify_return_test" },
+  // Of what may be modified, security hooks are on every kernel; bpf_modify_return_test is where errors may be injected.
+  modifyReturn: { program: "tracing", target: "security_task_kill" },
   traceIter: { program: "tracing", target: "task" },
   lsmMac: { program: "lsm", target: "file_open" },
   lsmCgroup: { program: "lsm", target: "socket_post_create" },

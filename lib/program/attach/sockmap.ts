@@ -1,8 +1,10 @@
-import { AttachType, ProgramType } from "../../kernel/abi.js";
+import { readFileSync } from "node:fs";
+import { AttachType, MapType, ProgramType } from "../../kernel/abi.js";
 import { descriptorOf } from "../../kernel/descriptor.js";
 import { errno } from "../../kernel/errno.js";
 import { kernelAtLeast } from "../../kernel/version.js";
 import type { Link } from "../../link/link.js";
+import { invalid } from "../../options.js";
 import type { Attacher, Meanings } from "../attacher.js";
 
 /** A sockmap or sockhash. */
@@ -18,6 +20,19 @@ const ATTACH_TYPES = [
   AttachType.skSkbVerdict,
 ];
 
+/** Kernels say EINVAL or EOPNOTSUPP, and both mean other things too; where /proc is not there, that is what is told. */
+function mustBeSocketMap(operation: string, map: SocketMapTarget, fd: number): void {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/self/fdinfo/${fd}`, "utf8");
+  } catch {
+    return;
+  }
+  const type = Number(/^map_type:\s*(\d+)/m.exec(text)?.[1]);
+  if (type !== MapType.sockmap && type !== MapType.sockhash)
+    throw invalid(`${operation}: ${map.name ?? `descriptor ${fd}`} is neither a sockmap nor a sockhash`);
+}
+
 export function attachSockmap(attacher: Attacher, map: SocketMapTarget): Link {
   const operation = `${attacher.name}.attachSockmap`;
   const fd = descriptorOf(operation, "map", map);
@@ -28,12 +43,17 @@ export function attachSockmap(attacher: Attacher, map: SocketMapTarget): Link {
     "sections sk_msg, sk_skb/stream_parser, sk_skb/stream_verdict and sk_skb/verdict",
   );
   attacher.loaded("attach");
+  mustBeSocketMap(operation, map, fd);
   const where = { kind: attacher.type === ProgramType.skMsg ? "sk_msg" : "sk_skb", target: map.name };
   const meanings: Meanings = {
-    [errno.EINVAL]:
-      type === AttachType.skSkbVerdict && !kernelAtLeast("5.13")
-        ? { code: "KERNEL_UNSUPPORTED", text: "sk_skb/verdict needs kernel 5.13: use section sk_skb/stream_verdict" }
-        : { code: "INVALID_ARGUMENT", text: `${map.name} is neither a sockmap nor a sockhash` },
+    ...(type === AttachType.skSkbVerdict && !kernelAtLeast("5.13")
+      ? {
+          [errno.EINVAL]: {
+            code: "KERNEL_UNSUPPORTED",
+            text: "sk_skb/verdict needs kernel 5.13: use section sk_skb/stream_verdict",
+          },
+        }
+      : {}),
     [errno.EOPNOTSUPP]: {
       code: "KERNEL_UNSUPPORTED",
       text: "this map or kernel takes no such program (CONFIG_BPF_STREAM_PARSER)",
