@@ -29,8 +29,12 @@ export class SendingPair implements AsyncDisposable {
     try {
       const sender = await Actor.start(pair.a);
       // The first packet would wait for the neighbour's address; from now on each has been received when it has been sent.
-      await sender.do(send("10.99.0.2", 9));
-      await until("the neighbour", () => /REACHABLE|STALE|DELAY/.test(pair.a.ip("neigh", "show", "10.99.0.2")));
+      for (const neighbour of ["10.99.0.2", "fd99::2"]) {
+        await sender.do(send(neighbour, 9));
+        await until(`neighbour ${neighbour}`, () =>
+          /REACHABLE|STALE|DELAY/.test(pair.a.ip("neigh", "show", neighbour)),
+        );
+      }
       return new SendingPair(pair, sender);
     } catch (error) {
       pair.close();
