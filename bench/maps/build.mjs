@@ -32,6 +32,7 @@ export function cLoops() {
 /** Compiles the maps and says where the object is. */
 export function bpfObject() {
   execFileSync(process.execPath, [join(root, "scripts/build-bpf.mjs"), "bench/maps/maps.bpf.c"], {
+    cwd: root,
     stdio: ["ignore", "ignore", "inherit"],
   });
   return join(here, "maps.bpf.o");

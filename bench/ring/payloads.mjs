@@ -1,4 +1,4 @@
-import { C_CALL, C_COPY, load, measure, Rig, sink } from "./rig.mjs";
+import { C_CALL, C_COPY, fewer, load, measure, Rig, sink } from "./rig.mjs";
 
 /** Records with a payload as bytes, against libbpf in C that copies each record out. */
 export async function payloads({ ringBytes, payload, ...how }) {
@@ -53,10 +53,7 @@ export async function payloads({ ringBytes, payload, ...how }) {
         }),
       },
     ];
-    return [
-      ...(await measure(cases, plan)),
-      ...(await measure(naive, { ...plan, rounds: Math.ceil(plan.rounds / 3), warmUp: 2 })),
-    ];
+    return [...(await measure(cases, plan)), ...(await measure(naive, fewer(plan)))];
   } finally {
     for (const { object } of rigs) object.close();
   }

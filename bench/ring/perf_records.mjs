@@ -1,4 +1,4 @@
-import { C_CALL, C_COUNT, load, measure, Rig, sink } from "./rig.mjs";
+import { C_CALL, C_COUNT, fewer, load, measure, Rig, sink } from "./rig.mjs";
 
 /** The same 32-byte records through a perf buffer. libbpf's readers and ours take the buffers from each other: one after the other. */
 export async function perfRecords({ pages, rounds, warmUp }) {
@@ -12,23 +12,18 @@ export async function perfRecords({ pages, rounds, warmUp }) {
     const rig = new Rig(object, buffer, "send_samples");
     // A record takes 48 bytes: header, length, data, padding.
     const plan = { rounds, warmUp, records: Math.floor((pages * 4096) / 48) - 64, perRun: 32 };
-    const inC = async (name, kind, how, callback) => {
+    const inC = async (name, kind, how = plan, callback) => {
       const reader = rig.c.openPerf(buffer.fd, kind, pages);
       try {
-        return await measure([{ name, rig, drain: rig.drainInC(reader, callback) }], { ...plan, ...how });
+        return await measure([{ name, rig, drain: rig.drainInC(reader, callback) }], how);
       } finally {
         rig.c.closePerf(reader);
       }
     };
-    const counting = await inC("libbpf's perf_buffer in C, counting", C_COUNT, {});
-    const naive = await inC(
-      "naive: a call and a Buffer per record",
-      C_CALL,
-      { rounds: Math.ceil(rounds / 3), warmUp: 2 },
-      (record) => {
-        sink.mixed ^= record.length;
-      },
-    );
+    const counting = await inC("libbpf's perf_buffer in C, counting", C_COUNT);
+    const naive = await inC("naive: a call and a Buffer per record", C_CALL, fewer(plan), (record) => {
+      sink.mixed ^= record.length;
+    });
     // A perf buffer is there from its first reader on.
     buffer.available;
     const ours = await measure(

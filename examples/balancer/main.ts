@@ -7,12 +7,13 @@
  */
 import { fileURLToPath } from "node:url";
 import { untilInterrupted } from "ebpf";
+import { ipv4Number } from "ebpf/net";
 import { Balancer } from "./balancer.bpf.js";
 
 /** `10.96.0.1:80` as C has it, in host order. */
 function endpoint(text: string): { address: number; port: number } {
   const [host = "", port = ""] = text.split(":");
-  return { address: host.split(".").reduce((sum, part) => sum * 256 + Number(part), 0), port: Number(port) };
+  return { address: ipv4Number(host), port: Number(port) };
 }
 
 /** Balances until the object that it returns is closed. */

@@ -20,7 +20,6 @@ export class Copies {
   readonly #source: ArrayBuffer;
   /** Bytes of the source that hold records. */
   #filled = 0;
-  #large = false;
   #givable = false;
   #given = false;
   #piece = NONE;
@@ -35,10 +34,14 @@ export class Copies {
   /** The source holds so many bytes of new records. At least half full, it may be given away. */
   begin(filled: number): void {
     this.#filled = filled;
-    this.#large = 2 * filled >= this.#source.byteLength;
-    this.#givable = this.#large;
+    this.#givable = this.#full;
     this.#piece = NONE;
     this.#start = this.#end = 0;
+  }
+
+  /** Records fill at least half of it. */
+  get #full(): boolean {
+    return 2 * this.#filled >= this.#source.byteLength;
   }
 
   /** These records are shown in place: their memory stays, as all that knows of it would have to be made anew. */
@@ -71,7 +74,7 @@ export class Copies {
   #copy(offset: number, size: number): void {
     const before = this.#end - this.#start;
     const follows = before > 0 && offset >= this.#start && offset <= this.#end + GAP;
-    const ahead = follows ? Math.min(2 * before, this.#large ? LARGE_PIECE : PIECE, this.#filled - offset) : 0;
+    const ahead = follows ? Math.min(2 * before, this.#full ? LARGE_PIECE : PIECE, this.#filled - offset) : 0;
     this.#start = offset;
     this.#end = offset + Math.max(size, ahead);
     this.#piece = this.#source.slice(offset, this.#end);

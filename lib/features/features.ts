@@ -200,12 +200,19 @@ const CONFIG: Readonly<Record<string, string>> = {
   netfilter: "CONFIG_NETFILTER_BPF_LINK",
 };
 
-function probeAttachTypes(programTypes: Readonly<Record<string, Feature>>, config: Config): Record<string, Feature> {
+/** Of the attach types that are probed by themselves. */
+type Probed = Readonly<Partial<Record<keyof typeof AttachType, number | undefined>>>;
+
+function probeAttachTypes(
+  programTypes: Readonly<Record<string, Feature>>,
+  probed: Probed,
+  config: Config,
+): Record<string, Feature> {
   const values = kernelEnum("bpf_attach_type");
   return featuresOf(AttachType, ATTACH_TYPE_SINCE, config, (type, name, since) => {
     if (!isBuilt(name, values?.has(type), since, config)) return "no";
-    const probed = probeAttachType(name);
-    if (probed !== undefined) return support(probed, since);
+    const found = probed[name];
+    if (found !== undefined) return support(found, since);
     const program = programTypeOf(name);
     return program === undefined ? "yes" : (programTypes[snakeCase(program)]?.support ?? "no");
   });
@@ -272,9 +279,10 @@ function probeAll(): Features {
   const capabilities = processCapabilities();
   // A program that every kernel since 3.19 takes: what is refused with it is refused for lack of privilege.
   const mayLoad = addon.probeProgramType(ProgramType.socketFilter) === 1;
+  const attachable: Probed = Object.fromEntries(probedAttachTypes().map((name) => [name, probeAttachType(name)]));
   const programTypes = featuresOf(ProgramType, PROGRAM_TYPE_SINCE, config, (type, name, since) => {
     // libbpf asks for tracing by fentry alone.
-    const probed = probedAttachTypes(name).some((attach) => probeAttachType(attach) === 1)
+    const probed = probedAttachTypes(name).some((attach) => attachable[attach] === 1)
       ? 1
       : addon.probeProgramType(type);
     // Tracing, extensions and security hooks are in every kernel since then that has BTF: where it has, "no" is a refusal.
@@ -300,7 +308,7 @@ function probeAll(): Features {
     libbpf: { version: addon.libbpfVersion, features: addon.libbpfFeatures },
     programTypes,
     mapTypes,
-    attachTypes: probeAttachTypes(programTypes, config),
+    attachTypes: probeAttachTypes(programTypes, attachable, config),
     linkTypes: probeLinkTypes(config),
     helpers: undefined,
     btf: {

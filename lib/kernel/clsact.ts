@@ -1,11 +1,9 @@
 /** What is where a device's clsact would be. */
 import { isNativeFailure } from "./explain.js";
-import { message, NlmFlag, Rtm, readText, request } from "./netlink.js";
+import { message, NlmFlag, Rtm, readText, request, TCA, TCMSG_SIZE } from "./netlink.js";
 
-// include/uapi/linux/{pkt_sched,rtnetlink}.h
+// include/uapi/linux/pkt_sched.h
 const TC_H_CLSACT = 0xfffffff1;
-const TCA_KIND = 1;
-const TCMSG_SIZE = 20;
 
 /**
  * By the index of each device of the current network namespace that has one: "clsact" or "ingress". The latter, all that there was
@@ -24,6 +22,6 @@ export function clsactKinds(): ReadonlyMap<number, string> {
   return new Map(
     answers
       .filter((answer) => answer.u32(12) === TC_H_CLSACT)
-      .map((answer) => [answer.u32(4), readText(answer.attributes(TCMSG_SIZE).get(TCA_KIND))]),
+      .map((answer) => [answer.u32(4), readText(answer.attributes(TCMSG_SIZE).get(TCA.kind))]),
   );
 }

@@ -6,6 +6,10 @@ const LITTLE = endianness() === "LE";
 const HEADER = 16;
 
 // include/uapi/linux/{netlink,rtnetlink,lwtunnel}.h
+/** Attributes of traffic control, and the size of the message before them (struct tcmsg). */
+export const TCA = { kind: 1, options: 2 } as const;
+export const TCMSG_SIZE = 20;
+
 export const Rtm = {
   newLink: 16,
   getLink: 18,

@@ -25,9 +25,11 @@ const TARGETS: Partial<Record<AttachTypeName, { readonly program: "tracing" | "l
   lsmCgroup: { program: "lsm", target: "socket_post_create" },
 };
 
-/** The attach types of a program type that are probed by themselves: a policy may refuse one and give another. */
-export function probedAttachTypes(program: keyof typeof ProgramType): AttachTypeName[] {
-  return (Object.keys(TARGETS) as AttachTypeName[]).filter((name) => TARGETS[name]?.program === program);
+/** The attach types that are probed by themselves, as a policy may refuse one and give another; of a program type, or all. */
+export function probedAttachTypes(program?: keyof typeof ProgramType): AttachTypeName[] {
+  return (Object.keys(TARGETS) as AttachTypeName[]).filter(
+    (name) => program === undefined || TARGETS[name]?.program === program,
+  );
 }
 
 /** 1 a program of it was loaded, 0 the kernel has none, -EPERM it was refused; undefined where it is not probed by itself, or has nothing to be about here. */

@@ -16,6 +16,8 @@ import {
   readU16,
   readU32,
   request,
+  TCA,
+  TCMSG_SIZE,
   u32,
 } from "../kernel/netlink.js";
 import { listLinks } from "./enumerate.js";
@@ -26,13 +28,11 @@ const IFLA = { name: 3, xdp: 43 } as const;
 const IFLA_XDP = { fd: 1, attached: 2, flags: 3, programId: 4 } as const;
 /** XDP_ATTACHED_* -> XDP_FLAGS_*: driver, generic, hardware. */
 const XDP_MODE_FLAGS: Readonly<Record<number, number>> = { 1: 4, 2: 2, 3: 8 };
-const TCA = { kind: 1, options: 2 } as const;
 const TCA_BPF_ID = 11;
 const CLSACT = { ingress: 0xfffffff2, egress: 0xfffffff3 } as const;
 const RTA = { dst: 1, oif: 4, table: 15, encapType: 21, encap: 22 } as const;
 const SEG6_LOCAL_BPF = 8;
 const IFINFO_SIZE = 16;
-const TCMSG_SIZE = 20;
 const RTMSG_SIZE = 12;
 
 /** What is attached in the namespace that the path leads to; by default that of this process. */

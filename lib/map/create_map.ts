@@ -3,6 +3,7 @@ import { MapType } from "../kernel/abi.js";
 import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
 import { flagBits } from "../kernel/flags.js";
+import { probeMapType } from "../kernel/probe.js";
 import { native as addon, type NativeMap, type NativeMapCreateOptions } from "../native.js";
 import { suggestion } from "../nearest.js";
 import { checkOptions, integer, invalid, type OptionCheck, shown, u64 } from "../options.js";
@@ -261,7 +262,7 @@ function explained(type: CreatableType, call: () => NativeMap): NativeMap {
     {
       doing: `create a map of type ${type}`,
       get meanings() {
-        return addon().probeMapType(number) === 0
+        return probeMapType(number) === 0
           ? { [errno.EINVAL]: { code: "KERNEL_UNSUPPORTED" as const, text: `this kernel has no map type ${type}` } }
           : {
               [errno.EINVAL]: {

@@ -1,5 +1,5 @@
 /** What the kernel says of a map. */
-import { readFileSync } from "node:fs";
+import { fdInfo } from "../kernel/fd_info.js";
 import { flagNames } from "../kernel/flags.js";
 import type { NativeMapInfo } from "../native.js";
 
@@ -55,12 +55,8 @@ export interface MapInfo {
 }
 
 export function mapInfo(raw: NativeMapInfo, type: string, fd: number): MapInfo {
-  const fields = fdInfo(fd);
-  const number = (name: string): number | undefined => {
-    const text = fields.get(name);
-    return text === undefined ? undefined : Number(text);
-  };
-  const frozen = number("frozen");
+  const told = fdInfo(fd);
+  const frozen = told("frozen");
   return {
     id: raw.id,
     type,
@@ -70,26 +66,10 @@ export function mapInfo(raw: NativeMapInfo, type: string, fd: number): MapInfo {
     maxEntries: raw.maxEntries,
     flags: flagNames(MAP_CREATE_FLAGS, raw.flags),
     extra: raw.mapExtra,
-    memory: number("memlock"),
+    memory: told("memlock"),
     frozen: frozen === undefined ? undefined : frozen !== 0,
     btfId: raw.btfId,
     keyTypeId: raw.btfKeyTypeId,
     valueTypeId: raw.btfValueTypeId,
   };
-}
-
-/** What only /proc tells (kernel/bpf/syscall.c: bpf_map_show_fdinfo). */
-function fdInfo(fd: number): ReadonlyMap<string, string> {
-  let text: string;
-  try {
-    text = readFileSync(`/proc/self/fdinfo/${fd}`, "utf8");
-  } catch {
-    return new Map();
-  }
-  return new Map(
-    text.split("\n").flatMap((line) => {
-      const colon = line.indexOf(":");
-      return colon < 0 ? [] : [[line.slice(0, colon), line.slice(colon + 1).trim()] as const];
-    }),
-  );
 }

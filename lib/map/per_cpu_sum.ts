@@ -1,3 +1,4 @@
+import { isRecord } from "../codec/values.js";
 import { invalid } from "../options.js";
 
 /**
@@ -20,32 +21,19 @@ export function sumPerCpu<V>(values: readonly V[]): V {
 
 function sumAt(values: readonly unknown[], path: string): unknown {
   const [first] = values;
-  switch (typeof first) {
-    case "bigint":
-      return (values as readonly bigint[]).reduce((sum, value) => sum + value);
-    case "number":
-      return exact(values as readonly number[], path);
-    case "object":
-      if (Array.isArray(first))
-        return first.map((_, i) =>
-          sumAt(
-            values.map((value) => at(value, i)),
-            `${path}[${i}]`,
-          ),
-        );
-      if (first !== null && !ArrayBuffer.isView(first))
-        return Object.fromEntries(
-          Object.keys(first).map((name) => [
-            name,
-            sumAt(
-              values.map((value) => at(value, name)),
-              `${path}.${name}`,
-            ),
-          ]),
-        );
-  }
+  const member = (name: string | number, at: string) =>
+    sumAt(
+      values.map((value) => (value as Members)[name]),
+      path + at,
+    );
+  if (typeof first === "bigint") return (values as readonly bigint[]).reduce((sum, value) => sum + value);
+  if (typeof first === "number") return exact(values as readonly number[], path);
+  if (Array.isArray(first)) return first.map((_, i) => member(i, `[${i}]`));
+  if (isRecord(first)) return Object.fromEntries(Object.keys(first).map((name) => [name, member(name, `.${name}`)]));
   throw invalid(`sumPerCpu: ${where(path)} is no number, and has no sum`);
 }
+
+type Members = Readonly<Record<string | number, unknown>>;
 
 function exact(values: readonly number[], path: string): number {
   const sum = values.reduce((total, value) => total + value);
@@ -54,10 +42,6 @@ function exact(values: readonly number[], path: string): number {
       `sumPerCpu: the sum of ${where(path)} is past 2^53, which no number holds exactly; leave it a bigint`,
     );
   return sum;
-}
-
-function at(value: unknown, name: string | number): unknown {
-  return (value as Readonly<Record<string | number, unknown>>)[name];
 }
 
 function where(path: string): string {

@@ -47,7 +47,7 @@ export function ipText(address: number | Uint8Array): string {
   if (typeof address === "number") {
     if (!Number.isInteger(address) || address < 0 || address > 0xffffffff)
       throw notAnAddress("ipText", "a number from 0 to 4294967295, or bytes", address);
-    return [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff).join(".");
+    return ipv4Text(Uint8Array.of(address >>> 24, address >>> 16, address >>> 8, address));
   }
   if (address.length === 4) return ipv4Text(address);
   if (address.length === 16) return ipv6Text(address);

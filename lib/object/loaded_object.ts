@@ -144,31 +144,30 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
   map(name: string): ObjectMap;
   map<M extends BpfMap>(name: string, type: MapClass<M>): M;
   map<M extends BpfMap>(name: string, type?: MapClass<M>): ObjectMap | M {
-    const map = this.#maps[name] as ObjectMap;
-    if (type === undefined) return map;
-    if (!isOfClass(map, type)) throw this.#notA(name, className(type));
+    return type === undefined ? (this.#maps[name] as ObjectMap) : this.#mapOf(name, type, className(type));
+  }
+
+  #mapOf<M extends BpfMap>(name: string, type: MapClass<M>, wanted: string): M {
+    const map = this.map(name);
+    if (!isOfClass(map, type)) throw this.#notA(name, wanted);
     return map;
   }
 
   /** A hash map, plain or LRU; for the per-CPU ones V is an array. @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type */
   hash<K, V>(name: string): HashMap<K, V> {
-    const map = this.map(name);
-    if (!(map instanceof HashMap)) throw this.#notA(name, "hash map");
-    return map as HashMap<K, V>;
+    return this.#mapOf(name, HashMap<K, V>, "hash map");
   }
 
   /** An array. @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type */
   array<V>(name: string): ArrayMap<V> {
-    const map = this.map(name);
-    if (!(map instanceof ArrayMap) || map instanceof PerCpuArrayMap) throw this.#notA(name, "array");
-    return map as ArrayMap<V>;
+    const map = this.#mapOf(name, ArrayMap<V>, "array");
+    if (map instanceof PerCpuArrayMap) throw this.#notA(name, "array");
+    return map;
   }
 
   /** A per-CPU array. @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type */
   perCpuArray<V>(name: string): PerCpuArrayMap<V> {
-    const map = this.map(name);
-    if (!(map instanceof PerCpuArrayMap)) throw this.#notA(name, "per-CPU array");
-    return map as PerCpuArrayMap<V>;
+    return this.#mapOf(name, PerCpuArrayMap<V>, "per-CPU array");
   }
 
   /**

@@ -7,6 +7,7 @@ import type { Wakeup, WakeupControl } from "../events/wakeup.js";
 import { MapType } from "../kernel/abi.js";
 import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
+import { probeMapType } from "../kernel/probe.js";
 import type { NativeMapDefinition, NativePerfOptions } from "../native.js";
 import type { OptionCheck } from "../options.js";
 import type { ObjectCore } from "./core.js";
@@ -116,7 +117,7 @@ export function chooseBuffers(core: ObjectCore): void {
   const names = core.mapNames.filter(
     (name) => core.map(name).type === MapType.ringbuf && perfVariable(btf, name) !== undefined,
   );
-  if (names.length === 0 || core.addon.probeMapType(MapType.ringbuf) === 1) return;
+  if (names.length === 0 || probeMapType(MapType.ringbuf) === 1) return;
   for (const name of names) chooseBuffer(core, name, "perf");
 }
 

@@ -57,11 +57,14 @@ export class Attacher {
 
   /** @throws BpfError INVALID_ARGUMENT */
   mustBe(operation: string, types: readonly number[], wanted: string): void {
-    if (!types.includes(this.type)) {
-      throw invalid(
-        `${operation}: ${this.name} is a ${this.typeName} program (section ${this.section}); this attaches ${wanted} programs: use ${this.method}`,
-      );
-    }
+    if (!types.includes(this.type)) throw this.wrongType(operation, `${wanted} programs`);
+  }
+
+  /** That the program is of a type which the operation is not for. */
+  wrongType(operation: string, wanted: string): BpfError {
+    return invalid(
+      `${operation}: ${this.name} is a ${this.typeName} program (section ${this.section}); this attaches ${wanted}: use ${this.method}`,
+    );
   }
 
   /** @throws BpfError INVALID_ARGUMENT unless the program is to be attached in one of these ways */

@@ -1,6 +1,7 @@
-import { closeSync, readFileSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { ProgramType } from "../kernel/abi.js";
 import { attempt } from "../kernel/explain.js";
+import { fdInfo } from "../kernel/fd_info.js";
 import { InfoBuffer, u32List } from "../kernel/layout.js";
 import { snakeCase } from "../kernel/since.js";
 import { native } from "../native.js";
@@ -74,7 +75,7 @@ export function readProgramInfo(fd: number, what: string): ProgramInfo {
     uid: info.u32(48),
     jitedSize: info.u32(16),
     translatedSize: info.u32(20),
-    memory: lockedMemory(fd),
+    memory: fdInfo(fd)("memlock"),
     mapIds: u32List(ids, Math.min(count, info.u32(52))),
     btfId: info.u32(128),
     attachBtfObjectId: info.u32(220),
@@ -86,16 +87,6 @@ export function readProgramInfo(fd: number, what: string): ProgramInfo {
     interfaceIndex: info.u32(80),
     netnsInode: info.u64(96),
   };
-}
-
-/** What only /proc tells (kernel/bpf/syscall.c: bpf_prog_show_fdinfo). */
-function lockedMemory(fd: number): number | undefined {
-  try {
-    const found = /^memlock:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"));
-    return found === null ? undefined : Number(found[1]);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Statistics are on until this is closed. */

@@ -58,10 +58,7 @@ function meaningsAt(attacher: Attacher, cgroupFd: number, type: number, anchored
 export function attachCgroup(attacher: Attacher, path: string, options: CgroupOptions): Link {
   const operation = `${attacher.name}.attachCgroup`;
   checkOptions(operation, options, { ...ANCHOR_OPTIONS, mode: oneOf("multi", "override", "exclusive") });
-  if (!needsCgroup(attacher.section))
-    throw invalid(
-      `${operation}: ${attacher.name} is a ${attacher.typeName} program (section ${attacher.section}); this attaches programs of cgroup sections: use ${attacher.method}`,
-    );
+  if (!needsCgroup(attacher.section)) throw attacher.wrongType(operation, "programs of cgroup sections");
   const anchored = options.before !== undefined || options.after !== undefined || options.revision !== undefined;
   if (options.mode !== undefined && anchored)
     throw invalid(`${operation}: anchors go with links, and not with mode ${options.mode}`);

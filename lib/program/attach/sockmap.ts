@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
 import { AttachType, MapType, ProgramType } from "../../kernel/abi.js";
 import { descriptorOf } from "../../kernel/descriptor.js";
 import { errno } from "../../kernel/errno.js";
+import { fdInfo } from "../../kernel/fd_info.js";
 import { kernelAtLeast } from "../../kernel/version.js";
 import type { Link } from "../../link/link.js";
 import { invalid } from "../../options.js";
@@ -22,13 +22,10 @@ const ATTACH_TYPES = [
 
 /** Kernels say EINVAL or EOPNOTSUPP, and both mean other things too; where /proc is not there, that is what is told. */
 function mustBeSocketMap(operation: string, map: SocketMapTarget, fd: number): void {
-  let text: string;
-  try {
-    text = readFileSync(`/proc/self/fdinfo/${fd}`, "utf8");
-  } catch {
-    return;
-  }
-  const type = Number(/^map_type:\s*(\d+)/m.exec(text)?.[1]);
+  const told = fdInfo(fd);
+  // Every descriptor has a position.
+  if (told("pos") === undefined) return;
+  const type = told("map_type");
   if (type !== MapType.sockmap && type !== MapType.sockhash)
     throw invalid(`${operation}: ${map.name ?? `descriptor ${fd}`} is neither a sockmap nor a sockhash`);
 }
