@@ -5,7 +5,8 @@
  */
 import { Views } from "./access.js";
 import { readBigBits, readBits, readSignedBits, readWide, writeBigBits, writeBits, writeWide } from "./bits.js";
-import { readBytes, readText, textReader, writeBytes, writeTail, writeText } from "./strings.js";
+import { readBytes, readText, writeBytes, writeTail, writeText } from "./strings.js";
+import { textReader } from "./text_cache.js";
 import {
   checkAnyList,
   checkBigint,

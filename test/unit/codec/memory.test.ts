@@ -9,7 +9,8 @@ import {
   writeWide,
 } from "../../../lib/codec/bits.js";
 import { Memory } from "../../../lib/codec/memory.js";
-import { readText, textReader } from "../../../lib/codec/strings.js";
+import { readText } from "../../../lib/codec/strings.js";
+import { textReader } from "../../../lib/codec/text_cache.js";
 import { random } from "./support/c_types.js";
 
 describe("memory", () => {
@@ -41,12 +42,12 @@ describe("memory", () => {
 });
 
 describe("text that repeats", () => {
-  // 1,500 strings over 1,024 slots: some share a slot. Twice over, with other bytes after the NUL each time.
+  // 6,000 strings over 4,096 slots: some share a slot, and its neighbour. Twice over, with other bytes after the NUL each time.
   test.each([4, 8, 12, 16, 20, 32, 64, 17, 80])("char[%i] reads as without the table", (size) => {
     const next = random(size);
     const read = textReader(size);
     const memory = Memory.allocate(size * 2 + 8);
-    const texts = Array.from({ length: 1500 }, () => {
+    const texts = Array.from({ length: 6000 }, () => {
       const length = next(size + 1);
       return Buffer.from(Array.from({ length }, () => (next(10) === 0 ? 0x80 + next(128) : 1 + next(127))));
     });
@@ -62,12 +63,12 @@ describe("text that repeats", () => {
     }
   });
 
-  // 3,000 strings that are alike but for one word: those that share a slot differ in nothing else.
+  // 12,000 strings that are alike but for one word: those that share a slot differ in nothing else.
   test.each([8, 16, 32, 64])("char[%i] is told from one that differs in any one of its words", (size) => {
     const read = textReader(size);
     const memory = Memory.allocate(size);
     for (let word = 0; word < size / 4; word++) {
-      for (let i = 0; i < 3000; i++) {
+      for (let i = 0; i < 12_000; i++) {
         const text = Buffer.alloc(size, "x");
         text.write(i.toString(36).padStart(4, "0"), 4 * word, "latin1");
         memory.bytes.set(text);
