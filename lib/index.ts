@@ -21,6 +21,19 @@ export type { UserRecord } from "./events/user_record.js";
 export { UserRingBuffer, type UserRingTotals } from "./events/user_ring_buffer.js";
 export type { Wakeup } from "./events/wakeup.js";
 export { type Feature, type Features, type FeaturesOptions, features, type Support } from "./features/features.js";
+export { Histogram, type HistogramRow, histogramOf } from "./histogram/histogram.js";
+export {
+  histogram,
+  histograms,
+  type LinearSlots,
+  type LinearSource,
+  type Log2Slots,
+  type Log2Source,
+  type Log2Value,
+  type SlotCount,
+} from "./histogram/read.js";
+export type { HistogramScale, LinearScale, Log2Scale } from "./histogram/scale.js";
+export type { HistogramTextOptions, HistogramUnit } from "./histogram/text.js";
 export { type InterruptSignal, untilInterrupted } from "./interrupted.js";
 export { cgroup2Mount, cgroupId } from "./kernel/cgroup.js";
 export type { Descriptor, SocketDescriptor } from "./kernel/descriptor.js";

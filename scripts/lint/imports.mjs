@@ -11,6 +11,7 @@ export const levels = [
   ["btf", "build"],
   ["codec", "features"],
   ["program", "map", "link", "events"],
+  ["histogram"],
   ["object"],
   ["skeleton"],
   ["cli", "net"],
