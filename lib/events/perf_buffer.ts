@@ -5,8 +5,9 @@ import { RecordStream } from "./record_stream.js";
  * them. Where both are to be had, a ring buffer is better: one order, memory shared by all CPUs, half the cost. With `EBPF_EVENTS` of
  * `<ebpf/events.h>` one program uses whichever the kernel has.
  *
- * What a record's type is must be said (`{ type }`), as nothing in the object does. Records come padded to 8 bytes, less 4: what is
- * behind the type's members is in `raw.tail`. The kernel counts what it had no room for, per CPU.
+ * Declared with `EBPF_PERFBUF` of `<ebpf/events.h>`, the record type is known from BTF, a skeleton has it, and the program counts what it sent and
+ * what was lost. Of any other array a record's type must be said (`{ type: "struct open" }`), as nothing in the object does: its records are bytes else,
+ * and the kernel counts what it had no room for, per CPU. Records come padded to 8 bytes, less 4: what is behind the type's members is in `raw.tail`.
  *
  * @example
  * ```ts
@@ -18,4 +19,7 @@ import { RecordStream } from "./record_stream.js";
  * opens.on("lost", ({ count, cpu }) => console.warn(`${count} records lost on CPU ${cpu}`));
  * ```
  */
-export class PerfBuffer<T> extends RecordStream<T> {}
+export class PerfBuffer<T> extends RecordStream<T> {
+  /** For the compiler, to which it would be a {@link RingBuffer} else. */
+  declare protected readonly perCpu: true;
+}

@@ -1,11 +1,10 @@
 import type { Btf } from "../btf/btf.js";
 import { BpfError } from "../errors.js";
-import { PerfBuffer } from "../events/perf_buffer.js";
-import { PerfRecorder } from "../events/perf_recorder.js";
-import { RingBuffer } from "../events/ring_buffer.js";
+import type { PerfBuffer } from "../events/perf_buffer.js";
+import type { PerfRecorder } from "../events/perf_recorder.js";
+import type { RingBuffer } from "../events/ring_buffer.js";
 import type { RingBuffers } from "../events/ring_buffers.js";
-import { UserRingBuffer } from "../events/user_ring_buffer.js";
-import { checkWakeup } from "../events/wakeup.js";
+import type { UserRingBuffer } from "../events/user_ring_buffer.js";
 import { MapType } from "../kernel/abi.js";
 import type { Link } from "../link/link.js";
 import type { ArenaMap } from "../map/arena_map.js";
@@ -15,7 +14,6 @@ import { HashMap } from "../map/hash_map.js";
 import { className, isOfClass, type MapClass } from "../map/map_class.js";
 import { mapTypeName } from "../map/opened_map.js";
 import { namedRecord, unknownName } from "../named.js";
-import { checkOptions } from "../options.js";
 import { type AttachOptions, checkAttachOptions } from "../program/attach/by_section.js";
 import { Program } from "../program/program.js";
 import { arenaMemory } from "./arena_section.js";
@@ -23,25 +21,29 @@ import type { ObjectCore } from "./core.js";
 import type { Globals } from "./globals.js";
 import type { LiveMemory } from "./live.js";
 import { makeMap } from "./map_factory.js";
-import type { AnyObject, AttachAllArguments, LoadedSectionOf, ObjectShape, SectionName } from "./object_shape.js";
-import {
-  PERF_OPTIONS,
-  type PerfOptions,
-  perfReading,
-  perfVariable,
-  RECORDER_OPTIONS,
-  type RecorderOptions,
-  recorderSource,
-} from "./perf.js";
-import { isMapOfMaps, isRingMap, makeRingBuffers } from "./ring_maps.js";
-import { RING_OPTIONS, type RingOptions, recordSource } from "./rings.js";
+import type {
+  AnyObject,
+  AttachAllArguments,
+  LoadedSectionOf,
+  ObjectMap,
+  ObjectShape,
+  SectionName,
+} from "./object_shape.js";
+import type { PerfOptions, RecorderOptions } from "./perf.js";
+import type { RingOptions } from "./rings.js";
 import { sectionRecord } from "./sections.js";
+import type {
+  PerfName,
+  RecordName,
+  RecordOf,
+  TypedPerfOptions,
+  TypedRecorderOptions,
+  UntypedName,
+} from "./stream_types.js";
+import { ObjectStreams } from "./streams.js";
 import { attachStructOps, structOpsNames } from "./struct_ops.js";
-import { type UserRingOptions, userRingSource } from "./user_rings.js";
+import type { UserRingOptions } from "./user_rings.js";
 import type { VariantChoice } from "./variants.js";
-
-/** A map of a loaded object: one that is read and written, or one that is streamed. */
-export type ObjectMap = BpfMap | RingBuffer<unknown> | RingBuffers<unknown, unknown> | UserRingBuffer<never>;
 
 /**
  * An object in the kernel. Closing it closes all that came from it: links (what is not pinned is detached), streams, maps.
@@ -66,10 +68,9 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
   readonly #core: ObjectCore;
   readonly #autoattach: ReadonlySet<string>;
   readonly #links = new Set<Link>();
+  /** What {@link LoadedObject.maps} gave. */
   readonly #made = new Map<string, ObjectMap>();
-  readonly #perfBuffers = new Map<string, PerfBuffer<unknown>>();
-  readonly #recorders = new Map<string, PerfRecorder<unknown>>();
-  readonly #ringMaps = new Map<string, RingBuffers<unknown, unknown>>();
+  readonly #streams: ObjectStreams;
   readonly #sections = new Map<string, Globals>();
 
   /** Loaded objects come from `load()`. @internal */
@@ -77,6 +78,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     this.#core = core;
     this.#autoattach = autoattach;
     this.name = core.image.name;
+    this.#streams = new ObjectStreams(core, (map) => this.#makeMap(map));
     this.#programs = namedRecord<Program>(`program in ${core.image.label}`, (record) => {
       for (const name of core.programNames) {
         record[name] = new Program({
@@ -149,7 +151,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
 
   #mapOf<M extends BpfMap>(name: string, type: MapClass<M>, wanted: string): M {
     const map = this.map(name);
-    if (!isOfClass(map, type)) throw this.#notA(name, wanted);
+    if (!isOfClass(map, type)) throw this.#streams.notA(name, wanted);
     return map;
   }
 
@@ -161,7 +163,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
   /** An array. @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type */
   array<V>(name: string): ArrayMap<V> {
     const map = this.#mapOf(name, ArrayMap<V>, "array");
-    if (map instanceof PerCpuArrayMap) throw this.#notA(name, "array");
+    if (map instanceof PerCpuArrayMap) throw this.#streams.notA(name, "array");
     return map;
   }
 
@@ -171,54 +173,44 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
   }
 
   /**
-   * A ring buffer, as the stream of its records. The same stream each time.
+   * A ring buffer, as the stream of its records. The same stream each time; options count for the first.
    * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND for an unknown record type
    */
   ringBuffer<T>(name: string, options: RingOptions<T> = {}): RingBuffer<T> {
-    checkOptions(`ringBuffer(${name})`, options, RING_OPTIONS);
-    if (!this.closed && !this.#made.has(name) && this.#core.mapNames.includes(name)) {
-      const made = this.#makeRing(name, options);
-      if (made !== undefined) this.#made.set(name, made);
-    }
-    const ring = this.map(name);
-    if (!(ring instanceof RingBuffer)) throw this.#notA(name, "ring buffer");
-    return ring as RingBuffer<T>;
+    return this.#streamsOf(name).ringBuffer(name, options);
   }
 
   /**
-   * A perf event array, as the stream of its records. The same stream each time; options count for the first. Beside it, `map()` is
-   * the array itself.
+   * A perf event array, as the stream of its records. The same stream each time; options count for the first. Declared with `EBPF_PERFBUF`
+   * of `<ebpf/events.h>` its records have a type, and `map()` is the stream too. Of any other they are bytes, or what `type` says, looked up in the
+   * object's BTF; of a skeleton that is one of its structs. Then `map()` is the array itself, beside the stream.
    * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND for an unknown record type
    */
-  perfBuffer<T>(name: string, options: PerfOptions<T> = {}): PerfBuffer<T> {
-    checkOptions(`perfBuffer(${name})`, options, PERF_OPTIONS);
-    if (options.wakeup !== undefined) checkWakeup(`perfBuffer(${name})`, options.wakeup);
-    // By way of map(): it checks the name, and that the object is open.
-    const isRing = this.map(name) instanceof RingBuffer;
-    const core = this.#core;
-    if (isRing || core.map(name).type !== MapType.perfEventArray) throw this.#notA(name, "perf event array");
-    let buffer = this.#perfBuffers.get(name);
-    if (buffer === undefined) {
-      buffer = new PerfBuffer<unknown>(recordSource(core, name, options, perfReading(core, name, options)));
-      this.#perfBuffers.set(name, buffer);
-    }
-    return buffer as PerfBuffer<T>;
+  perfBuffer<Name extends PerfName<S>, Type extends RecordName<S, Name> | undefined = undefined>(
+    name: Name,
+    options?: TypedPerfOptions<Type> & { readonly convert?: undefined },
+  ): PerfBuffer<RecordOf<S, Name, Type>>;
+  perfBuffer<Name extends PerfName<S>, T, Type extends RecordName<S, Name> | undefined = undefined>(
+    name: Name,
+    options: TypedPerfOptions<Type> & { readonly convert: (record: RecordOf<S, Name, Type>) => T },
+  ): PerfBuffer<T>;
+  perfBuffer<T>(name: UntypedName<S>, options?: PerfOptions<T>): PerfBuffer<T>;
+  perfBuffer(name: string, options: PerfOptions = {}): PerfBuffer<unknown> {
+    return this.#streamsOf(name).perfBuffer(name, options);
   }
 
   /**
-   * A perf event array, as a recorder of what is newest. The same one each time; options count for the first.
+   * A perf event array, as a recorder of what is newest. The same one each time; options count for the first. What its records are is
+   * known, or said, as for {@link LoadedObject.perfBuffer}.
    * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND, BUSY when it is read as a stream
    */
-  perfRecorder<T>(name: string, options: RecorderOptions = {}): PerfRecorder<T> {
-    checkOptions(`perfRecorder(${name})`, options, RECORDER_OPTIONS);
-    if (this.map(name) instanceof RingBuffer || this.#core.map(name).type !== MapType.perfEventArray)
-      throw this.#notA(name, "perf event array");
-    let recorder = this.#recorders.get(name);
-    if (recorder === undefined) {
-      recorder = new PerfRecorder<unknown>(recorderSource(this.#core, name, options));
-      this.#recorders.set(name, recorder);
-    }
-    return recorder as PerfRecorder<T>;
+  perfRecorder<Name extends PerfName<S>, Type extends RecordName<S, Name> | undefined = undefined>(
+    name: Name,
+    options?: TypedRecorderOptions<Type>,
+  ): PerfRecorder<RecordOf<S, Name, Type>>;
+  perfRecorder<T>(name: UntypedName<S>, options?: RecorderOptions): PerfRecorder<T>;
+  perfRecorder(name: string, options: RecorderOptions = {}): PerfRecorder<unknown> {
+    return this.#streamsOf(name).perfRecorder(name, options);
   }
 
   /**
@@ -227,17 +219,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
    * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND for an unknown record type
    */
   ringBuffers<K, T>(name: string, options: RingOptions<T> = {}): RingBuffers<K, T> {
-    checkOptions(`ringBuffers(${name})`, options, RING_OPTIONS);
-    const known = this.#ringMaps.get(name);
-    if (known !== undefined) return known as RingBuffers<K, T>;
-    const core = this.#core;
-    core.mustBeOpen();
-    // By way of the record of maps, which knows the nearest name.
-    if (!core.mapNames.includes(name)) this.map(name);
-    if (!isMapOfMaps(core.map(name).type)) throw this.#notA(name, "map of ring buffers");
-    const made = makeRingBuffers<K, T>(core, name, options, (map) => this.#makeMap(map));
-    this.#ringMaps.set(name, made as RingBuffers<unknown, unknown>);
-    return made;
+    return this.#streamsOf(name).ringBuffers(name, options);
   }
 
   /**
@@ -245,15 +227,15 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
    * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND for an unknown record type
    */
   userRingBuffer<T>(name: string, options: UserRingOptions = {}): UserRingBuffer<T> {
-    checkOptions(`userRingBuffer(${name})`, options, { type: "string" });
-    const core = this.#core;
-    if (!this.closed && !this.#made.has(name) && core.mapNames.includes(name)) {
-      if (core.map(name).type !== MapType.userRingbuf) throw this.#notA(name, "user ring buffer");
-      this.#made.set(name, new UserRingBuffer<never>(userRingSource(core, name, options)));
-    }
-    const ring = this.map(name);
-    if (!(ring instanceof UserRingBuffer)) throw this.#notA(name, "user ring buffer");
-    return ring as unknown as UserRingBuffer<T>;
+    return this.#streamsOf(name).userRingBuffer(name, options);
+  }
+
+  /** The object's streams, once it is known to be open and to have a map of that name. */
+  #streamsOf(name: string): ObjectStreams {
+    this.#core.mustBeOpen();
+    // By way of the record of maps, which knows the nearest name.
+    if (!this.#core.mapNames.includes(name)) this.map(name);
+    return this.#streams;
   }
 
   /** The constants, as they were at load. */
@@ -352,9 +334,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
       }
     };
     closeAll([...this.#links]);
-    closeAll(this.#perfBuffers.values());
-    closeAll(this.#recorders.values());
-    closeAll(this.#ringMaps.values());
+    closeAll(this.#streams.all());
     closeAll(this.#made.values());
     this.#core.close();
     if (failures.length > 0) throw failures[0];
@@ -386,8 +366,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     this.#core.mustBeOpen();
     const known = this.#made.get(name);
     if (known !== undefined) return known;
-    if (isRingMap(this.#core, name)) return this.ringBuffers(name);
-    const made = this.#makeRing(name, {}) ?? this.#makeUserRing(name) ?? this.#makeMap(name);
+    const made = this.#streams.ofMap(name) ?? this.#makeMap(name);
     this.#made.set(name, made);
     return made;
   }
@@ -416,28 +395,5 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
         replaceAt: (link) => definition.replaceStructOps(link),
       },
     );
-  }
-
-  /** Undefined for what is not a ring: a ring declared with EBPF_EVENTS may be a perf event array. */
-  #makeRing<T>(name: string, options: RingOptions<T>): RingBuffer<T> | undefined {
-    const core = this.#core;
-    const { type } = core.map(name);
-    if (type === MapType.ringbuf) return new RingBuffer<T>(recordSource(core, name, options));
-    const declaredRing =
-      type === MapType.perfEventArray &&
-      core.btfOrUndefined !== undefined &&
-      perfVariable(core.btf, name) !== undefined;
-    return declaredRing ? new RingBuffer<T>(recordSource(core, name, options, perfReading(core, name, {}))) : undefined;
-  }
-
-  #makeUserRing(name: string): UserRingBuffer<never> | undefined {
-    const core = this.#core;
-    if (core.map(name).type !== MapType.userRingbuf) return undefined;
-    return new UserRingBuffer<never>(userRingSource(core, name, {}));
-  }
-
-  #notA(name: string, wanted: string): BpfError {
-    const type = mapTypeName(this.#core.addon, this.#core.map(name).type);
-    return new BpfError({ code: "INVALID_ARGUMENT", message: `map ${name} is a ${type}, not a ${wanted}` });
   }
 }

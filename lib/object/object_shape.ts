@@ -1,12 +1,25 @@
 /** What the compiler knows of an object: everything, from a skeleton, or nothing beyond that it has names. */
+import type { PerfBuffer } from "../events/perf_buffer.js";
+import type { RingBuffer } from "../events/ring_buffer.js";
+import type { RingBuffers } from "../events/ring_buffers.js";
+import type { UserRingBuffer } from "../events/user_ring_buffer.js";
 import type { Wakeup } from "../events/wakeup.js";
+import type { BpfMap } from "../map/bpf_map.js";
+import type { PerfEventArrayMap } from "../map/descriptor_array_map.js";
 import type { OpenedMap } from "../map/opened_map.js";
 import type { AttachOptions } from "../program/attach/by_section.js";
 import type { OpenedProgram } from "../program/opened_program.js";
 import type { Program } from "../program/program.js";
 import type { Globals } from "./globals.js";
-import type { ObjectMap } from "./loaded_object.js";
 import type { OpenedRing } from "./opened_ring.js";
+
+/** A map of a loaded object: one that is read and written, or one that is streamed. */
+export type ObjectMap =
+  | BpfMap
+  | RingBuffer<unknown>
+  | PerfBuffer<unknown>
+  | RingBuffers<unknown, unknown>
+  | UserRingBuffer<never>;
 
 /** An object's programs, maps and data sections by name. Skeletons have interfaces that extend this. */
 export interface ObjectShape {
@@ -16,6 +29,8 @@ export interface ObjectShape {
   readonly maps: object;
   /** The variables of data sections, as they are before load: writable. */
   readonly sections: object;
+  /** Structs by their C names (`"struct record"`): what a plain perf event array's records can be said to be. */
+  readonly types?: object;
 }
 
 /** The shape of an object that is opened without a skeleton: any names, checked at run time. */
@@ -28,7 +43,9 @@ export interface AnyObject extends ObjectShape {
 export type OpenedPrograms<S extends ObjectShape> = { readonly [Name in keyof S["programs"]]: OpenedProgram };
 
 export type OpenedMaps<S extends ObjectShape> = {
-  readonly [Name in keyof S["maps"]]: S["maps"][Name] extends { readonly wakeup: Wakeup } ? OpenedRing : OpenedMap;
+  readonly [Name in keyof S["maps"]]: S["maps"][Name] extends { readonly wakeup: Wakeup } | PerfEventArrayMap
+    ? OpenedRing
+    : OpenedMap;
 };
 
 export type SectionName<S extends ObjectShape> = keyof S["sections"] & string;

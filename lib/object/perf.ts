@@ -12,7 +12,7 @@ import type { NativeMapDefinition, NativePerfOptions } from "../native.js";
 import type { OptionCheck } from "../options.js";
 import type { ObjectCore } from "./core.js";
 import { sectionOf, variablesOf } from "./globals.js";
-import { RING_OPTIONS, type RingOptions, recordType } from "./rings.js";
+import { findRing, RING_OPTIONS, type RingOptions, recordType } from "./rings.js";
 import { chosen } from "./stream_choices.js";
 
 const PERF_PREFIX = "ebpf_perf__";
@@ -39,7 +39,7 @@ export const PERF_OPTIONS: Readonly<Record<keyof PerfOptions, OptionCheck>> = {
 };
 
 export interface RecorderOptions {
-  /** The C type of the records: `struct step`. By default bytes. */
+  /** The C type of the records, for an array that was not declared with `EBPF_PERFBUF`: `struct step`. By default bytes. */
   readonly type?: string | undefined;
   /** Pages of each CPU's buffer, a power of two; by default 64 (256 KiB). */
   readonly pages?: number | undefined;
@@ -57,11 +57,12 @@ export function recorderSource<T>(
   { type, pages = DEFAULT_PAGES }: RecorderOptions,
 ): RecorderSource<T> {
   const label = `perf recorder ${name}`;
+  const declared = core.btfOrUndefined === undefined ? undefined : findRing(core.btf, name)?.recordType;
   const meaning = "its buffers are read already, and a CPU has one";
   return {
     name,
     label,
-    codec: recordType(core, name, undefined, type).codec as Codec<T>,
+    codec: recordType(core, name, declared, type).codec as Codec<T>,
     open: () =>
       attempt(
         { doing: `make ${label}`, meanings: { [errno.EBUSY]: { code: "BUSY", text: meaning } } },

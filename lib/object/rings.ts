@@ -1,5 +1,6 @@
 /** What `EBPF_RINGBUF` (bpf/include/ebpf/events.h) left in the object: a ring's record type and its counters. */
 import type { Btf } from "../btf/btf.js";
+import type { BtfKind } from "../btf/types.js";
 import { bytesCodec, type Codec, compileCodec } from "../codec/codec.js";
 import { column } from "../codec/column.js";
 import { compileLoop } from "../codec/loop.js";
@@ -27,7 +28,7 @@ const WAKEUP_PREFIX = "ebpf_ring_wakeup__";
 export interface RingOptions<T = unknown> {
   /** Makes of each decoded record what listeners get. It must return something other than undefined. */
   readonly convert?: ((record: never) => T) | undefined;
-  /** The C type of the records, for a ring that was not declared with `EBPF_RINGBUF`: `struct verdict`. By default bytes. */
+  /** The C type of the records, for a ring that was not declared with `EBPF_RINGBUF` or a macro like it: `struct verdict`. By default bytes. */
   readonly type?: string | undefined;
   /**
    * Whether to refuse a ring that somebody else reads (BUSY): each of two readers gets a part of the records. Seen are readers of this
@@ -189,6 +190,12 @@ export function ringsSection(core: ObjectCore): NativeMapDefinition {
   return map;
 }
 
+/** A type as C writes it: `struct record`, or a name alone. A map or a variable may have the name of a struct. */
+function namedType(btf: Btf, wanted: string): number {
+  const [, kind, name = wanted] = /^(struct|union|enum)\s+(.*)$/.exec(wanted) ?? [];
+  return btf.get(name, kind as BtfKind | undefined);
+}
+
 export interface RecordType {
   readonly codec: Codec;
   /** Undefined where no cursor and no columns are to be had of it. */
@@ -202,7 +209,7 @@ export function recordType(
   wanted: string | undefined,
 ): RecordType {
   const { btfOrUndefined: btf } = core;
-  const typeId = wanted === undefined ? declared : core.btf.get(wanted.replace(/^(struct|union|enum)\s+/, ""));
+  const typeId = wanted === undefined ? declared : namedType(core.btf, wanted);
   if (btf === undefined || typeId === undefined)
     return { codec: bytesCodec(0, { tail: true, label: name }), typeId: undefined };
   return { codec: recordCodec(btf, typeId, name), typeId: taggedUnion(btf, typeId) === undefined ? typeId : undefined };

@@ -2,6 +2,7 @@
 
 import type { Btf } from "../btf/btf.js";
 import { BpfError } from "../errors.js";
+import { MapType } from "../kernel/abi.js";
 import { ARENA_SECTION } from "../object/arena_section.js";
 import { type GlobalVariable, variableShape } from "../object/globals.js";
 import type { MapDescription, ObjectDescription, SectionDescription } from "./description.js";
@@ -52,7 +53,8 @@ export function generateSkeleton(object: ObjectDescription, options: GenerateOpt
 
   const mapLines = object.maps.map((map) => mapProperty(map, catalog)).join("");
   const sectionTexts = sections.map((section) => sectionInterface(section, object, catalog)).join("");
-  const shape = shapeInterface(name, object, mapLines, sections);
+  const plain = object.maps.some((map) => map.type === MapType.perfEventArray && map.recordType === undefined);
+  const shape = shapeInterface(name, object, mapLines, sections, plain ? (catalog?.structs() ?? []) : []);
   const classes = mapClasses.map((text) => ({ name: text, type: true }));
   return [
     header(file),
@@ -176,7 +178,7 @@ function mapProperty(map: MapDescription, catalog: TypeCatalog | undefined): str
 /** A map with a union in its key or value takes those with one of the union's members; with a lock, those without it. */
 function accepting(map: MapDescription, read: GenericType, catalog: TypeCatalog): GenericType {
   if (!isKeyed(map.type)) {
-    const [part] = mapParts(map.type);
+    const [part] = mapParts(map);
     const [type = ""] = read.parameters;
     if (part === undefined || catalog.inputOf(type) === type) return read;
     const name = part === "value" ? "AcceptingValue" : "AcceptingKey";
@@ -241,6 +243,7 @@ function shapeInterface(
   object: ObjectDescription,
   mapLines: string,
   sections: readonly Section[],
+  structs: readonly (readonly [string, string])[],
 ): string {
   const block = (key: string, lines: string) =>
     lines === "" ? `  readonly ${key}: Record<never, never>;\n` : `  readonly ${key}: {\n${lines}  };\n`;
@@ -250,12 +253,19 @@ function shapeInterface(
   const sectionLines = sections.map(
     (section) => `    readonly ${JSON.stringify(section.name)}: ${section.interfaceName};\n`,
   );
+  const typeLines = structs.map(([inC, type]) =>
+    property(`readonly ${JSON.stringify(inC)}`, { name: type, parameters: [] }, "    "),
+  );
   return (
     doc("What the object has, by its C names.", "") +
     `export interface ${name}Object extends ObjectShape {\n` +
     block("programs", programs.join("")) +
     block("maps", mapLines) +
     block("sections", sectionLines.join("")) +
+    (typeLines.length === 0
+      ? ""
+      : doc("What records can be said to be of an array whose declaration does not say it.", "  ") +
+        block("types", typeLines.join(""))) +
     "}\n"
   );
 }

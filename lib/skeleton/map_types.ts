@@ -13,13 +13,6 @@ export interface MapPartTypes {
   input(): string;
 }
 
-/** Maps that are read, or written, as a stream of records. */
-const STREAMS: Readonly<Record<number, string>> = {
-  [MapType.ringbuf]: "RingBuffer",
-  [MapType.perfEventArray]: "PerfBuffer",
-  [MapType.userRingbuf]: "UserRingBuffer",
-};
-
 /** Of a map, what its class depends on. */
 interface ClassedMap {
   readonly type: number;
@@ -27,21 +20,34 @@ interface ClassedMap {
   readonly recordType: number | undefined;
 }
 
-/** A map of maps with records is one of rings. */
-function isRings(map: ClassedMap): boolean {
-  return map.recordType !== undefined && (map.type === MapType.hashOfMaps || map.type === MapType.arrayOfMaps);
+/** Maps that are read, or written, as a stream of records, and their class. A perf event array without a record's type may as well be one of counters. */
+function streamClass(map: ClassedMap): string | undefined {
+  switch (map.type) {
+    case MapType.ringbuf:
+      return "RingBuffer";
+    case MapType.userRingbuf:
+      return "UserRingBuffer";
+    case MapType.perfEventArray:
+      return map.recordType === undefined ? undefined : "PerfBuffer";
+    // A map of maps with records is one of rings.
+    case MapType.hashOfMaps:
+    case MapType.arrayOfMaps:
+      return map.recordType === undefined ? undefined : "RingBuffers";
+    default:
+      return undefined;
+  }
 }
 
 export function mapClassName(map: ClassedMap): string {
-  return isRings(map) ? "RingBuffers" : (STREAMS[map.type] ?? mapClassOf(map.type).name);
+  return streamClass(map) ?? mapClassOf(map.type).name;
 }
 
 export function mapClass(map: ClassedMap, types: MapPartTypes): GenericType {
-  const name = mapClassName(map);
-  if (isRings(map)) return { name, parameters: [types.key(), types.record()] };
-  if (map.type === MapType.userRingbuf) return { name, parameters: [types.input()] };
-  if (STREAMS[map.type] !== undefined) return { name, parameters: [types.record()] };
-  const { parameters } = mapClassOf(map.type);
+  const stream = streamClass(map);
+  if (stream === "RingBuffers") return { name: stream, parameters: [types.key(), types.record()] };
+  if (stream === "UserRingBuffer") return { name: stream, parameters: [types.input()] };
+  if (stream !== undefined) return { name: stream, parameters: [types.record()] };
+  const { name, parameters } = mapClassOf(map.type);
   return {
     name,
     parameters: parameters.map((parameter) => {
@@ -52,8 +58,8 @@ export function mapClass(map: ClassedMap, types: MapPartTypes): GenericType {
 }
 
 /** What the class is generic over, for maps of data, sockets and maps; nothing for streams. */
-export function mapParts(type: number): readonly ("key" | "prefix" | "value")[] {
-  return STREAMS[type] === undefined ? mapClassOf(type).parameters : [];
+export function mapParts(map: ClassedMap): readonly ("key" | "prefix" | "value")[] {
+  return streamClass(map) === undefined ? mapClassOf(map.type).parameters : [];
 }
 
 const PER_CPU: ReadonlySet<number> = new Set([

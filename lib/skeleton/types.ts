@@ -140,6 +140,14 @@ export class TypeCatalog {
     return name;
   }
 
+  /** Structs that have a name in C which is no other's, with the names of their types, in the order in which they were met. */
+  structs(): [string, string][] {
+    const btf = this.#btf;
+    return [...this.#named]
+      .filter(([id]) => btf.kind(id) === "struct" && btf.name(id) !== "" && btf.find(btf.name(id), "struct") === id)
+      .map(([id, name]) => [btf.describe(id), name]);
+  }
+
   /** A struct can be on two rings under two tags: then it has none of its own. */
   #agrees(union: TaggedUnion): boolean {
     return union.alternatives.every(({ type, enumerator }) => this.#tags.get(type)?.enumerator === enumerator);

@@ -11,8 +11,12 @@ import {
   type OpenedMap,
   type OpenedObject,
   type OpenedProgram,
+  type OpenedRing,
   type PerCpuArrayMap,
   type PerCpuHashMap,
+  type PerfBuffer,
+  type PerfEventArrayMap,
+  type PerfRecorder,
   type Program,
   type ReaderChoice,
   type RingBuffer,
@@ -212,6 +216,47 @@ describe("maps", () => {
     for await (const number of rings.maps.numbers) expectTypeOf(number).toEqualTypeOf<bigint>();
   });
 
+  test("perf buffers stream their record, as declared or as one of the skeleton's structs", () => {
+    expectTypeOf(rings.maps.packets).toEqualTypeOf<PerfBuffer<line>>();
+    expectTypeOf(rings.maps.samples).toEqualTypeOf<PerfBuffer<event>>();
+    expectTypeOf(rings.maps.unknown).toEqualTypeOf<PerfEventArrayMap>();
+    for (const opened of [openedRings.maps.packets, openedRings.maps.unknown])
+      expectTypeOf(opened).toEqualTypeOf<OpenedRing>();
+    expectTypeOf(rings.perfBuffer("packets")).toEqualTypeOf<PerfBuffer<line>>();
+    expectTypeOf(rings.perfBuffer("packets", { pages: 8, wakeup: { records: 4 } })).toEqualTypeOf<PerfBuffer<line>>();
+    const texts = rings.perfBuffer("packets", { convert: (record) => record.text });
+    expectTypeOf(texts).toEqualTypeOf<PerfBuffer<string>>();
+    expectTypeOf(rings.perfBuffer("unknown")).toEqualTypeOf<PerfBuffer<Uint8Array>>();
+    expectTypeOf(rings.perfBuffer("unknown", { type: "struct tenant" })).toEqualTypeOf<PerfBuffer<tenant>>();
+    const zones = rings.perfBuffer("unknown", { type: "struct tenant", convert: (record) => record.zone });
+    expectTypeOf(zones).toEqualTypeOf<PerfBuffer<number>>();
+    const lengths = rings.perfBuffer("unknown", { convert: (record) => record.length });
+    expectTypeOf(lengths).toEqualTypeOf<PerfBuffer<number>>();
+    expectTypeOf(rings.perfRecorder("samples")).toEqualTypeOf<PerfRecorder<event>>();
+    expectTypeOf(rings.perfRecorder("unknown", { type: "struct line", pages: 2 })).toEqualTypeOf<PerfRecorder<line>>();
+    rings.perfBuffer("samples").on("event", (record) => {
+      // @ts-expect-error not before it is known which it is
+      record.path;
+      if (record.kind === event_kind.EVENT_OPEN) expectTypeOf(record).toEqualTypeOf<opened>();
+    });
+    // @ts-expect-error the caller's word is not needed, and not taken
+    rings.perfBuffer<tenant>("packets");
+    // @ts-expect-error nor where nobody knows better
+    rings.perfBuffer<tenant>("unknown", { type: "struct tenant" });
+    // @ts-expect-error its declaration says it
+    rings.perfBuffer("packets", { type: "struct tenant" });
+    // @ts-expect-error no such struct
+    rings.perfBuffer("unknown", { type: "struct tennant" });
+    // @ts-expect-error no such option
+    rings.perfBuffer("packets", { page: 8, pages: 8 });
+    // @ts-expect-error a ring
+    rings.perfBuffer("lines");
+    // @ts-expect-error no such array
+    rings.perfRecorder("sampels");
+    // @ts-expect-error of this skeleton nothing has a perf event array's name
+    bare.perfBuffer("unknown");
+  });
+
   test("several records on one ring are told apart by their tag", () => {
     expectTypeOf(rings.maps.events).toEqualTypeOf<RingBuffer<event>>();
     expectTypeOf(rings.maps.tenants).toEqualTypeOf<RingBuffers<tenant, event>>();
@@ -392,5 +437,10 @@ describe("without a skeleton", () => {
     object.attach();
     object.attach({ cgroup: "/sys/fs/cgroup" });
     object.section(".data.anything")["value"] = 1;
+    const opens = object.perfBuffer<{ pid: number }>("opens", { type: "struct open" });
+    expectTypeOf(opens).toEqualTypeOf<PerfBuffer<{ pid: number }>>();
+    const pids = object.perfBuffer("opens", { convert: (open: { pid: number }) => open.pid });
+    expectTypeOf(pids).toEqualTypeOf<PerfBuffer<number>>();
+    expectTypeOf(object.perfRecorder<{ pid: number }>("opens")).toEqualTypeOf<PerfRecorder<{ pid: number }>>();
   });
 });

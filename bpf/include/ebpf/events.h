@@ -76,6 +76,21 @@
  * reader has opened its buffers is lost (and counted). The memory of a CPU is one record: a program that may interrupt
  * another on its CPU must not use the same ring.
  *
+ * Perf buffers
+ * ------------
+ * EBPF_PERFBUF(name, record) declares a BPF_MAP_TYPE_PERF_EVENT_ARRAY whose records have a type, for what only such an array does: the
+ * bytes of a packet behind a record, records of one CPU in a buffer of its own, buffers that overwrite what is oldest. How large the buffers are
+ * is the reader's to say. The record may be a union, as on a ring.
+ *
+ *   long name_output(ctx, data, size)       sends `size` bytes as one record, to the buffer of this CPU. 0, or a negative errno: -ENOSPC where
+ *                                           there is no room, -ENOENT where nobody reads; both have been counted as lost
+ *   long name_output_flags(ctx, data, size, flags)
+ *                                           the same with bpf_perf_event_output's flags: BPF_F_CURRENT_CPU or a CPU's number, and in the upper half
+ *                                           how many bytes of the packet (of XDP, tc or a socket filter's context) go behind the record
+ *
+ * The array's name must not be that of another ring; a plain array of type BPF_MAP_TYPE_PERF_EVENT_ARRAY stays what it is, of records whose
+ * type no one knows.
+ *
  * Many rings
  * ----------
  * EBPF_RINGBUF_HASH(name, key, record, bytes, most) declares a hash of up to `most` rings, for example one for each tenant, and
@@ -201,6 +216,28 @@ struct ebpf_ring_control {
 	const volatile __u64 ebpf_ring_wakeup__##ring_name = EBPF_WAKEUP_DEFAULT; \
 	const volatile __u32 ebpf_perf__##ring_name = 0; \
 	EBPF_EVENTS_HELPERS_(ring_name, record_type)
+
+/* A perf event array, by its records' type. libbpf gives it as many entries as there are CPUs. */
+#define EBPF_PERFBUF(array_name, record_type) \
+	struct { \
+		__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY); \
+		__uint(key_size, sizeof(__u32)); \
+		__uint(value_size, sizeof(__u32)); \
+	} array_name SEC(".maps"); \
+	struct { \
+		struct ebpf_ring_control control; \
+		struct ebpf_ring_counters cpu[EBPF_RING_CPUS]; \
+		record_type record[0]; \
+	} ebpf_ring__##array_name SEC(".data.ebpf"); \
+	EBPF_INLINE_ long array_name##_output_flags(void *ctx, void *data, __u64 size, __u64 flags) \
+	{ \
+		return ebpf_perf_output_(ctx, &array_name, ebpf_ring__##array_name.cpu, data, size, flags); \
+	} \
+	EBPF_INLINE_ long array_name##_output(void *ctx, void *data, __u64 size) \
+	{ \
+		return array_name##_output_flags(ctx, data, size, BPF_F_CURRENT_CPU); \
+	} \
+	struct ebpf_ring_semicolon_
 
 /* Rings by key; the reader puts them there. */
 #define EBPF_RINGBUF_HASH(ring_name, key_type, record_type, ring_bytes, most_rings) \
@@ -354,13 +391,14 @@ EBPF_INLINE_ long ebpf_ring_output_(void *ring, struct ebpf_ring_counters *count
 	return error;
 }
 
-EBPF_INLINE_ long ebpf_perf_output_(void *ctx, void *map, struct ebpf_ring_counters *counters, void *data, __u64 size)
+EBPF_INLINE_ long ebpf_perf_output_(void *ctx, void *map, struct ebpf_ring_counters *counters, void *data, __u64 size,
+				    __u64 flags)
 {
 	struct ebpf_ring_counters *slot = ebpf_ring_slot_(counters);
 	long error;
 
 	__sync_fetch_and_add(&slot->produced, 1);
-	error = bpf_perf_event_output(ctx, map, BPF_F_CURRENT_CPU, data, size);
+	error = bpf_perf_event_output(ctx, map, flags, data, size);
 	if (error)
 		ebpf_ring_count_lost_(slot, size);
 	return error;
@@ -525,7 +563,8 @@ EBPF_INLINE_ long ebpf_rings_output_(void *rings, void *counters, __u64 *unroute
 	EBPF_INLINE_ void ring##_submit(void *ctx, record_type *rec) \
 	{ \
 		if (ebpf_perf__##ring) \
-			ebpf_perf_output_(ctx, &ring, ebpf_ring__##ring.cpu, rec, sizeof(record_type)); \
+			ebpf_perf_output_(ctx, &ring, ebpf_ring__##ring.cpu, rec, sizeof(record_type), \
+					  BPF_F_CURRENT_CPU); \
 		else \
 			ebpf_ring_submit_(rec, ebpf_ring__##ring.cpu, EBPF_RING_WAKEUP_FLAGS_(ring, 0)); \
 	} \
@@ -537,7 +576,7 @@ EBPF_INLINE_ long ebpf_rings_output_(void *rings, void *counters, __u64 *unroute
 	EBPF_INLINE_ long ring##_output(void *ctx, void *data, __u64 size) \
 	{ \
 		if (ebpf_perf__##ring) \
-			return ebpf_perf_output_(ctx, &ring, ebpf_ring__##ring.cpu, data, size); \
+			return ebpf_perf_output_(ctx, &ring, ebpf_ring__##ring.cpu, data, size, BPF_F_CURRENT_CPU); \
 		return ebpf_ring_output_(&ring, ebpf_ring__##ring.cpu, data, size, \
 					 EBPF_RING_WAKEUP_FLAGS_(ring, size + 8)); \
 	} \

@@ -213,7 +213,7 @@ describe("nothing is unaccounted for", () => {
   test.each(READERS)("a plain perf event array, counted by the kernel, read by a %s", async (reader) => {
     const streams = await loadFixture("events_streams");
     object = streams;
-    const stream = object.perfBuffer<Rec>("plain", { type: "struct record", pages: 1, reader });
+    const stream = object.perfBuffer("plain", { type: "struct record", pages: 1, reader });
     const reading = new Reading();
     stream.on("lost", (report) => reading.lost.push(report));
     stream.on("event", reading.take);

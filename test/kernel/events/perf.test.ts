@@ -1,7 +1,8 @@
-import { type LostRecords, PerfEventArrayMap, type RecordStream } from "ebpf";
+import { type LostRecords, PerfBuffer, PerfEventArrayMap, type RecordStream } from "ebpf";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { MapType } from "../../../lib/kernel/abi.js";
 import { type NativeAddon, native } from "../../../lib/native.js";
+import { type sample, sample_kind } from "../../fixtures/events_streams.bpf.js";
 import { pinnedToOneCpu, usableCpus } from "../support/cpu.js";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { until } from "../support/until.js";
@@ -10,7 +11,7 @@ import { expected, type Loaded, loadFixture, PACKET, type Rec, send } from "./st
 const BPF_F_MMAPABLE = 1 << 10;
 
 describe("perf buffer", () => {
-  let object: Loaded;
+  let object: Loaded<"events_streams">;
   afterEach(() => object?.close());
 
   /** A perf buffer is there from its first listener on: what is sent before is lost. */
@@ -96,7 +97,7 @@ describe("perf buffer", () => {
 
   test("each record says the CPU that it came from", async () => {
     object = await loadFixture("events_streams");
-    const stream = object.perfBuffer<Rec>("plain", { type: "struct record" });
+    const stream = object.perfBuffer("plain", { type: "struct record" });
     const cpus: (number | undefined)[] = [];
     const ofBatches = new Set<number | undefined>();
     stream.on("event", (_, { cpu }) => cpus.push(cpu));
@@ -140,13 +141,13 @@ describe("perf buffer", () => {
     object = await loadFixture("events_streams", (opened) => {
       opened.rodata["packet_bytes"] = 20;
     });
-    const stream = object.perfBuffer<Rec>("plain", { type: "struct record", pages: 8 });
+    const stream = object.perfBuffer("plain", { type: "struct record", pages: 8 });
     const got: { record: Rec; tail: Uint8Array; cpu: number | undefined; size: number }[] = [];
     stream.on("event", (record, raw) => got.push({ record, tail: raw.tail, cpu: raw.cpu, size: raw.bytes.length }));
     expect(stream.available).toBe(0);
     // The array itself is a map like others.
     expect(object.map("plain")).toBeInstanceOf(PerfEventArrayMap);
-    expect(object.perfBuffer<Rec>("plain")).toBe(stream);
+    expect(object.perfBuffer("plain")).toBe(stream);
     send(object, "send_plain", 5);
     await until("five records", () => got.length === 5);
     expect(got.map(({ record }) => record)).toEqual(Array.from({ length: 5 }, (_, seq) => expected(seq, "streams")));
@@ -157,16 +158,73 @@ describe("perf buffer", () => {
     expect(stream.totals).toEqual({ produced: undefined, delivered: 5, lost: undefined, pending: undefined });
   });
 
+  test("a perf event array declared with EBPF_PERFBUF: typed by its declaration, of several records, each with its packet", async () => {
+    object = await loadFixture("events_streams", (opened) => {
+      opened.rodata.packet_bytes = 20;
+      opened.rodata.per_run = 8;
+    });
+    const stream = object.maps.samples;
+    expect(stream).toBeInstanceOf(PerfBuffer);
+    expect(object.map("samples")).toBe(stream);
+    expect(object.perfBuffer("samples")).toBe(stream);
+    expect(object.maps.plain).toBeInstanceOf(PerfEventArrayMap);
+    const got: sample[] = [];
+    const tails: Uint8Array[] = [];
+    stream.on("event", (record, raw) => {
+      got.push(record);
+      if (record.kind === sample_kind.SAMPLE_PACKET) tails.push(raw.bytes.slice(8, 28));
+    });
+    // What nobody reads yet is lost, and counted.
+    send(object, "send_samples", 1);
+    expect(stream.totals).toEqual({ produced: 10, delivered: 0, lost: 10, pending: 0 });
+    expect(object.bss.refused).toBe(10n);
+    expect(stream.available).toBe(0);
+    send(object, "send_samples", 2);
+    await until("twenty records", () => got.length === 20);
+    expect(got).toEqual(
+      Array.from({ length: 16 }, (_, i) => i + 8).flatMap((seq): sample[] => [
+        { kind: sample_kind.SAMPLE_TICK, count: seq * 7, seq: BigInt(seq) },
+        ...(seq % 4 === 3 ? [{ kind: sample_kind.SAMPLE_PACKET, length: PACKET.length }] : []),
+      ]),
+    );
+    expect(tails).toEqual(Array(4).fill(PACKET.slice(0, 20)));
+    expect(object.bss.sent).toBe(20n);
+    expect(stream.totals).toEqual({ produced: 30, delivered: 20, lost: 10, pending: 0 });
+  });
+
+  test("its options are those of any perf buffer, and its records a recorder's too", async () => {
+    object = await loadFixture("events_streams", (opened) => {
+      opened.maps.samples.wakeup = { records: 2, milliseconds: 5 };
+    });
+    const stream = object.perfBuffer("samples", { pages: 2, convert: ({ kind }) => kind });
+    expect(stream.wakeup).toEqual({ records: 2, milliseconds: 5 });
+    expect(object.maps.samples).toBe(stream);
+    expect(stream.available).toBe(0);
+    send(object, "send_samples", 1);
+    expect(await stream.next()).toBe(sample_kind.SAMPLE_TICK);
+    stream.close();
+    const recorder = object.perfRecorder("samples", { pages: 1 });
+    send(object, "send_samples", 3);
+    expect(recorder.snapshot().map(({ record }) => record)).toEqual([
+      { kind: sample_kind.SAMPLE_TICK, count: 7, seq: 1n },
+      { kind: sample_kind.SAMPLE_TICK, count: 14, seq: 2n },
+      { kind: sample_kind.SAMPLE_TICK, count: 21, seq: 3n },
+      { kind: sample_kind.SAMPLE_PACKET, length: PACKET.length },
+    ]);
+  });
+
   test("the kernel's own count of what was lost: delivered + lost = what the program sent", async () => {
     object = await loadFixture("events_streams", (opened) => {
       opened.rodata["per_run"] = 64;
     });
-    const stream = object.perfBuffer<Rec>("plain", { type: "struct record", pages: 1 });
+    const stream = object.perfBuffer("plain", { type: "struct record", pages: 1 });
     const lost: LostRecords[] = [];
     stream.on("lost", (report) => lost.push(report));
     const got = await collect(stream);
     send(object, "send_plain", 100);
     await until("an empty buffer", () => got.length > 0 && stream.available === 0);
+    // One page for each CPU, of which a record takes 48 bytes.
+    expect(got.length).toBeLessThanOrEqual(usableCpus().length * Math.floor(4096 / 48));
     // The kernel tells of a loss with the next record that has room, on the CPU that lost: which one sends is not ours to say.
     let runs = 100;
     await until("word of all that was lost", () => {
@@ -189,7 +247,8 @@ describe("perf buffer", () => {
       "adaptive",
     ] as const) {
       object = await loadFixture("events_streams");
-      const stream = object.perfBuffer<Rec>("plain", { type: "struct record", wakeup });
+      const stream = object.perfBuffer("plain", { type: "struct record", wakeup });
+      expect(stream.wakeup).toEqual(wakeup === "adaptive" ? { bytes: (256 * 1024) / 8, milliseconds: 5 } : wakeup);
       const got = await collect(stream);
       for (const runs of [1, 15, 16, 100, 3]) send(object, "send_plain", runs);
       await until(`135 records with ${JSON.stringify(wakeup)}`, () => got.length === 135);
@@ -199,7 +258,7 @@ describe("perf buffer", () => {
 
   test("what is sent when the loop was told to watch, and has not begun to, is read", async () => {
     object = await loadFixture("events_streams");
-    const stream = object.perfBuffer<Rec>("plain", { type: "struct record" });
+    const stream = object.perfBuffer("plain", { type: "struct record" });
     const got = await collect(stream);
     await new Promise<void>((resolve) => {
       // Due in the same turn of the loop as the reader's own first look, and after it.
@@ -214,7 +273,7 @@ describe("perf buffer", () => {
 
   test("batches are of one CPU each", async () => {
     object = await loadFixture("events_streams");
-    const stream = object.perfBuffer<Rec>("plain", { type: "struct record" });
+    const stream = object.perfBuffer("plain", { type: "struct record" });
     let sum = 0;
     const cpus = new Set<number | undefined>();
     stream.on("batch", (batch) => {
@@ -234,7 +293,7 @@ describe("perf buffer", () => {
       opened.rodata["packet_bytes"] = 20;
     });
     const before = bpfDescriptors();
-    const recorder = object.perfRecorder<Rec>("plain", { type: "struct record", pages: 1 });
+    const recorder = object.perfRecorder("plain", { type: "struct record", pages: 1 });
     expect(object.perfRecorder("plain")).toBe(recorder);
     expect(recorder.snapshot()).toEqual([]);
     send(object, "send_plain", 10);
@@ -264,7 +323,7 @@ describe("perf buffer", () => {
     expect(bpfDescriptors().filter((name) => name.includes("perf_event"))).toEqual(
       before.filter((name) => name.includes("perf_event")),
     );
-    expect(() => object.perfRecorder("odd")).toThrow(/not a perf event array/);
+    expect(() => object.perfRecorder("odd" as never)).toThrow(/not a perf event array/);
   });
 
   test("options are held against what there is", async () => {
@@ -272,7 +331,20 @@ describe("perf buffer", () => {
     expect(() => object.perfBuffer("plain", { pages: 3 })).toThrow(/a power of two/);
     expect(() => object.perfBuffer("plain", { page: 4 } as never)).toThrow(/unknown option "page"/);
     expect(() => object.perfBuffer("plain", { wakeup: "never" as never })).toThrow(/wakeup must be/);
-    expect(() => object.perfBuffer("odd")).toThrow(/is a ringbuf, not a perf event array/);
-    expect(() => object.perfBuffer("plain", { type: "struct recrd" })).toThrow(/record/);
+    expect(() => object.perfBuffer("odd" as never)).toThrow(/is a ringbuf, not a perf event array/);
+    expect(() => object.perfBuffer("plain", { type: "struct recrd" as never })).toThrow(/no struct "recrd".*record/);
+    expect(() => object.perfBuffer("plain", { type: "struct sample_kind" as never })).toThrow(
+      /no struct "sample_kind"/,
+    );
+    expect(() => object.perfBuffer("samplse" as never)).toThrow(
+      /no map .* named "samplse" \(did you mean "samples"\?\)/,
+    );
+    object.close();
+    object = await loadFixture("events_streams", (opened) => {
+      opened.ring("either").buffer = "perf";
+    });
+    const byItsRing = /either is declared with EBPF_EVENTS, and read by ringBuffer/;
+    expect(() => object.perfBuffer("either" as never)).toThrow(byItsRing);
+    expect(() => object.perfRecorder("either" as never)).toThrow(byItsRing);
   });
 });

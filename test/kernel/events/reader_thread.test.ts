@@ -192,7 +192,7 @@ describe("a thread that reads", () => {
 
   test("perf event arrays and maps of rings are read by threads too", async () => {
     const streams = await loadFixture("events_streams");
-    const stream = streams.perfBuffer<Rec>("plain", { type: "struct record", reader: { thread: { bytes: 1 << 20 } } });
+    const stream = streams.perfBuffer("plain", { type: "struct record", reader: { thread: { bytes: 1 << 20 } } });
     expect(stream.reader).toEqual({ thread: { bytes: 1 << 20 } });
     const got: Rec[] = [];
     stream.on("event", (record) => got.push(record));

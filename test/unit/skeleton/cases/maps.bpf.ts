@@ -17,7 +17,7 @@ import {
   type LpmTrieMap,
   type OpenedObject,
   type OpenOptions,
-  type PerfBuffer,
+  type PerfEventArrayMap,
   type ProgArrayMap,
   type QueueMap,
   type ReuseportSockArrayMap,
@@ -108,7 +108,7 @@ export interface MapsObject extends ObjectShape {
     /** BPF_MAP_TYPE_CGROUP_ARRAY, 8 entries. */
     readonly cgroups: CgroupArrayMap;
     /** BPF_MAP_TYPE_PERF_EVENT_ARRAY, 8 entries. */
-    readonly counters: PerfBuffer<Uint8Array>;
+    readonly counters: PerfEventArrayMap;
     /** BPF_MAP_TYPE_HASH_OF_MAPS, 8 entries. */
     readonly tables: HashOfMaps<ipv4_prefix>;
     /** BPF_MAP_TYPE_ARRAY_OF_MAPS, 8 entries. */
@@ -117,6 +117,13 @@ export interface MapsObject extends ObjectShape {
     readonly attached: CgroupStorageMap<bpf_cgroup_storage_key, route>;
   };
   readonly sections: Record<never, never>;
+  /** What records can be said to be of an array whose declaration does not say it. */
+  readonly types: {
+    readonly "struct route": route;
+    readonly "struct path_prefix": path_prefix;
+    readonly "struct ipv4_prefix": ipv4_prefix;
+    readonly "struct bpf_cgroup_storage_key": bpf_cgroup_storage_key;
+  };
 }
 
 /** maps.bpf.o, opened: programs are chosen, maps sized and constants set here, then `load()`. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Rings: one record, several told apart by the enum they begin with, a tail, a scalar, a plain ring of bytes, and rings that are written. */
+/* Rings: one record, several told apart by the enum they begin with, a tail, a scalar, a plain ring of bytes, rings that are written, and perf
+ * event arrays. */
 #include <linux/bpf.h>
 #include <linux/types.h>
 #include <bpf/bpf_helpers.h>
@@ -61,6 +62,16 @@ struct {
 	__uint(max_entries, 4096);
 } plain SEC(".maps");
 
+/* Perf event arrays: by their records, and one of which nobody knows what is in it. */
+EBPF_PERFBUF(samples, union event);
+EBPF_PERFBUF(packets, struct line);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+} unknown SEC(".maps");
+
 static long on_command(struct bpf_dynptr *entry, void *ctx)
 {
 	union event command;
@@ -82,6 +93,9 @@ int on_enter(void *ctx)
 	struct tenant tenant = {};
 	__u32 slot = 0;
 
+	bpf_perf_event_output(ctx, &unknown, BPF_F_CURRENT_CPU, &number, sizeof(number));
+	samples_output(ctx, &number, sizeof(number));
+	packets_output_flags(ctx, &number, sizeof(number), BPF_F_CURRENT_CPU);
 	tenants_output(&tenant, &number, sizeof(number));
 	slots_output(&slot, &number, sizeof(number));
 	commands_drain(on_command, NULL);

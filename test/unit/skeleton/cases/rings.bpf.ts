@@ -7,6 +7,8 @@ import {
   type OpenedObject,
   type OpenOptions,
   type PerCpuArrayMap,
+  type PerfBuffer,
+  type PerfEventArrayMap,
   type RingBuffer,
   type RingBuffers,
   type UserRingBuffer,
@@ -96,6 +98,8 @@ export interface RingsObject extends ObjectShape {
   readonly maps: {
     /** BPF_MAP_TYPE_RINGBUF, 4096 bytes. */
     readonly plain: RingBuffer<Uint8Array>;
+    /** BPF_MAP_TYPE_PERF_EVENT_ARRAY. */
+    readonly unknown: PerfEventArrayMap;
     /** BPF_MAP_TYPE_PERCPU_ARRAY, 1 entry. */
     readonly scratch: Accepting<PerCpuArrayMap<event_2>, number, event_2_input[]>;
     /** BPF_MAP_TYPE_RINGBUF, 4096 bytes. */
@@ -114,8 +118,19 @@ export interface RingsObject extends ObjectShape {
     readonly commands: UserRingBuffer<event>;
     /** BPF_MAP_TYPE_USER_RINGBUF, 4096 bytes. */
     readonly choices: UserRingBuffer<either_input>;
+    /** BPF_MAP_TYPE_PERF_EVENT_ARRAY. */
+    readonly samples: PerfBuffer<event>;
+    /** BPF_MAP_TYPE_PERF_EVENT_ARRAY. */
+    readonly packets: PerfBuffer<line>;
   };
   readonly sections: Record<never, never>;
+  /** What records can be said to be of an array whose declaration does not say it. */
+  readonly types: {
+    readonly "struct opened": opened;
+    readonly "struct closed": closed;
+    readonly "struct line": line;
+    readonly "struct tenant": tenant;
+  };
 }
 
 /** rings.bpf.o, opened: programs are chosen, maps sized and constants set here, then `load()`. */
@@ -129,7 +144,7 @@ export class Rings extends LoadedObject<RingsObject> {
       file: "rings.bpf.o",
       name: "rings",
       url: new URL("./rings.bpf.o", import.meta.url),
-      fingerprint: "03d267d7b30340f9446627dfa754f15d",
+      fingerprint: "09b7cfdce8cd51c14842e6d691477523",
     });
   }
 
