@@ -119,3 +119,11 @@ export { Program } from "./program/program.js";
 export { ProgramHandle } from "./program/program_handle.js";
 export { enableStatistics, type ProgramInfo, type Statistics } from "./program/program_info.js";
 export type { TestRunOptions, TestRunResult } from "./program/test_run.js";
+export {
+  ProcessSymbols,
+  type UnnamedReason,
+  type UserFrame,
+  type UserSymbol,
+  UserSymbols,
+  type UserSymbolsOptions,
+} from "./symbols/user_symbols.js";

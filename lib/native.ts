@@ -36,6 +36,26 @@ export interface NativeOpenOptions {
   readonly pinRootPath?: string;
 }
 
+/** Functions by their addresses, each at the same place of every array; and the file's parts that are code. */
+export interface NativeElfSymbols {
+  readonly addresses: BigUint64Array;
+  /** In bytes; never 0. */
+  readonly sizes: BigUint64Array;
+  /** The furthest end of the functions up to this one. */
+  readonly reaches: BigUint64Array;
+  /** Where in `strings` the name begins, which ends in a NUL. */
+  readonly names: Uint32Array;
+  /** STB_*. */
+  readonly bindings: Uint8Array;
+  readonly strings: Uint8Array;
+  /** Three for each: address, offset in the file, size. */
+  readonly segments: BigUint64Array;
+  /** Empty when there is none. */
+  readonly buildId: Uint8Array;
+  /** Tables were left out. */
+  readonly tooLarge: boolean;
+}
+
 export interface NativeAddon {
   /** Version of the libbpf linked in, for example "1.7.0". */
   readonly libbpfVersion: string;
@@ -148,6 +168,12 @@ export interface NativeAddon {
   testRun(programFd: number, options: NativeTestRunOptions): NativeTestRunResult;
   /** btf_dump: every type of a BTF file (raw, or an ELF object's) as C declarations. */
   dumpBtf(path: string): string;
+  /**
+   * The functions of the ELF file that a descriptor is of, by libelf; undefined when it is none. Tables of more than `mostBytes` in all are left out.
+   */
+  readElfSymbols(fd: number, mostBytes: number): NativeElfSymbols | undefined;
+  /** A name as the C++ compiler wrote it (`_Z...`) as it is in the source; undefined when it is none. */
+  demangle(name: string): string | undefined;
   /** A copy of a section of an ELF object, by libelf; undefined when it has none of this name. */
   readSection(object: Uint8Array, name: string): Uint8Array | undefined;
 }

@@ -36,17 +36,11 @@ export class KernelSymbols {
 
   /** The function that an address lies in; undefined for one before all of them. */
   find(address: bigint): KernelSymbol | undefined {
-    const addresses = this.#addresses;
-    let low = 0;
-    let high = addresses.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((addresses[middle] as bigint) <= address) low = middle + 1;
-      else high = middle;
-    }
-    if (low === 0) return undefined;
-    const [name = "", module] = (this.#names[low - 1] as string).split("\t");
-    return { name, offset: Number(address - (addresses[low - 1] as bigint)), module: module?.replace(/^\[|\]$/g, "") };
+    const at = lastNotAbove(this.#addresses, address);
+    if (at === -1) return undefined;
+    const [name = "", module] = (this.#names[at] as string).split("\t");
+    const offset = Number(address - (this.#addresses[at] as bigint));
+    return { name, offset, module: module?.replace(/^\[|\]$/g, "") };
   }
 
   /** `tcp_sendmsg+0x27`, `nf_hook [nf_tables]+0x10`, or the address in hex. */
@@ -70,4 +64,16 @@ export function kernelSymbols(): KernelSymbols {
     });
   }
   return symbols;
+}
+
+/** The index of the last address that is not above `address`; -1 when all are. */
+export function lastNotAbove(addresses: BigUint64Array, address: bigint): number {
+  let low = 0;
+  let high = addresses.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((addresses[middle] as bigint) <= address) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
 }

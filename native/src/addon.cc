@@ -9,6 +9,7 @@
 #include "attachment.h"
 #include "btf_dump.h"
 #include "elf_section.h"
+#include "elf_symbols.h"
 #include "environment.h"
 #include "inspect.h"
 #include "kprobe_event.h"
@@ -92,6 +93,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   ExportInspection(env, exports);
   ExportBtfDump(env, exports);
   ExportElfSection(env, exports);
+  ExportElfSymbols(env, exports);
   return exports;
 }
 

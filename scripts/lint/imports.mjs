@@ -8,7 +8,7 @@ import { dirname, join, relative, resolve, sep } from "node:path";
 export const levels = [
   ["native", "errors", "options", "named", "nearest", "interrupted"],
   ["kernel"],
-  ["btf", "build"],
+  ["btf", "build", "symbols"],
   ["codec", "features"],
   ["program", "map", "link", "events"],
   ["histogram"],

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BpfError, BpfObject } from "ebpf";
 import { vmlinuxHeader } from "ebpf/build";
+import { xorshift } from "../../support/xorshift.mjs";
 
 const [object, seed, rounds] = process.argv.slice(2);
 const original = readFileSync(object);
@@ -12,16 +13,7 @@ const start = original.indexOf(Buffer.from([0x9f, 0xeb, 1, 0, 24, 0, 0, 0]));
 if (start < 0) throw new Error(`${object} has no .BTF`);
 const words = original.readUInt32LE(start + 12) / 4;
 
-let state = Number(seed);
-/** xorshift32: the same words for the same seed, everywhere. */
-const random = () => {
-  state ^= state << 13;
-  state >>>= 0;
-  state ^= state >>> 17;
-  state ^= state << 5;
-  state >>>= 0;
-  return state;
-};
+const random = xorshift(seed);
 
 const folder = mkdtempSync(join(tmpdir(), "ebpf-hostile-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
