@@ -1,3 +1,4 @@
+import { BpfError } from "../../errors.js";
 import { AttachFlag } from "../../kernel/abi.js";
 import { withCgroup } from "../../kernel/cgroup.js";
 import { errno } from "../../kernel/errno.js";
@@ -13,32 +14,47 @@ import { ANCHOR_OPTIONS, type AnchorOptions, anchorFields } from "./anchor.js";
 export interface CgroupOptions extends AnchorOptions {
   /**
    * By default a link, beside which others may be (5.7). With this it is attached as before links: `multi`, beside others; `override`, one, which
-   * a cgroup below may replace for itself; `exclusive`, one, and none below. It then outlives a process that is killed: see {@link Link}.
+   * a cgroup below may replace for itself; `exclusive`, one, and none below. Where there is one already a second is refused (BUSY; EXISTS where it
+   * is the same program). It then outlives a process that is killed: see {@link Link}.
    */
   readonly mode?: "multi" | "override" | "exclusive" | undefined;
 }
 
 const MODES = { multi: AttachFlag.allowMulti, override: AttachFlag.allowOverride, exclusive: 0 } as const;
 
-/** Whether the program is among those of the cgroup; false where the kernel does not tell. */
-function isAttached(attacher: Attacher, cgroupFd: number, type: number): boolean {
+const TWICE = { code: "EXISTS", text: "this program is attached there already" } as const;
+
+/** Ids of the programs that are attached to the cgroup itself; none where the kernel does not tell. */
+function programsOf(attacher: Attacher, cgroupFd: number, type: number): readonly number[] {
   try {
-    const { id } = readProgramInfo(attacher.owner.native().fd(), attacher.name);
-    return attacher.addon.programQuery(cgroupFd, type, 0).includes(id);
+    return attacher.addon.programQuery(cgroupFd, type, 0);
   } catch {
-    return false;
+    return [];
   }
 }
 
+function isAmong(attacher: Attacher, programs: readonly number[]): boolean {
+  return programs.length > 0 && programs.includes(readProgramInfo(attacher.owner.native().fd(), attacher.name).id);
+}
+
+/** The kernel would put it in the place of the one that is there, without a word. */
+function mustBeFree(attacher: Attacher, path: string, cgroupFd: number, type: number, mode: string): void {
+  const there = programsOf(attacher, cgroupFd, type);
+  if (there.length === 0) return;
+  const { code, text } = isAmong(attacher, there)
+    ? TWICE
+    : ({ code: "BUSY", text: `the cgroup has a program already, and in mode ${mode} it has one` } as const);
+  throw new BpfError({ code, message: `cannot attach ${attacher.name} to cgroup ${path}: ${text}` });
+}
+
 function meaningsAt(attacher: Attacher, cgroupFd: number, type: number, anchored: boolean): Meanings {
-  const twice = { code: "EXISTS", text: "this program is attached there already" } as const;
   const invalidHere: Meaning = anchored
     ? kernelAtLeast("6.16")
       ? { code: "INVALID_ARGUMENT", text: "the anchor is not attached there, or is of another kind" }
       : { code: "KERNEL_UNSUPPORTED", text: "an anchor in a cgroup needs kernel 6.16" }
     : // What the kernel also says of a program that is there already, in mode multi.
-      isAttached(attacher, cgroupFd, type)
-      ? twice
+      isAmong(attacher, programsOf(attacher, cgroupFd, type))
+      ? TWICE
       : {
           code: "KERNEL_UNSUPPORTED",
           text: `a ${attacher.typeName} program cannot be attached to a cgroup in this way, or this kernel is older than 5.7`,
@@ -50,7 +66,7 @@ function meaningsAt(attacher: Attacher, cgroupFd: number, type: number, anchored
       text: "a program that allows no other beside it, or below it, is in the way; or this needs CAP_NET_ADMIN",
     },
     [errno.E2BIG]: { code: "FULL", text: "the cgroup has as many programs as the kernel allows (64)" },
-    [errno.EEXIST]: twice,
+    [errno.EEXIST]: TWICE,
     [errno.ENOENT]: { code: "NOT_FOUND", text: "the anchor is not attached there" },
   };
 }
@@ -69,6 +85,7 @@ export function attachCgroup(attacher: Attacher, path: string, options: CgroupOp
     const meanings = () => meaningsAt(attacher, fd, type, anchored);
     const { mode } = options;
     if (mode !== undefined) {
+      if (mode !== "multi") mustBeFree(attacher, path, fd, type, mode);
       return attacher.attach(
         where,
         (native) => ({

@@ -39,6 +39,10 @@ function attachToSocket(attacher: Attacher, method: string, socket: SocketDescri
       gone: [errno.ENOENT, errno.EBADF],
     }),
     {
+      [errno.EBUSY]: {
+        code: "BUSY",
+        text: "the socket has a program by another link of this process: update() that one, or close it first",
+      },
       [errno.ENOTSOCK]: { code: "INVALID_ARGUMENT", text: `descriptor ${fd} is not a socket` },
       [errno.EBADF]: { code: "INVALID_ARGUMENT", text: `descriptor ${fd} is not open` },
       [errno.EINVAL]: {

@@ -1,3 +1,4 @@
+import { BpfError } from "../../errors.js";
 import { AttachType, MapType, ProgramType } from "../../kernel/abi.js";
 import { descriptorOf } from "../../kernel/descriptor.js";
 import { errno } from "../../kernel/errno.js";
@@ -19,6 +20,23 @@ const ATTACH_TYPES = [
   AttachType.skSkbStreamVerdict,
   AttachType.skSkbVerdict,
 ];
+
+const BUSY = {
+  code: "BUSY",
+  text: "the map has such a program: stream_verdict and verdict exclude each other, and a program is not replaced",
+} as const;
+
+/** Without a link the kernel would put it in the place of the one that is there, without a word. Before 5.18 it does not tell. */
+function mustBeFree(attacher: Attacher, map: SocketMapTarget, fd: number, type: number): void {
+  let there: readonly number[];
+  try {
+    there = attacher.addon.programQuery(fd, type, 0);
+  } catch {
+    return;
+  }
+  if (there.length > 0)
+    throw new BpfError({ code: BUSY.code, message: `cannot attach ${attacher.name} to ${map.name}: ${BUSY.text}` });
+}
 
 /** Kernels say EINVAL or EOPNOTSUPP, and both mean other things too; where /proc is not there, that is what is told. */
 function mustBeSocketMap(operation: string, map: SocketMapTarget, fd: number): void {
@@ -55,15 +73,13 @@ export function attachSockmap(attacher: Attacher, map: SocketMapTarget): Link {
       code: "KERNEL_UNSUPPORTED",
       text: "this map or kernel takes no such program (CONFIG_BPF_STREAM_PARSER)",
     },
-    [errno.EBUSY]: {
-      code: "BUSY",
-      text: "the map has such a program: stream_verdict and verdict exclude each other, and a link is not replaced",
-    },
+    [errno.EBUSY]: BUSY,
   };
   if (kernelAtLeast("6.10")) {
     const none = { flags: 0, relativeFd: 0, relativeId: 0, revision: 0n };
     return attacher.link(where, (native) => attacher.addon.linkCreate(native.fd(), fd, type, none), meanings);
   }
+  mustBeFree(attacher, map, fd, type);
   return attacher.attach(
     where,
     (native) => ({ attachment: attacher.addon.attachProgram(native.fd(), fd, type, 0), gone: [errno.ENOENT] }),

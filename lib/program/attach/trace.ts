@@ -1,10 +1,12 @@
 /** What attaches through BTF: functions and tracepoints of the kernel, other BPF programs, security hooks. */
 import { AttachType, ProgramType } from "../../kernel/abi.js";
 import { errno } from "../../kernel/errno.js";
+import type { Meaning } from "../../kernel/explain.js";
 import { kernelAtLeast } from "../../kernel/version.js";
 import type { Link } from "../../link/link.js";
 import { checkOptions, checkString, invalid, shown } from "../../options.js";
 import type { Attacher, Meanings } from "../attacher.js";
+import { readProgramInfo } from "../program_info.js";
 import { sectionKind, sectionTarget } from "../section.js";
 import { COOKIE, type CookieOptions, cookieOf } from "./cookie.js";
 import { AT_TRACEPOINT_ALREADY } from "./tracepoint.js";
@@ -34,21 +36,39 @@ function place(attacher: Attacher): { kind: string; target: string } {
   return { kind: sectionKind(attacher.section), target: sectionTarget(attacher.section) || attacher.section };
 }
 
+/**
+ * What the program was attached to was a BPF program, and is no longer known: bpf_tracing_prog_attach() remembers what of the kernel a program is for, to
+ * attach it again, and nothing else. Told since 5.17.
+ */
+function hasLostItsTarget(attacher: Attacher): boolean {
+  const { attachBtfId, attachBtfObjectId } = readProgramInfo(attacher.owner.native().fd(), attacher.name);
+  return attachBtfId !== 0 && attachBtfObjectId === 0;
+}
+
+function invalidTrace(attacher: Attacher, cookie: bigint): Meaning {
+  if (hasLostItsTarget(attacher))
+    return {
+      code: "INVALID_STATE",
+      text: "a program for another BPF program is attached once in its life: load the object again, or keep the link",
+    };
+  const text =
+    cookie === 0n
+      ? "this function cannot be traced"
+      : "a cookie on fentry, fexit and fmod_ret needs kernel 6.0, on tp_btf 6.10";
+  return { code: "KERNEL_UNSUPPORTED", text };
+}
+
 export function attachTrace(attacher: Attacher, options: CookieOptions): Link {
   const operation = `${attacher.name}.attachTrace`;
   checkOptions(operation, options, COOKIE);
   attacher.mustBe(operation, [ProgramType.tracing], "tracing");
   attacher.mustNotExpect(operation, [AttachType.traceIter], "fentry, fexit, fmod_ret and tp_btf");
-  return attacher.link(place(attacher), (native) => native.attachTrace(cookieOf(options)), {
-    ...TRACE,
-    [errno.EINVAL]: {
-      code: "KERNEL_UNSUPPORTED",
-      text:
-        cookieOf(options) === 0n
-          ? "this function cannot be traced"
-          : "a cookie on fentry, fexit and fmod_ret needs kernel 6.0, on tp_btf 6.10",
-    },
-  });
+  const cookie = cookieOf(options);
+  return attacher.link(
+    place(attacher),
+    (native) => native.attachTrace(cookie),
+    () => ({ ...TRACE, [errno.EINVAL]: invalidTrace(attacher, cookie) }),
+  );
 }
 
 export function attachLsm(attacher: Attacher): Link {

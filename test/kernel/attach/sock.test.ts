@@ -1,11 +1,12 @@
 import { once } from "node:events";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { mapById, type SockHashMap, type SockMap, type StructOpsMap } from "ebpf";
 import { afterEach, beforeEach, describe, expect } from "vitest";
 import { inNetns } from "../../../lib/kernel/device.js";
-import { childBinary, runsOnlyWhileAttached, Watched } from "../support/attach.js";
+import { childBinary, runsOnlyWhileAttached, STRUCT_OPS_PROGRAMS, Watched } from "../support/attach.js";
 import { TestCgroup } from "../support/cgroup.js";
+import { Connection } from "../support/connection.js";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { fixture } from "../support/fixture.js";
@@ -27,52 +28,11 @@ const AF_INET = 2n;
 /** 127.0.0.1, from itself. */
 const LOOPBACK_BOTH = 0x7f000001_7f000001n;
 
-/** All of attach_struct_ops*.bpf.c. */
-const PROGRAMS = ["ebpf_test_init", "ebpf_test_ssthresh", "ebpf_test_undo_cwnd", "ebpf_test_cong_avoid"];
-
 /**
  * Linux 5.10's stable releases wait for a lock that they hold when a stream verdict passes a record on to its own socket
  * (sk_psock_skb_ingress_self() under sk_psock_strp_data_ready()): there the test's program drops what it saw.
  */
 const DEADLOCKS_ON_PASS = requires({ kernel: ">=5.13" }).reason !== undefined;
-
-/** A connection of this process with itself. */
-class Connection implements AsyncDisposable {
-  readonly server: Server;
-  readonly client: Socket;
-  readonly accepted: Socket;
-
-  private constructor(server: Server, client: Socket, accepted: Socket) {
-    this.server = server;
-    this.client = client;
-    this.accepted = accepted;
-  }
-
-  static async open(): Promise<Connection> {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const client = connect((server.address() as { port: number }).port, "127.0.0.1");
-    const [[accepted]] = (await Promise.all([once(server, "connection"), once(client, "connect")])) as [
-      [Socket],
-      unknown,
-    ];
-    return new Connection(server, client, accepted);
-  }
-
-  /** Sends from the client, and returns what has arrived. */
-  async send(text: string): Promise<string> {
-    const data = once(this.accepted, "data");
-    this.client.write(text);
-    return String((await data)[0]);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.client.destroy();
-    this.accepted.destroy();
-    this.server.close();
-    await once(this.server, "close");
-  }
-}
 
 describe("attach type", () => {
   for (const [name, programs, what] of [
@@ -245,7 +205,7 @@ describe("attach type", () => {
     // Headers of UDP and the text; IPPROTO_UDP, ETH_P_IP.
     const seen = { inAny: 0, length: 13, protocol: 17, ethernet: 0x0800, text: "hello" };
     expect(report).toEqual({
-      ...{ before: 0, kind: "sk_reuseport", chosen: [1, 0, 1], seen: [seen, seen, seen], after: 3 },
+      ...{ before: 0, kind: "sk_reuseport", twice: "BUSY", chosen: [1, 0, 1], seen: [seen, seen, seen], after: 3 },
     });
   });
 
@@ -277,7 +237,7 @@ describe("attach type", () => {
     requires({ netns: true, programType: "structOps", ...needs }).test(name, async () => {
       using namespace = new NetNamespace();
       const algorithm = map === "by_link" ? "ebpf_test_l" : "ebpf_test";
-      using watched = await Watched.load(file, PROGRAMS);
+      using watched = await Watched.load(file, STRUCT_OPS_PROGRAMS);
       const talk = () =>
         namespace
           .node(
@@ -331,7 +291,7 @@ describe("attach type", () => {
           if (map === "by_link")
             expect(attached.info()).toMatchObject({ type: "struct_ops", mapId: structOps.info().id });
           expect((await errorOf(() => watched.object.attachStructOps(map))).code).toMatch(/EXISTS|BUSY|INVALID/);
-          using next = await Watched.load(file, PROGRAMS);
+          using next = await Watched.load(file, STRUCT_OPS_PROGRAMS);
           if (map !== "by_link") {
             expect((await errorOf(() => attached.update(next.object.map(map) as StructOpsMap))).message).toContain(
               "attachStructOps() did not make this link",

@@ -1,6 +1,4 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmdirSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { closeSync, openSync, readSync } from "node:fs";
 import { kernelBtf, listBtf } from "ebpf";
 import { describe, expect } from "vitest";
 import { AttachExt } from "../../fixtures/attach_ext.bpf.js";
@@ -9,28 +7,10 @@ import { type Opened, openOnly, runsOnlyWhileAttached, Watched } from "../suppor
 import { TestCgroup } from "../support/cgroup.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
+import { bpfIsAnLsm, NO_BPF_LSM } from "../support/lsm.js";
 import { requires } from "../support/requires.js";
-import { run } from "../support/run.js";
 
 nothingStaysOpen();
-
-/** The active security modules, which securityfs tells: `lsm` programs run where `bpf` is one of them. */
-function bpfIsAnLsm(): boolean {
-  const folder = mkdtempSync(join(tmpdir(), "ebpf-securityfs-"));
-  try {
-    run("mount", "-t", "securityfs", "securityfs", folder);
-    try {
-      return readFileSync(join(folder, "lsm"), "utf8").split(",").includes("bpf");
-    } finally {
-      run("umount", folder);
-    }
-  } catch {
-    // No security modules at all.
-    return false;
-  } finally {
-    rmdirSync(folder);
-  }
-}
 
 /** Whether the signal that ends nobody was let through. */
 function wink(): "sent" | string {
@@ -88,7 +68,7 @@ describe("attach type", () => {
   });
 
   requires({ vm: true, programType: "lsm", kernel: ">=5.7" }).test("lsm_mac", async ({ skip }) => {
-    if (!bpfIsAnLsm()) skip("bpf is not among the active security modules (lsm=...,bpf on the kernel's command line)");
+    if (!bpfIsAnLsm()) skip(NO_BPF_LSM);
     using watched = await Watched.load("attach_trace", ["on_lsm"], (opened) => refuseUs(opened, EXDEV));
     const outcomes: string[] = [];
     await runsOnlyWhileAttached(watched, {
@@ -100,7 +80,7 @@ describe("attach type", () => {
   });
 
   requires({ vm: true, programType: "lsm", kernel: ">=6.0", cgroup2: true }).test("lsm_cgroup", async ({ skip }) => {
-    if (!bpfIsAnLsm()) skip("bpf is not among the active security modules (lsm=...,bpf on the kernel's command line)");
+    if (!bpfIsAnLsm()) skip(NO_BPF_LSM);
     await using cgroup = new TestCgroup();
     await using other = new TestCgroup();
     const actor = await Actor.start(cgroup);

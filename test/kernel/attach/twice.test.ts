@@ -1,5 +1,5 @@
-/** The same program at the same place, twice: the kernel lets it run twice, or refuses the second, and then the first is as it was. */
-import type { BpfErrorCode, Link, LoadedObject, Program } from "ebpf";
+/** The same tracing program at the same place, twice: the kernel lets it run twice, or refuses the second. */
+import type { Link, LoadedObject, Program } from "ebpf";
 import { describe, expect } from "vitest";
 import { type FixtureName, openOnly, ProbedChild, Watched } from "../support/attach.js";
 import { attached } from "../support/attached.js";
@@ -9,6 +9,7 @@ import { Debugfs, Tracefs } from "../support/mounted.js";
 import { PageToucher } from "../support/page_toucher.js";
 import { readDirectory } from "../support/read_directory.js";
 import { type Requirements, requires } from "../support/requires.js";
+import { attachTwice, type Refusal } from "../support/twice.js";
 
 nothingStaysOpen();
 
@@ -27,23 +28,34 @@ interface Row {
   /** Records of one event, by one link. */
   readonly records?: number;
   /** What the second is refused with, on this kernel; undefined where both run. */
-  readonly refused?: { readonly code: BpfErrorCode; readonly text: RegExp } | undefined;
+  readonly refused?: Refusal | undefined;
 }
 
 const before = (kernel: `>=${number}.${number}`) => requires({ kernel }).reason !== undefined;
 const read = () => readDirectory(71);
 const kill = () => void process.kill(process.pid, 0);
+const forbiddenKill = () => {
+  try {
+    kill();
+  } catch {
+    // By the program.
+  }
+};
 const wink = () => void process.kill(process.pid, "SIGWINCH");
 const call = ({ child }: Places) => child.call(5);
 const user = { uprobes: true } as const;
 const kernel = { vm: true, kprobes: true } as const;
 
 /** A trampoline has a program once. Before 5.13 a program was attached once in its life. */
-const ONCE: Row["refused"] = before(">=5.13")
+const ONCE: Refusal | undefined = before(">=5.13")
   ? { code: "KERNEL_UNSUPPORTED", text: /attaches a loaded tracing or LSM program once \(until 5\.13\)/ }
   : { code: "BUSY", text: /is attached here already/ };
+/** And still so where it is for a BPF program, which the kernel then says in another way. */
+const ONCE_IN_LIFE: Refusal | undefined = before(">=5.13")
+  ? ONCE
+  : { code: "INVALID_STATE", text: /a program for another BPF program is attached once in its life/ };
 /** Tracepoints knew a program, and not a link, until 6.10. */
-const ONCE_AT_TRACEPOINT: Row["refused"] = before(">=6.10")
+const ONCE_AT_TRACEPOINT: Refusal | undefined = before(">=6.10")
   ? { code: "EXISTS", text: /the tracepoint has this program already \(until 6\.10/ }
   : undefined;
 
@@ -85,6 +97,20 @@ const ROWS: readonly Row[] = [
     records: 2,
   },
   {
+    kind: "kretprobe.multi",
+    program: ["attach_section", "by_kretprobe_multi"],
+    needs: { vm: true, attachType: "traceKprobeMulti" },
+    attach: (program) => program.attachKprobeMulti(["generic_read_dir"], { at: "return" }),
+    cause: read,
+  },
+  {
+    kind: "kretsyscall",
+    program: ["attach_section", "by_kretsyscall"],
+    needs: kernel,
+    attach: (program) => program.attachKretsyscall("kill"),
+    cause: kill,
+  },
+  {
     kind: "ksyscall",
     program: ["attach_section", "by_ksyscall"],
     needs: kernel,
@@ -111,6 +137,23 @@ const ROWS: readonly Row[] = [
     needs: { attachType: "traceUprobeMulti" },
     attach: (program, { child }) => program.attachUprobeMulti(child.binary, ["probe_add"], { pid: child.pid }),
     cause: call,
+  },
+  {
+    kind: "uretprobe.multi",
+    program: ["attach_section", "by_uretprobe_multi"],
+    needs: { attachType: "traceUprobeMulti" },
+    attach: (program, { child }) =>
+      program.attachUprobeMulti(child.binary, ["probe_add"], { pid: child.pid, at: "return" }),
+    cause: call,
+  },
+  {
+    kind: "uprobe.session",
+    program: ["attach_section", "by_uprobe_session"],
+    needs: { attachType: "traceUprobeSession" },
+    attach: (program, { child }) =>
+      program.attachUprobeMulti(child.binary, ["probe_add"], { pid: child.pid, at: "session" }),
+    cause: call,
+    records: 2,
   },
   {
     kind: "usdt",
@@ -162,6 +205,14 @@ const ROWS: readonly Row[] = [
     refused: ONCE,
   },
   {
+    kind: "fmod_ret",
+    program: ["attach_trace", "on_fmod_ret"],
+    needs: { vm: true, tracing: true, kernel: ">=5.7" },
+    attach: (program) => program.attachTrace(),
+    cause: forbiddenKill,
+    refused: ONCE,
+  },
+  {
     kind: "perf_event",
     program: ["attach_user", "on_perf_event"],
     needs: {},
@@ -179,52 +230,33 @@ function tgidOf({ kind, cause }: Row, { child }: Places): number {
 describe("attached twice", () => {
   for (const row of ROWS) {
     requires(row.needs).test(row.kind, async () => {
-      const { program: names, attach, cause, records = 1, refused } = row;
+      const { program, attach, cause, records = 1, refused } = row;
       using _tracefs = new Tracefs();
       using _debugfs = new Debugfs();
       await using child = await ProbedChild.start();
       await using toucher = await PageToucher.start();
       const places = { child, toucher };
-      using watched = await Watched.load(names[0], [names[1]], (opened) => {
-        (opened.rodata as { only_tgid: number }).only_tgid = tgidOf(row, places);
+      const [fixture, name] = program;
+      using watched = await Watched.load(fixture, [name], (opened) => {
+        const rodata = opened.rodata as { only_tgid: number; refuse_tgid?: number };
+        rodata.only_tgid = tgidOf(row, places);
+        if (fixture === "attach_trace") rodata.refuse_tgid = process.pid;
       });
-      const object = watched.object as unknown as LoadedObject;
-      const program = object.program(names[1]);
-      const { id } = program.info();
-      const seenBy = async () => {
-        const from = watched.produced;
-        await cause(places);
-        return watched.produced - from;
-      };
-
-      const nothing = attached([id]);
-      const first = attach(program, places);
-      const once = attached([id]);
-      expect(once).not.toEqual(nothing);
-      expect(await seenBy()).toBe(records);
-      if (refused === undefined) {
-        const second = attach(program, places);
-        expect(object.links).toEqual([first, second]);
-        expect(await seenBy()).toBe(2 * records);
-        second.close();
-      } else {
-        const error = await errorOf(() => attach(program, places));
-        expect(error, error.message).toMatchObject({ code: refused.code });
-        expect(error.message).toMatch(refused.text);
-        expect(object.links).toEqual([first]);
-      }
-      // In either case the first is as it was.
-      expect(attached([id])).toEqual(once);
-      expect(await seenBy()).toBe(records);
-      first.close();
-      expect(await seenBy()).toBe(0);
-      expect(attached([id])).toEqual(nothing);
+      await attachTwice({
+        watched,
+        programs: [name],
+        attach: () => attach((watched.object as unknown as LoadedObject).program(name), places),
+        cause: () => cause(places),
+        records,
+        refused,
+      });
     });
   }
 
   requires({ vm: true, programType: "lsm", kernel: ">=5.7" }).test("lsm", async () => {
+    // It need not run: bpf may not be among the active security modules.
     using watched = await Watched.load("attach_trace", ["on_lsm"]);
-    const program = watched.object.program("on_lsm") as unknown as Program;
+    const program = watched.object.program("on_lsm");
     const { id } = program.info();
     const link = program.attachLsm();
     const once = attached([id]);
@@ -234,6 +266,31 @@ describe("attached twice", () => {
     expect(watched.object.links).toEqual([link]);
     expect(attached([id])).toEqual(once);
   });
+
+  for (const [name, what] of [
+    ["on_entry", "fentry"],
+    ["on_exit", "fexit"],
+    ["replacement", "freplace"],
+  ] as const) {
+    requires({ tracing: true, programType: "ext", kernel: ">=5.10" }).test(`${what}, of a BPF program`, async () => {
+      using object = await openOnly("attach_trace", ["target"]).load();
+      const target = object.program("target");
+      using watched = await Watched.load("attach_ext", [name], (opened) => {
+        opened.program(name).setAttachTarget(what === "freplace" ? "replaceable" : "target", target);
+      });
+      await attachTwice({
+        watched,
+        programs: [name],
+        attach: () =>
+          what === "freplace"
+            ? watched.object.program(name).attachFreplace(target, "replaceable")
+            : watched.object.program(name).attachTrace(),
+        cause: () => target.testRun({ data: new Uint8Array(64) }),
+        records: 1,
+        refused: what === "freplace" ? { code: "BUSY", text: /target:replaceable is replaced already/ } : ONCE_IN_LIFE,
+      });
+    });
+  }
 
   requires({ attachType: "traceIter" }).test("iter: each is read by itself", async () => {
     using object = await openOnly("attach_iter", ["dump_text"]).load();

@@ -23,6 +23,11 @@ map.set(1, 11);
 const report = { before: produced() };
 const link = object.program("on_reuseport").attachReuseport(10);
 report.kind = link.kind;
+try {
+  object.program("on_reuseport").attachReuseport(10);
+} catch ({ code }) {
+  report.twice = code;
+}
 report.chosen = [];
 for (const chosen of [1, 0, 1]) {
   object.bss.chosen = chosen;

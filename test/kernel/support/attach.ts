@@ -44,6 +44,14 @@ export type FixtureName = keyof typeof FIXTURES;
 export type Opened<Name extends FixtureName> = ReturnType<(typeof FIXTURES)[Name]["open"]>;
 export type Loaded<Name extends FixtureName> = InstanceType<(typeof FIXTURES)[Name]>;
 
+/** All of attach_struct_ops*.bpf.c. */
+export const STRUCT_OPS_PROGRAMS = [
+  "ebpf_test_init",
+  "ebpf_test_ssthresh",
+  "ebpf_test_undo_cwnd",
+  "ebpf_test_cong_avoid",
+];
+
 /** Opens a fixture with only these programs to be loaded. */
 export function openOnly<Name extends FixtureName>(name: Name, programs: readonly string[]): Opened<Name> {
   const opened = FIXTURES[name].open();
