@@ -338,15 +338,6 @@ describe("what programs of a cgroup see", () => {
     ]);
   });
 
-  needed.test("devices: which, and what for", async () => {
-    using watched = await Watched.load("attach_cgroup", ["on_device"]);
-    // BPF_DEVCG_DEV_CHAR; BPF_DEVCG_ACC_READ and _WRITE are 2 and 4.
-    const access = (mode: number) => ({ what: 22, a: 1n, b: 5n, result: BigInt((mode << 16) | 2) });
-    const cause = () => actor.do('for (const how of ["r", "a", "r+"]) fs.closeSync(fs.openSync("/dev/zero", how))');
-    await comesOf(watched, "on_device", cause, access(2));
-    expect(watched.seen).toMatchObject([access(2), access(4), access(6)]);
-  });
-
   for (const { family, asked } of FAMILIES) {
     needed.test(`post_bind${family}: the address and the port that the socket has got`, async () => {
       using watched = await Watched.load("attach_cgroup", [`on_post_bind${family}`]);
