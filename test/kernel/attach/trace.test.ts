@@ -8,7 +8,9 @@ import { TestCgroup } from "../support/cgroup.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { bpfIsAnLsm, NO_BPF_LSM } from "../support/lsm.js";
+import { Receiver } from "../support/receiver.js";
 import { requires } from "../support/requires.js";
+import { FRAME, SendingPair, TEXT } from "../support/sending_pair.js";
 
 nothingStaysOpen();
 
@@ -207,4 +209,51 @@ describe("attach type", () => {
     const unknown = await errorOf(() => opened.program("on_entry").setAttachTarget("targte", target));
     expect(unknown).toMatchObject({ code: "NOT_FOUND" });
   });
+
+  requires({ tracing: true, programType: "ext", netns: true, kernel: ">=5.10" }).test(
+    "fentry, fexit and freplace of a BPF program that packets run",
+    async () => {
+      await using pair = await SendingPair.open();
+      await using receiver = await Receiver.open(pair.b);
+      using object = await openOnly("attach_trace", ["target"]).load();
+      const target = object.program("target");
+      using _filter = target.attachTc("veth0", "ingress", { netns: pair.b.path });
+      const long = TEXT.padEnd(100, "x");
+      /** A long datagram, and a short one: what arrives. The target's 2 is TC_ACT_SHOT, and any other number lets pass. */
+      const arrives = async () => {
+        await pair.send("10.99.0.2", long.length);
+        await pair.send();
+        return await receiver.receive(TEXT);
+      };
+      const frames = [FRAME - TEXT.length + long.length, FRAME].map(BigInt);
+      for (const [program, what, results] of [
+        ["on_entry", 2, [0n, 0n]],
+        ["on_exit", 3, [2n, 1n]],
+      ] as const) {
+        using watched = await Watched.load("attach_ext", [program], (opened) => {
+          opened.program(program).setAttachTarget("target", target);
+        });
+        const arrived: string[][] = [];
+        await runsOnlyWhileAttached(watched, {
+          attach: () => watched.object.program(program).attach(),
+          cause: async () => arrived.push(await arrives()),
+          expected: { what, a: BigInt(FRAME) },
+        });
+        // It is watched, and not changed.
+        expect(arrived).toEqual([[TEXT], [TEXT], [TEXT]]);
+        const datagrams = (await watched.settled()).filter(({ a }) => frames.includes(a));
+        expect(datagrams.map(({ a, result }) => [a, result])).toEqual(frames.map((frame, i) => [frame, results[i]]));
+      }
+      using watched = await Watched.load("attach_ext", ["replacement"], (opened) => {
+        opened.program("replacement").setAttachTarget("replaceable", target);
+      });
+      const arrived: string[][] = [];
+      await runsOnlyWhileAttached(watched, {
+        attach: () => watched.object.program("replacement").attachFreplace(target, "replaceable"),
+        cause: async () => arrived.push(await arrives()),
+        expected: { what: 1, a: frames[0] as bigint },
+      });
+      expect(arrived).toEqual([[TEXT], [long, TEXT], [TEXT]]);
+    },
+  );
 });
