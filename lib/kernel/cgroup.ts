@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { BpfError } from "../errors.js";
 import { checkString } from "../options.js";
+import { explainFile } from "./explain.js";
 
 /** CGROUP2_SUPER_MAGIC of include/uapi/linux/magic.h. */
 const CGROUP2_MAGIC = 0x63677270;
@@ -29,7 +30,7 @@ export function withCgroup<T>(operation: string, path: string, use: (fd: number)
     fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    if (code !== "ENOENT" && code !== "ENOTDIR") throw cause;
+    if (code !== "ENOENT" && code !== "ENOTDIR") throw explainFile(cause, `open the cgroup ${path} (${operation})`);
     const at = cgroup2Mount();
     const where = at === undefined ? "cgroup v2 is not mounted here" : `cgroup v2 is mounted at ${at}`;
     throw new BpfError({

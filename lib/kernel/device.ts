@@ -3,6 +3,8 @@ import { closeSync, constants, openSync } from "node:fs";
 import { BpfError } from "../errors.js";
 import { native } from "../native.js";
 import { checkString, invalid, shown } from "../options.js";
+import { errno } from "./errno.js";
+import { attempt, explain, explainFile } from "./explain.js";
 
 /** Where a device, or what else belongs to one network namespace, is to be found. */
 export interface NetnsOption {
@@ -24,7 +26,7 @@ export function withNetnsFd<T>(operation: string, path: string, use: (fd: number
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     const missing = code === "ENOENT" || code === "ENOTDIR";
-    if (!missing && code !== "EACCES") throw cause;
+    if (!missing && code !== "EACCES") throw explainFile(cause, `open the network namespace at ${path} (${operation})`);
     throw new BpfError({
       code: missing ? "NOT_FOUND" : "PERMISSION_DENIED",
       message: `${operation}: there is ${missing ? "no" : "no access to the"} network namespace at ${path}; "ip netns" keeps them in /run/netns, a process has its own at /proc/<pid>/ns/net`,
@@ -50,12 +52,12 @@ export function inNetns<T>(operation: string, path: string | undefined, body: ()
       });
     } catch (cause) {
       if (entered) throw cause;
-      const { errno } = cause as { errno?: number };
-      throw new BpfError({
-        code: errno === 1 ? "PERMISSION_DENIED" : "INVALID_ARGUMENT",
-        message: `${operation}: cannot enter ${path}: ${errno === 1 ? "this needs CAP_SYS_ADMIN" : "it is not a network namespace"}`,
-        errno,
-        cause,
+      throw explain(cause, {
+        doing: `enter ${path} (${operation})`,
+        meanings: {
+          [errno.EPERM]: { code: "PERMISSION_DENIED", text: "this needs CAP_SYS_ADMIN" },
+          [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "it is not a network namespace" },
+        },
       });
     }
   });
@@ -72,7 +74,9 @@ export function deviceIndex(operation: string, device: string | number, netns: s
     return device;
   }
   checkString(operation, "device", device);
-  const index = native().interfaceIndex(device);
+  const index = attempt({ doing: `look for the network device ${device} (${operation})` }, () =>
+    native().interfaceIndex(device),
+  );
   if (index === 0) {
     const where =
       netns === undefined

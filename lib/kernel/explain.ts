@@ -49,6 +49,11 @@ const GENERAL: Readonly<Record<number, Meaning>> = {
     text: "this kernel does not support it on this architecture or with this configuration",
   },
   [errno.ESRCH]: { code: "NOT_FOUND", text: "nothing of that name was found in the kernel" },
+  [errno.EMFILE]: {
+    code: "FULL",
+    text: "this process has as many files open as it may (ulimit -n), and every map, program and link is one",
+  },
+  [errno.ENFILE]: { code: "FULL", text: "there are as many files open as the system allows (fs.file-max)" },
   [errno.EBADF]: { code: "CLOSED", text: "the descriptor is not open, or not of the right kind" },
 };
 
@@ -86,6 +91,13 @@ function ranOn({ code, text }: Meaning): string {
   return code === "KERNEL_UNSUPPORTED" && /\b\d+\.\d+\b/.test(text) && !text.includes(release())
     ? `; this is ${release()}`
     : "";
+}
+
+/** Turns an error of node:fs that means nothing in particular into the error users see. */
+export function explainFile(cause: unknown, doing: string): BpfError {
+  const number = Math.abs((cause as NodeJS.ErrnoException).errno ?? 0);
+  const { code, text } = GENERAL[number] ?? { code: "SYSTEM" as const, text: (cause as Error).message };
+  return new BpfError({ code, message: `cannot ${doing}: ${text} (${errnoName(number)})`, errno: number, cause });
 }
 
 /** Turns a failure of the addon into the error users see. Anything else passes through unchanged. */

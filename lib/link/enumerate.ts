@@ -24,7 +24,7 @@ export interface BtfInfo {
 
 const MAP_TYPE_NAMES = new Map<number, string>(Object.entries(MapType).map(([name, type]) => [type, snakeCase(name)]));
 
-/** Visits each; what vanishes in between is left out. */
+/** Visits each; what vanishes in between, or is not done yet, is left out. */
 function* each<T>(kind: NativeKind, read: (fd: number, id: number) => T): Generator<T, void, undefined> {
   const addon = native();
   for (let id = 0; ; ) {
@@ -34,7 +34,8 @@ function* each<T>(kind: NativeKind, read: (fd: number, id: number) => T): Genera
     try {
       fd = addon.openById[kind](id);
     } catch (failure) {
-      if (isNativeFailure(failure) && failure.errno === errno.ENOENT) continue;
+      // EAGAIN: a link that is only being made (bpf_link_by_id()).
+      if (isNativeFailure(failure) && (failure.errno === errno.ENOENT || failure.errno === errno.EAGAIN)) continue;
       throw attempt({ doing: `open the ${kind} with id ${id}`, meanings: BY_ID }, () => {
         throw failure;
       });

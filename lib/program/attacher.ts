@@ -127,7 +127,13 @@ export class Attacher {
         doing: `attach ${this.name} to ${where.kind} ${where.target}`,
         // Some meanings cost a look into the kernel's symbols: only a failure asks for them.
         get meanings() {
-          return typeof meanings === "function" ? meanings() : meanings;
+          if (typeof meanings !== "function") return meanings;
+          try {
+            return meanings();
+          } catch {
+            // That nothing more can be found out (no descriptor left to look with) is no reason not to tell what failed.
+            return {};
+          }
         },
       },
       () => call(native),

@@ -5,6 +5,7 @@
 #include <linux/if_packet.h>
 #include <linux/perf_event.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -31,7 +32,17 @@ Napi::Value InNetworkNamespace(const Napi::CallbackInfo& info) {
 /// 0 when the current namespace has no device of that name.
 Napi::Value InterfaceIndex(const Napi::CallbackInfo& info) {
   const auto arguments = Arguments<Text>(info);
-  return Napi::Number::New(info.Env(), ::if_nametoindex(std::get<0>(arguments).c_str()));
+  const std::string& name = std::get<0>(arguments);
+  ifreq request{};
+  if (name.size() >= sizeof request.ifr_name) return Napi::Number::New(info.Env(), 0);
+  name.copy(request.ifr_name, name.size());
+  // Not by if_nametoindex(), which does not tell why it could not ask.
+  Perform(info.Env(), "SIOCGIFINDEX", [&] {
+    const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!socket.IsOpen()) return -errno;
+    return ::ioctl(socket.Get(), SIOCGIFINDEX, &request) == 0 || errno == ENODEV ? 0 : -errno;
+  });
+  return Napi::Number::New(info.Env(), request.ifr_ifindex);
 }
 
 /// rtnetlink in the current namespace: (message) -> the answer's messages.

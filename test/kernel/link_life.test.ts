@@ -5,15 +5,12 @@ import { listAttachments, listPrograms } from "ebpf";
 import { describe, expect, test } from "vitest";
 import { kernelAtLeast } from "../../lib/kernel/version.js";
 import { AttachStructOpsLink } from "../fixtures/attach_struct_ops_link.bpf.js";
-import { attachKind, KINDS, type Place } from "./children/link_kinds.mjs";
-import { childBinary, openOnly } from "./support/attach.js";
+import { attachKind, KINDS } from "./children/link_kinds.mjs";
+import { openOnly } from "./support/attach.js";
 import { BpfFs } from "./support/bpffs.js";
-import { TestCgroup } from "./support/cgroup.js";
 import { nothingStaysOpen } from "./support/descriptors.js";
-import { Tracefs } from "./support/mounted.js";
-import { NamespacePair } from "./support/namespace.js";
-import { makeNetkit } from "./support/netkit.js";
-import { type Requirements, requires } from "./support/requires.js";
+import { NEEDS, Places } from "./support/link_kinds.js";
+import { requires } from "./support/requires.js";
 import { Child } from "./support/run.js";
 import { until } from "./support/until.js";
 
@@ -34,63 +31,6 @@ const ROWS: readonly Row[] = readFileSync(fileURLToPath(new URL("../../docs/link
     const [, kind = "", , linkSince = "", left = "", update = "", detach = ""] = line.split("|").map((s) => s.trim());
     return { kind, linkSince, left, update, detach };
   });
-
-const NEEDS: Readonly<Record<string, Requirements>> = {
-  kprobe: { vm: true, kprobes: true },
-  "kretprobe, `maxActive`": { vm: true, kprobes: true },
-  "kprobe.multi": { vm: true, attachType: "traceKprobeMulti" },
-  uprobe: { uprobes: true },
-  "uprobe.multi": { attachType: "traceUprobeMulti" },
-  // Before, a probe in a position-independent binary wants a process, and so would be of that one only.
-  usdt: { uprobes: true, kernel: ">=5.15" },
-  tracepoint: {},
-  raw_tp: {},
-  "tp_btf, fentry, fexit, fmod_ret": { tracing: true },
-  freplace: { tracing: true, programType: "ext", kernel: ">=5.10" },
-  lsm: { vm: true, programType: "lsm", kernel: ">=5.7" },
-  iter: { attachType: "traceIter" },
-  perf_event: {},
-  cgroup: { cgroup2: true, kernel: ">=5.7" },
-  "cgroup, `mode`": { cgroup2: true },
-  xdp: { kernel: ">=5.9" },
-  "xdp, by netlink": {},
-  tcx: { attachType: "tcxIngress" },
-  tc: {},
-  netkit: { attachType: "netkitPrimary" },
-  netfilter: { programType: "netfilter", kernel: ">=6.4" },
-  "sk_lookup, flow_dissector": { kernel: ">=5.9" },
-  "sk_msg, sk_skb": {},
-  socket: {},
-  lwt: {},
-  "struct_ops, in `.struct_ops.link`": { programType: "structOps", kernel: ">=6.4" },
-  "struct_ops, in `.struct_ops`": { programType: "structOps" },
-};
-
-/** Where each kind finds what it attaches to, of the test's own. */
-class Places implements AsyncDisposable {
-  readonly place: Place;
-  readonly #tracefs = new Tracefs();
-  readonly #pair = new NamespacePair();
-  readonly #cgroup = new TestCgroup();
-
-  constructor() {
-    const netns = this.#pair.b.path;
-    if (requires({ attachType: "netkitPrimary" }).reason === undefined) makeNetkit(this.#pair.b, this.#pair.a);
-    const fixtures = fileURLToPath(new URL("../fixtures", import.meta.url));
-    this.place = { fixtures, binary: childBinary(), netns, cgroup: this.#cgroup.path };
-  }
-
-  get found(): string[] {
-    const { netns, cgroup } = this.place;
-    return listAttachments({ netns, cgroup }).map(({ kind, target }) => `${kind} ${target}`);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#cgroup.close();
-    this.#pair.close();
-    this.#tracefs[Symbol.dispose]();
-  }
-}
 
 /** A cell that says since when: whether it holds on this kernel. */
 function holds(cell: string): boolean {

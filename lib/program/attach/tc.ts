@@ -87,9 +87,18 @@ export function attachTc(
           text: "this kernel has no clsact (CONFIG_NET_CLS_ACT, CONFIG_NET_SCH_INGRESS) or no BPF filters (CONFIG_NET_CLS_BPF)",
         },
         [errno.ENODEV]: { code: "NOT_FOUND", text: "there is no such device" },
-        [errno.EINVAL]: {
+        // Whose priority is the kernel's choice has it alone.
+        ...(options.priority === undefined
+          ? {}
+          : {
+              [errno.EINVAL]: {
+                code: "EXISTS",
+                text: "filters of another kind, or for another protocol, have that priority: take another one",
+              },
+            }),
+        [errno.EOPNOTSUPP]: {
           code: "INVALID_ARGUMENT",
-          text: "another queueing discipline (ingress) is in the place of clsact",
+          text: "clsact shares its filters with other devices there (ingress_block and egress_block of tc(8)), and takes none for one device",
         },
       },
     );

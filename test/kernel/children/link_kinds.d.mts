@@ -26,7 +26,14 @@ export declare const KINDS: Readonly<
   >
 >;
 
+export declare function loadKind(
+  kind: string,
+  place: Place,
+): Promise<{ readonly object: LoadedObject; readonly program: Program; readonly attach: () => Link }>;
+
 export declare function attachKind(
   kind: string,
   place: Place,
 ): Promise<{ readonly object: LoadedObject; readonly program: Program; readonly link: Link }>;
+
+export declare function loadTarget(place: Place): Promise<Program>;

@@ -74,19 +74,32 @@ export const KINDS = {
   ],
 };
 
-/** Attaches one kind, of an object of its own. */
-export async function attachKind(kind, place) {
+/** Loads what one kind is attached of; `attach` does it. */
+export async function loadKind(kind, place) {
   const [fixture, wanted, attach, configure] = KINDS[kind];
   const opened = BpfObject.open(`${place.fixtures}/${fixture}.bpf.o`);
   for (const program of Object.values(opened.programs))
     program.autoload = typeof wanted === "string" ? program.name === wanted : wanted.test(program.name);
   configure?.(opened, place);
   const object = await opened.load();
+  const program = Object.values(object.programs).find(({ loaded }) => loaded);
+  return { object, program, attach: () => attach(program, place, object) };
+}
+
+/** Attaches one kind, of an object of its own. */
+export async function attachKind(kind, place) {
+  const { object, program, attach } = await loadKind(kind, place);
   try {
-    const program = Object.values(object.programs).find(({ loaded }) => loaded);
-    return { object, program, link: attach(program, place, object) };
+    return { object, program, link: attach() };
   } catch (error) {
     object.close();
     throw error;
   }
+}
+
+/** The program that another replaces a function of. */
+export async function loadTarget({ fixtures }) {
+  const opened = BpfObject.open(`${fixtures}/attach_trace.bpf.o`);
+  for (const program of Object.values(opened.programs)) program.autoload = program.name === "target";
+  return (await opened.load()).program("target");
 }

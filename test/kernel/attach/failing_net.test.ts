@@ -1,5 +1,5 @@
 /** What cannot be attached leaves nothing behind, by what the kernel itself says of the place. */
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BpfError, listPrograms, type SockMap } from "ebpf";
@@ -13,6 +13,7 @@ import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { NamespacePair } from "../support/namespace.js";
 import { requires } from "../support/requires.js";
+import { run } from "../support/run.js";
 import { until } from "../support/until.js";
 
 const netns = requires({ netns: true });
@@ -92,6 +93,60 @@ describe("nothing is left of what could not be attached", () => {
       ["EXISTS", () => object.program("on_tc").attachTc("veth0", "ingress", taken)],
     ]);
     expect(filters()[1]).toContain("on_tc_other");
+    // Others have the priority: filters for one protocol.
+    b.run("tc", ..."filter add dev veth0 ingress protocol ip prio 7 bpf bytecode".split(" "), "1,6 0 0 4294967295");
+    for (const replace of [false, true])
+      await leavesNothing("attach_net", "on_tc", filters, ({ object }) => [
+        [
+          "EXISTS",
+          () =>
+            object.program("on_tc").attachTc("veth0", "ingress", { netns: b.path, handle: 1, priority: 7, replace }),
+        ],
+      ]);
+    // What comes in is filtered for several devices at once.
+    b.ip("link", "add", "veth1", "type", "veth", "peer", "name", "veth2");
+    b.run("tc", ..."qdisc add dev veth1 ingress_block 22 clsact".split(" "));
+    await leavesNothing("attach_net", "on_tc", filters, ({ object }) => [
+      ["INVALID_ARGUMENT", () => object.program("on_tc").attachTc("veth1", "ingress", { netns: b.path })],
+    ]);
+    expect(b.run("tc", "qdisc", "show", "dev", "veth1")).toContain("ingress_block 22");
+  });
+
+  requires({ vm: true, netns: true }).test("tc, of which the kernel has clsact and no BPF filters", async () => {
+    using pair = new NamespacePair();
+    const { b } = pair;
+    const qdiscs = () => b.run("tc", "qdisc", "show", "dev", "veth0");
+    const before = qdiscs();
+    const [modprobe] = readFileSync("/proc/sys/kernel/modprobe", "utf8").split("\n");
+    // clsact is loaded, and filters are no more.
+    b.run("tc", "qdisc", "add", "dev", "veth0", "clsact");
+    b.run("tc", "qdisc", "del", "dev", "veth0", "clsact");
+    if (readFileSync("/proc/modules", "utf8").includes("cls_bpf ")) run("rmmod", "cls_bpf");
+    writeFileSync("/proc/sys/kernel/modprobe", "/nowhere");
+    try {
+      const attempt = async () => {
+        using watched = await Watched.load("attach_net", ["on_tc"]);
+        const error = await errorOf(() =>
+          watched.object.program("on_tc").attachTc("veth0", "ingress", { netns: b.path }),
+        );
+        expect(error, error.message).toMatchObject({ code: "KERNEL_UNSUPPORTED" });
+        expect(error.message).toContain("no BPF filters (CONFIG_NET_CLS_BPF)");
+        expect(watched.object.links).toEqual([]);
+      };
+      await attempt();
+      expect(qdiscs()).toBe(before);
+      // Another's stays.
+      b.run("tc", "qdisc", "add", "dev", "veth0", "clsact");
+      const there = qdiscs();
+      await attempt();
+      expect(qdiscs()).toBe(there);
+      b.run("tc", "qdisc", "del", "dev", "veth0", "clsact");
+    } finally {
+      writeFileSync("/proc/sys/kernel/modprobe", `${modprobe}`);
+    }
+    using watched = await Watched.load("attach_net", ["on_tc"]);
+    using _there = watched.object.program("on_tc").attachTc("veth0", "ingress", { netns: b.path });
+    expect(qdiscs()).toContain("clsact");
   });
 
   netns.test("XDP", async () => {
