@@ -4,6 +4,7 @@ import { BpfError, type BpfErrorCode, VerifierError } from "../errors.js";
 import type { NativeFailure } from "../native.js";
 import { ENOTSUPP } from "./abi.js";
 import { errno, errnoName } from "./errno.js";
+import { processCapabilities, unprivilegedBpf } from "./process.js";
 import { explainVerifierReason } from "./refusal.js";
 import { findFailedProgram, findProgramLog, readVerdict } from "./verifier_log.js";
 
@@ -93,6 +94,17 @@ function ranOn({ code, text }: Meaning): string {
     : "";
 }
 
+/** What of that this process does not have, and whether anybody may without. */
+function whatIsLacking(): string {
+  const held = processCapabilities();
+  if (held === undefined || held.CAP_SYS_ADMIN) return "";
+  const missing = (["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"] as const).filter((name) => !held[name]);
+  if (missing.length === 0) return "";
+  const forAll =
+    held.CAP_BPF || unprivilegedBpf() !== false ? "" : ", and kernel.unprivileged_bpf_disabled leaves nothing without";
+  return `; this process has no ${missing.join(", ")}${forAll}`;
+}
+
 /** Turns an error of node:fs that means nothing in particular into the error users see. */
 export function explainFile(cause: unknown, doing: string): BpfError {
   const number = Math.abs((cause as NodeJS.ErrnoException).errno ?? 0);
@@ -111,7 +123,8 @@ export function explain(failure: unknown, attempt: Attempt): Error {
   const warning = telling(failure.log);
   const name = errnoName(failure.errno);
   const said = warning === undefined ? "" : `; libbpf: ${warning}`;
-  const text = meaning === undefined ? name : `${meaning.text}${ranOn(meaning)} (${name})`;
+  const lacks = meaning === GENERAL[errno.EPERM] ? whatIsLacking() : "";
+  const text = meaning === undefined ? name : `${meaning.text}${lacks}${ranOn(meaning)} (${name})`;
   return new BpfError({
     code: meaning?.code ?? "SYSTEM",
     message: `cannot ${attempt.doing}: ${text}${said}`,

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { nearest } from "../nearest.js";
 import { errno } from "./errno.js";
 import type { Meaning } from "./explain.js";
+import { byPerfEvent } from "./rights.js";
 
 /** Whether this kernel has kprobes at all (CONFIG_KPROBES): as a perf event source (4.17), or through tracefs before that. */
 export function hasKprobes(): boolean {
@@ -87,6 +88,7 @@ function sharesStart(symbol: string, name: string): boolean {
 export function functionMeanings(name: string, offset = 0): Readonly<Record<number, Meaning>> {
   const meaning = explainFunction(name);
   return {
+    ...byPerfEvent(),
     [errno.ENOENT]: meaning,
     [errno.EINVAL]: meaning,
     [errno.EADDRNOTAVAIL]: meaning,

@@ -3,6 +3,7 @@ import { BpfError, closedError } from "../errors.js";
 import { errno } from "../kernel/errno.js";
 import { attempt, BY_ID } from "../kernel/explain.js";
 import { descriptorKind, programNameById } from "../kernel/handles.js";
+import { IN_FOLDER } from "../kernel/rights.js";
 import { type NativeAttachment, type NativeLink, native } from "../native.js";
 import { checkString, invalid, shown } from "../options.js";
 import { type LinkInfo, readLinkInfo } from "./link_info.js";
@@ -168,6 +169,7 @@ export class Link implements LinkTarget, Disposable {
       {
         doing: `pin the link of ${this.program} at ${path}`,
         meanings: {
+          ...IN_FOLDER,
           [errno.EBUSY]: { code: "BUSY", text: `it is pinned already, at ${link.pinPath}` },
           [errno.EINVAL]: {
             code: "INVALID_ARGUMENT",

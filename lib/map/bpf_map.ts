@@ -3,6 +3,7 @@ import { BpfError, closedError } from "../errors.js";
 import { ENOTSUPP } from "../kernel/abi.js";
 import { errno } from "../kernel/errno.js";
 import { attempt, explain, type Meaning } from "../kernel/explain.js";
+import { IN_FOLDER } from "../kernel/rights.js";
 import type { NativeMap } from "../native.js";
 import { checkString } from "../options.js";
 import { type MapInfo, mapInfo } from "./map_info.js";
@@ -172,6 +173,7 @@ const FREEZE: Meanings = {
 };
 
 const PIN: Meanings = {
+  ...IN_FOLDER,
   [errno.EPERM]: {
     code: "PERMISSION_DENIED",
     text: "the path is not in a bpf file system (mount -t bpf bpf /sys/fs/bpf), or this user may not write there",

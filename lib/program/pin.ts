@@ -3,6 +3,7 @@ import { BpfError } from "../errors.js";
 import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
 import { descriptorKind } from "../kernel/handles.js";
+import { IN_FOLDER } from "../kernel/rights.js";
 import { native } from "../native.js";
 import { checkString } from "../options.js";
 import { readProgramInfo } from "./program_info.js";
@@ -24,6 +25,7 @@ export function pinProgram(program: Pinnable, path: string): void {
           code: "INVALID_ARGUMENT",
           text: "the path is not on a bpf file system (mount -t bpf), or pinning is not allowed",
         },
+        ...IN_FOLDER,
         [errno.ENOENT]: { code: "NOT_FOUND", text: "there is no such folder" },
       },
     },

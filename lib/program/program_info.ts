@@ -1,5 +1,6 @@
 import { closeSync } from "node:fs";
 import { ProgramType } from "../kernel/abi.js";
+import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
 import { fdInfo } from "../kernel/fd_info.js";
 import { InfoBuffer, u32List } from "../kernel/layout.js";
@@ -107,7 +108,15 @@ export interface Statistics extends Disposable {
  * @throws BpfError PERMISSION_DENIED, KERNEL_UNSUPPORTED
  */
 export function enableStatistics(): Statistics {
-  const fd = attempt({ doing: "switch BPF statistics on" }, () => native().enableStats());
+  const fd = attempt(
+    {
+      doing: "switch BPF statistics on",
+      meanings: {
+        [errno.EPERM]: { code: "PERMISSION_DENIED", text: "statistics of all programs need root, or CAP_SYS_ADMIN" },
+      },
+    },
+    () => native().enableStats(),
+  );
   let open = true;
   const close = () => {
     if (open) closeSync(fd);

@@ -3,6 +3,7 @@ import { AttachFlag } from "../../kernel/abi.js";
 import { withCgroup } from "../../kernel/cgroup.js";
 import { errno } from "../../kernel/errno.js";
 import type { Meaning } from "../../kernel/explain.js";
+import { processCapabilities } from "../../kernel/process.js";
 import { kernelAtLeast } from "../../kernel/version.js";
 import type { Link } from "../../link/link.js";
 import { checkOptions, invalid, oneOf } from "../../options.js";
@@ -59,12 +60,18 @@ function meaningsAt(attacher: Attacher, cgroupFd: number, type: number, anchored
           code: "KERNEL_UNSUPPORTED",
           text: `a ${attacher.typeName} program cannot be attached to a cgroup in this way, or this kernel is older than 5.7`,
         };
+  const held = processCapabilities();
+  const without = held !== undefined && !held.CAP_NET_ADMIN && !held.CAP_SYS_ADMIN;
+  const denied: Meaning = {
+    code: "PERMISSION_DENIED",
+    text: without
+      ? "this needs root, or CAP_NET_ADMIN"
+      : "a program that allows no other beside it, or below it, is in the way",
+  };
   return {
-    [errno.EINVAL]: invalidHere,
-    [errno.EPERM]: {
-      code: "PERMISSION_DENIED",
-      text: "a program that allows no other beside it, or below it, is in the way; or this needs CAP_NET_ADMIN",
-    },
+    // bpf_prog_attach() makes the one of the other.
+    [errno.EINVAL]: without && !anchored ? denied : invalidHere,
+    [errno.EPERM]: denied,
     [errno.E2BIG]: { code: "FULL", text: "the cgroup has as many programs as the kernel allows (64)" },
     [errno.EEXIST]: TWICE,
     [errno.ENOENT]: { code: "NOT_FOUND", text: "the anchor is not attached there" },

@@ -4,6 +4,7 @@ import { ProgramType } from "../../kernel/abi.js";
 import { deviceIndex, deviceName, inNetns, NETNS_OPTION, type NetnsOption } from "../../kernel/device.js";
 import { errno } from "../../kernel/errno.js";
 import { attribute, LwtEncap, message, NLA_F_NESTED, NlmFlag, Rtm, u16, u32 } from "../../kernel/netlink.js";
+import { BY_NETLINK } from "../../kernel/rights.js";
 import type { Link } from "../../link/link.js";
 import { checkOptions, checkString, integer, invalid, shown } from "../../options.js";
 import type { Attacher } from "../attacher.js";
@@ -192,6 +193,7 @@ export function attachLwt(attacher: Attacher, destination: string, options: LwtO
         };
       },
       {
+        ...BY_NETLINK,
         [errno.EEXIST]: { code: "EXISTS", text: "there is such a route already" },
         [errno.ENETUNREACH]: {
           code: "INVALID_ARGUMENT",

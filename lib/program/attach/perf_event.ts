@@ -4,6 +4,7 @@ import { ProgramType } from "../../kernel/abi.js";
 import { withCgroup } from "../../kernel/cgroup.js";
 import { errno } from "../../kernel/errno.js";
 import { isNativeFailure } from "../../kernel/explain.js";
+import { byPerfEvent } from "../../kernel/rights.js";
 import { kernelAtLeast } from "../../kernel/version.js";
 import type { Link } from "../../link/link.js";
 import type { NativeLink } from "../../native.js";
@@ -101,10 +102,7 @@ function meanings(name: string): Meanings {
     [errno.ENODEV]: none,
     [errno.EOPNOTSUPP]: none,
     [errno.ESRCH]: { code: "NOT_FOUND", text: "there is no such process" },
-    [errno.EACCES]: {
-      code: "PERMISSION_DENIED",
-      text: "perf events of others need CAP_PERFMON (5.8) or root; kernel.perf_event_paranoid says from where on",
-    },
+    ...byPerfEvent(),
     [errno.EINVAL]: {
       code: "INVALID_ARGUMENT",
       text: "the event, its period, or a cookie (kernel 5.15) is not what this kernel takes",

@@ -3,6 +3,7 @@ import { AttachType, ProgramType } from "../../kernel/abi.js";
 import { clsactKinds } from "../../kernel/clsact.js";
 import { deviceIndex, deviceName, inNetns, NETNS_OPTION, type NetnsOption } from "../../kernel/device.js";
 import { errno } from "../../kernel/errno.js";
+import { BY_NETLINK } from "../../kernel/rights.js";
 import { kernelAtLeast } from "../../kernel/version.js";
 import { Link } from "../../link/link.js";
 import { checkOptions, integer, invalid, shown } from "../../options.js";
@@ -78,6 +79,7 @@ export function attachTc(
           replace: options.replace ?? false,
         }),
       {
+        ...BY_NETLINK,
         [errno.EEXIST]: {
           code: "EXISTS",
           text: "there is a filter with that handle and priority: option replace takes its place",

@@ -3,6 +3,7 @@ import { ProgramType } from "../../kernel/abi.js";
 import { errno } from "../../kernel/errno.js";
 import type { Meaning } from "../../kernel/explain.js";
 import { tracefs } from "../../kernel/kprobe_events.js";
+import { byPerfEvent } from "../../kernel/rights.js";
 import type { Link } from "../../link/link.js";
 import { nearest } from "../../nearest.js";
 import { checkOptions, checkString } from "../../options.js";
@@ -17,17 +18,25 @@ function folders(path: string): string[] {
   }
 }
 
-/** bpf_prog_array_copy() takes a program once, whatever its cookie. */
-const TWICE: Meanings = {
-  [errno.EEXIST]: { code: "EXISTS", text: "this program is attached to it already" },
-};
+function meaningsAlways(): Meanings {
+  const place = tracefs();
+  return {
+    ...byPerfEvent(),
+    [errno.EACCES]: {
+      code: "PERMISSION_DENIED",
+      text: `this needs root, or CAP_PERFMON (Linux 5.8) and tracefs${place === undefined ? "" : ` (${place})`}, which has the tracepoints' numbers, readable; a raw tracepoint does without tracefs`,
+    },
+    // bpf_prog_array_copy() takes a program once, whatever its cookie.
+    [errno.EEXIST]: { code: "EXISTS", text: "this program is attached to it already" },
+  };
+}
 
 /** Why there is no such tracepoint, or no second time. */
 export function tracepointMeanings(category: string, name: string): Meanings {
   const root = tracefs();
   if (root === undefined) {
     return {
-      ...TWICE,
+      ...meaningsAlways(),
       [errno.ENOENT]: {
         code: "KERNEL_UNSUPPORTED",
         text: "tracefs, which has the tracepoints' numbers, is not mounted: mount -t tracefs tracefs /sys/kernel/tracing; a raw tracepoint does without",
@@ -43,7 +52,7 @@ export function tracepointMeanings(category: string, name: string): Meanings {
   const near = nearest(`${category}:${name}`, all);
   const meant = near === undefined ? "" : ` (did you mean "${near}"?)`;
   return {
-    ...TWICE,
+    ...meaningsAlways(),
     [errno.ENOENT]: {
       code: "NOT_FOUND",
       text: `this kernel has no tracepoint ${category}:${name}${meant}; see ${events}`,

@@ -1,6 +1,7 @@
 import { BpfError } from "../../errors.js";
 import { AttachType, ProgramType } from "../../kernel/abi.js";
 import { errno } from "../../kernel/errno.js";
+import { byPerfEvent } from "../../kernel/rights.js";
 import type { Link } from "../../link/link.js";
 import { MultiLink } from "../../link/multi_link.js";
 import { nearest } from "../../nearest.js";
@@ -36,6 +37,7 @@ const PID = integer(1, 0x7fffffff);
 
 function meanings(path: string, functionName: string | undefined): Meanings {
   return {
+    ...byPerfEvent(),
     [errno.ENOENT]: {
       code: "NOT_FOUND",
       text: functionName === undefined ? `there is no ${path}` : unknownFunction(path, functionName),

@@ -1,6 +1,7 @@
 import { AttachType, ProgramType, XdpFlag } from "../../kernel/abi.js";
 import { deviceIndex, deviceName, inNetns, NETNS_OPTION, type NetnsOption } from "../../kernel/device.js";
 import { errno } from "../../kernel/errno.js";
+import { BY_NETLINK } from "../../kernel/rights.js";
 import { kernelAtLeast } from "../../kernel/version.js";
 import type { Link } from "../../link/link.js";
 import { checkOptions, invalid, oneOf } from "../../options.js";
@@ -24,6 +25,7 @@ export interface XdpOptions extends NetnsOption {
 const MODES = { native: XdpFlag.driverMode, generic: XdpFlag.skbMode, offload: XdpFlag.hardwareMode } as const;
 
 const MEANINGS: Meanings = {
+  ...BY_NETLINK,
   [errno.EBUSY]: { code: "BUSY", text: "another XDP program is there already: a device has one" },
   [errno.EEXIST]: {
     code: "BUSY",
