@@ -1,10 +1,9 @@
 /** Attaching that fails, of every tracing kind: the kernel has nothing of it afterwards, by its own account. */
-import type { Link, LoadedObject, Program } from "ebpf";
-import { describe, expect } from "vitest";
-import { type FixtureName, ProbedChild, Watched } from "../support/attach.js";
-import { attached } from "../support/attached.js";
+import type { Link, Program } from "ebpf";
+import { describe } from "vitest";
+import { type FixtureName, ProbedChild } from "../support/attach.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
-import { errorOf } from "../support/errors.js";
+import { leavesNothing } from "../support/failing.js";
 import { Debugfs, Tracefs } from "../support/mounted.js";
 import { type Requirements, requires } from "../support/requires.js";
 
@@ -135,23 +134,16 @@ const ROWS: readonly Row[] = [
 ];
 
 describe("nothing is left attached", () => {
-  for (const { kind, program: names, needs, attempts } of ROWS) {
+  for (const { kind, program, needs, attempts } of ROWS) {
     requires(needs).test(kind, async () => {
       using _tracefs = new Tracefs();
       using _debugfs = new Debugfs();
       await using child = await ProbedChild.start();
-      using watched = await Watched.load(names[0], [names[1]]);
-      const object = watched.object as unknown as LoadedObject;
-      const program = object.program(names[1]);
-      const { id } = program.info();
-      const before = attached([id]);
-      for (const [i, attempt] of attempts.entries()) {
-        const error = await errorOf(() => attempt(program, child));
-        expect(error.message, `attempt ${i}`).not.toBe("");
-        expect(error.code, `attempt ${i}: ${error.message}`).not.toBe("SYSTEM");
-        expect(attached([id]), `attempt ${i}: ${error.message}`).toEqual(before);
-        expect(object.links).toEqual([]);
-      }
+      await leavesNothing(
+        ...program,
+        () => undefined,
+        (loaded) => attempts.map((attempt) => [undefined, () => attempt(loaded, child)]),
+      );
     });
   }
 });

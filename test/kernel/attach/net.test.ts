@@ -75,10 +75,6 @@ describe("attach type", () => {
         using second = watched.object.program("on_tc_other").attachTc("veth0", "ingress", { ...place, priority: 7 });
         expect(second).toMatchObject({ priority: 7, handle: 1 });
         expect(listAttachments(place).filter(({ kind }) => kind === "tc")).toHaveLength(2);
-        const taken = await errorOf(() =>
-          watched.object.program("on_tc").attachTc("veth0", "ingress", { ...place, priority: 7, handle: 1 }),
-        );
-        expect(taken.code).toBe("EXISTS");
         const from = watched.produced;
         await pair.send();
         // By priority; each leaves its mark.
@@ -215,8 +211,6 @@ describe("attach type", () => {
         }
         const elsewhere = await errorOf(() => other.attachNetkit("nk0", "peer", { ...place, before: link }));
         expect(elsewhere.message).toContain("the anchor is not attached here");
-        const twice = await errorOf(() => watched.object.program("on_netkit").attachNetkit("nk0", "primary", place));
-        expect(twice).toMatchObject({ code: "EXISTS" });
         link.update(other);
         expect(await order()).toEqual([14]);
         link.update(watched.object.program("on_netkit"));
@@ -274,10 +268,7 @@ describe("attach type", () => {
         // NF_INET_LOCAL_IN of NFPROTO_IPV4; without the Ethernet header.
         expected: { ...DATAGRAM, what: 1, a: 1n, b: BigInt(FRAME - 14), result: 2n },
       },
-      async (link) => {
-        expect(link.info()).toMatchObject({ type: "netfilter", family: 2, hook: 1, priority: -10 });
-        expect(await errorOf(() => program.attachNetfilter(hook))).toMatchObject({ code: "BUSY" });
-      },
+      (link) => expect(link.info()).toMatchObject({ type: "netfilter", family: 2, hook: 1, priority: -10 }),
     );
     if (requires({ kernel: ">=6.6" }).reason === undefined) {
       // A datagram of three fragments, seen piece by piece, and as a whole.
@@ -542,10 +533,6 @@ describe("bad input of devices", () => {
   netns.test("devices and namespaces that are not there, or gone", async () => {
     using watched = await load("on_xdp", "on_tc");
     const [xdp, tc] = [watched.object.program("on_xdp"), watched.object.program("on_tc")];
-    expect(await errorOf(() => xdp.attachXdp("nosuchdev0"))).toMatchObject({ code: "NOT_FOUND" });
-    expect(await errorOf(() => xdp.attachXdp("lo", { netns: "/run/netns/no-such" }))).toMatchObject({
-      code: "NOT_FOUND",
-    });
     expect(await errorOf(() => xdp.attachXdp("lo", { netns: "/tmp" }))).toMatchObject({ code: "INVALID_ARGUMENT" });
     expect((await errorOf(() => tc.attachTc("lo", "sideways" as "ingress"))).message).toContain(
       'direction must be "ingress" or "egress"',
