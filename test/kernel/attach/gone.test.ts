@@ -1,7 +1,7 @@
-/** What a program is attached to goes away; and what has it already. */
+/** What a program is attached to goes away. */
 import { mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Link, SockMap } from "ebpf";
+import type { Link } from "ebpf";
 import { describe, expect } from "vitest";
 import { Watched } from "../support/attach.js";
 import { TestCgroup } from "../support/cgroup.js";
@@ -76,49 +76,5 @@ describe("gone while it is attached", () => {
       return info.type === "netns" && info.netnsInode === 0;
     });
     await isGone(link, program);
-  });
-});
-
-describe("attached twice", () => {
-  requires({ netns: true, attachType: "tcxIngress" }).test("tcx", async () => {
-    using pair = new NamespacePair();
-    using watched = await Watched.load("attach_net", ["on_tcx"]);
-    const attach = () => watched.object.program("on_tcx").attachTcx("veth0", "ingress", { netns: pair.b.path });
-    using _link = attach();
-    expect(await errorOf(attach)).toMatchObject({ code: "EXISTS" });
-    expect(watched.object.links).toHaveLength(1);
-  });
-
-  requires({ netns: true }).test("a route", async () => {
-    using pair = new NamespacePair();
-    using watched = await Watched.load("attach_net", ["on_lwt_out"]);
-    const attach = () =>
-      watched.object.program("on_lwt_out").attachLwt("10.97.0.0/24", { device: "veth0", netns: pair.a.path });
-    const link = attach();
-    expect(await errorOf(attach)).toMatchObject({ code: "EXISTS" });
-    expect(watched.object.links).toEqual([link]);
-    link.close();
-    attach().close();
-  });
-
-  requires({ kernel: ">=6.10" }).test("a sockmap", async () => {
-    using watched = await Watched.load("attach_sock", ["on_msg"]);
-    const attach = () => watched.object.program("on_msg").attachSockmap(watched.object.map("few") as SockMap);
-    using _link = attach();
-    expect(await errorOf(attach)).toMatchObject({ code: "BUSY" });
-    expect(watched.object.links).toHaveLength(1);
-  });
-
-  requires({ tracing: true, programType: "ext", kernel: ">=5.10" }).test("a function of a program", async () => {
-    using object = await Watched.load("attach_trace", ["target"]);
-    const target = object.object.program("target");
-    using watched = await Watched.load("attach_ext", ["replacement"], (opened) => {
-      opened.program("replacement").setAttachTarget("replaceable", target);
-    });
-    const attach = () => watched.object.program("replacement").attachFreplace(target, "replaceable");
-    const link = attach();
-    expect((await errorOf(attach)).code).toMatch(/BUSY|NOT_FOUND|INVALID_ARGUMENT/);
-    expect(watched.object.links).toEqual([link]);
-    link.close();
   });
 });

@@ -152,6 +152,8 @@ describe("attached twice to a device, a route or a namespace", () => {
         there: () => [pair.a, pair.b].map(({ path }) => listAttachments({ netns: path }).map(({ target }) => target)),
         untold: kind.startsWith("socket filter"),
       });
+      // The place is free again.
+      attach((watched.object as { program(name: string): Program }).program(name), pair).close();
     });
   }
 
