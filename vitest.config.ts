@@ -35,7 +35,14 @@ export default defineConfig({
     projects: [
       {
         resolve: { alias },
-        test: { ...shared, name: "unit", include: ["test/unit/**/*.test.ts"] },
+        test: {
+          ...shared,
+          name: "unit",
+          include: ["test/unit/**/*.test.ts"],
+          // What hangs is to fail, and what starts a process or clang on a busy machine is not: vitest's own five seconds are too few for it.
+          testTimeout: TIMEOUT_MS,
+          hookTimeout: TIMEOUT_MS,
+        },
       },
       {
         resolve: { alias },
