@@ -2,6 +2,8 @@
 /**
  * Compiles the BPF C of the package and of its tests: bpf/*.bpf.c and test/fixtures/*.bpf.c, each into a .bpf.o beside it.
  *
+ * Examples may include vmlinux.h, as the guide does: it is made of the running kernel's BTF.
+ *
  *   node scripts/build-bpf.mjs [--force] [--verbose] [file.bpf.c ...]
  *
  * Only what changed is compiled: the source, a header it includes (clang's own dependency file tells), the compiler or
@@ -93,6 +95,18 @@ function compilerFlags() {
   return flags;
 }
 
+/** Where the library, which `npm run build:lib` makes first, has the vmlinux.h that it makes for `ebpf build`. Asked for by examples only. */
+async function vmlinuxFolder() {
+  const module = join(root, "dist/build/vmlinux.js");
+  const library = existsSync(module) ? await import(module) : undefined;
+  let folder;
+  return () => {
+    if (library === undefined) fail("vmlinux.h is made by the library: npm run build:lib comes first");
+    folder ??= library.vmlinuxFolder();
+    return folder;
+  };
+}
+
 function listSources() {
   return sourceFolders.flatMap((folder) => {
     const absolute = join(root, folder);
@@ -112,8 +126,10 @@ function prerequisites(depfile) {
 function planOne(source, tools) {
   const object = source.replace(/\.c$/, ".o");
   const stem = join("build/bpf", object);
-  const own = /^\/\/ cflags: (.+)$/m.exec(readFileSync(join(root, source), "utf8"));
+  const text = readFileSync(join(root, source), "utf8");
+  const own = /^\/\/ cflags: (.+)$/m.exec(text);
   const flags = [...tools.flags, ...(own ? own[1].trim().split(/\s+/) : [])];
+  if (/^#include "vmlinux\.h"$/m.test(text)) flags.push(`-I${tools.vmlinux()}`);
   return {
     source,
     object,
@@ -189,7 +205,8 @@ async function main() {
     if (!sources.includes(name)) fail(`${name} is not one of ${sources.join(", ")}`);
   }
   const clang = findClang();
-  const tools = { clang, strip: findStrip(clang), flags: compilerFlags() };
+  const vmlinux = await vmlinuxFolder();
+  const tools = { clang, strip: findStrip(clang), flags: compilerFlags(), vmlinux };
   const wanted = sources.filter((source) => options.only.length === 0 || options.only.includes(source));
   const plans = wanted.map((source) => planOne(source, tools));
   const stale = plans.filter((plan) => options.force || !isCurrent(plan));

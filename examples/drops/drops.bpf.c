@@ -3,39 +3,11 @@
  * Packets that the kernel drops: why, in which network namespace, and who called. They are counted in the kernel, so that a flood
  * of them costs no more than a few do.
  */
-#include <linux/bpf.h>
-#include <linux/ptrace.h>
+#include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <ebpf/number.h>
-
-/* What is read of the kernel's own types; where it lies, CO-RE finds out at load. */
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-struct ns_common {
-	unsigned int inum;
-};
-struct net {
-	struct ns_common ns;
-};
-typedef struct {
-	struct net *net;
-} possible_net_t;
-struct net_device {
-	possible_net_t nd_net;
-};
-struct sock_common {
-	possible_net_t skc_net;
-};
-struct sock {
-	struct sock_common __sk_common;
-};
-struct sk_buff {
-	struct net_device *dev;
-	struct sock *sk;
-	__be16 protocol;
-};
-#pragma clang attribute pop
 
 #define STACK_DEPTH 32
 
