@@ -5,7 +5,6 @@
 import { endianness } from "node:os";
 import { BpfError } from "../errors.js";
 import { writeBigBits, writeBits, writeWide } from "./bits.js";
-import type { Encode } from "./generate_encode.js";
 import { uncovered } from "./layout.js";
 import type { Memory } from "./memory.js";
 import { hasTail, type IntegerShape, type RecordMember, type RecordShape, type Shape } from "./shape.js";
@@ -26,6 +25,9 @@ import {
   sizeMismatch,
   unknownMember,
 } from "./values.js";
+
+/** Returns the number of bytes that the value takes. */
+export type Encode = (memory: Memory, offset: number, value: unknown, length?: number) => number;
 
 const LITTLE_ENDIAN = endianness() === "LE";
 

@@ -1,9 +1,9 @@
 /** Values of C types as JavaScript values, both ways: one engine for rings, maps, globals, iterators and test runs. */
 import type { Btf } from "../btf/btf.js";
 import { closureDecoder } from "./closure_decode.js";
-import { closureEncoder } from "./closure_encode.js";
+import { closureEncoder, type Encode } from "./closure_encode.js";
 import { type Decode, generateDecoder } from "./generate_decode.js";
-import { type Encode, generateEncoder } from "./generate_encode.js";
+import { generateEncoder } from "./generate_encode.js";
 import { fixedSize } from "./layout.js";
 import { Memory } from "./memory.js";
 import { hasTail, type Shape, type ShapeOptions, shapeOf } from "./shape.js";
@@ -59,7 +59,7 @@ const caches = new WeakMap<Btf, Map<string, Codec>>();
  * | other arrays | array; typed arrays are taken too |
  * | struct | plain object with its members in C's order; members of anonymous structs and unions are the parent's |
  * | union | object with all its members; one is enough to encode, more must agree |
- * | the kernel's own in a map's value (`struct bpf_spin_lock`, `struct bpf_timer`, kptrs ...) | as any other, of zeros; may be left out to encode |
+ * | the kernel's own in a map's value (`struct bpf_spin_lock`, `struct bpf_timer`, kptrs ...) | as any other, of which nothing is meant; may be left out to encode |
  * | flexible array at the end | the rest of the record |
  * | long double and other rarities | Uint8Array |
  *

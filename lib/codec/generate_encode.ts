@@ -1,13 +1,10 @@
 /** Encoders as generated code: each value checked inline, the path to it made only for an error. */
 import { addressOf, advance, type Place, strided, type Views } from "./access.js";
-import { closureUnion } from "./closure_encode.js";
+import { closureUnion, type Encode } from "./closure_encode.js";
 import { uncovered } from "./layout.js";
 import type { Memory } from "./memory.js";
 import { hasTail, type IntegerShape, type RecordMember, type RecordShape, type Shape } from "./shape.js";
 import { literal, type Path, pathText, propertyRead, Source } from "./source.js";
-
-/** Returns the number of bytes that the value takes. */
-export type Encode = (memory: Memory, offset: number, value: unknown, length?: number) => number;
 
 /** Names up to which unknown ones are found by a switch; more go to a Set. */
 const SWITCHED = 16;

@@ -1,9 +1,11 @@
 /**
- * Members of map values that belong to the kernel: it copies zeros out in their place, and on the way in leaves what is there
- * (include/linux/bpf.h: bpf_obj_memcpy, check_and_init_map_value; kernel/bpf/btf.c: btf_get_field_type knows which).
+ * Members of map values that belong to the kernel: on the way out it puts one that has just begun in their place, and on the way in leaves what is
+ * there (include/linux/bpf.h: bpf_obj_memcpy, check_and_init_map_value; kernel/bpf/btf.c: btf_get_field_type knows which). One that has just begun is zeros,
+ * but of a list, which is a pointer to itself, and a reference count, which is 1 (bpf_obj_init_field).
  */
 import type { Btf } from "../btf/btf.js";
 
+/** Not nodes of lists and trees: those are in what programs allocate, and in a map's value bytes like others. */
 const STRUCTS: ReadonlySet<string> = new Set([
   "bpf_spin_lock",
   "bpf_res_spin_lock",
@@ -11,9 +13,7 @@ const STRUCTS: ReadonlySet<string> = new Set([
   "bpf_wq",
   "bpf_task_work",
   "bpf_list_head",
-  "bpf_list_node",
   "bpf_rb_root",
-  "bpf_rb_node",
   "bpf_refcount",
 ]);
 

@@ -64,7 +64,7 @@ export interface RecordMember {
   readonly shape: Shape;
   /** A bit-field: first bit, counted from the start of the record, and number of bits (1 to 64). */
   readonly bits: { readonly offset: number; readonly size: number } | undefined;
-  /** The kernel's own, as a `struct bpf_spin_lock` is: it reads as zero, and may be left out of what is written. */
+  /** The kernel's own, as a `struct bpf_spin_lock` is: what is read of it means nothing, and it may be left out of what is written. */
   readonly owned: boolean;
 }
 
@@ -112,8 +112,8 @@ function unsupported(btf: Btf, id: number, problem: string): BpfError {
 /**
  * The shape of a type.
  *
- * @throws BpfError `BTF_INVALID` for a type that is no value (void, a function, a struct only declared) or contradicts itself;
- * `INVALID_ARGUMENT` when `numbers` names no 64-bit member.
+ * @throws BpfError `BTF_INVALID` for a type that is no value (void, a function, a struct only declared) or contradicts itself, and for an EBPF_NUMBER
+ * in a union; `INVALID_ARGUMENT` when `numbers` names no 64-bit member.
  */
 export function shapeOf(btf: Btf, id: number, options: ShapeOptions = {}): Shape {
   const numbers = new Set(options.numbers ?? []);
@@ -157,6 +157,8 @@ class Builder {
   readonly #listed: ReadonlySet<string>;
   readonly #allNumbers: boolean;
   #members = 0;
+  /** Of the member that is built: whether its bytes are those of others too, and whether it has no name, so that its members are its parent's. */
+  #within = { shared: false, anonymous: false };
 
   constructor(btf: Btf, numbers: Set<string>, allNumbers: boolean) {
     this.#btf = btf;
@@ -184,6 +186,8 @@ class Builder {
     switch (type.kind) {
       case "int":
         if (type.bool && type.size <= 8 && isPowerOfTwo(type.size)) return { kind: "boolean", size: type.size };
+        if (number && type.size === 8 && this.#within.shared && !this.#allNumbers)
+          throw unsupported(this.#btf, id, sharedNumber(path));
         return this.#integer(type.size, type.signed, swapped, path, number);
       case "enum":
       case "enum64":
@@ -262,6 +266,7 @@ class Builder {
     last: boolean,
     depth: number,
   ): Shape {
+    const shared = (union && members.length > 1) || (this.#within.shared && this.#within.anonymous);
     const built: RecordMember[] = [];
     const names: string[] = [];
     this.#members += members.length;
@@ -271,6 +276,7 @@ class Builder {
       const inner = member.name === "" ? path : path === "" ? member.name : `${path}.${member.name}`;
       const isLast = last && (union || index === members.length - 1);
       const asNumber = this.#allNumbers || isNumberMember(this.#btf, id, index);
+      this.#within = { shared, anonymous: member.name === "" };
       const shape = this.build(member.type, inner, isLast, depth + 1, asNumber);
       const made = this.#member(id, size, member, shape);
       // The one thing without a name that is read is a struct or union; anything else would be padding.
@@ -318,6 +324,14 @@ class Builder {
     if (offset + shape.size > size) throw outside();
     return { name: member.name, offset, shape, bits: undefined, owned: isKernelOwned(this.#btf, member.type) };
   }
+}
+
+/**
+ * Whether a u64 of a union is past 2^53 is up to the union's other members: to read it would fail whenever one of those is there. A struct that is a
+ * union's member is let be, as which one is there may be told by its tag.
+ */
+function sharedNumber(path: string): string {
+  return `member "${path}" is declared EBPF_NUMBER and shares its bytes with other members of a union, which may be past 2^53: leave it a bigint`;
 }
 
 type Wrapper = Extract<BtfType, { kind: "const" | "volatile" | "restrict" | "type_tag" | "var" }>;

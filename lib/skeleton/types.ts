@@ -294,7 +294,7 @@ function describePlace(btf: Btf, member: BtfMember, inner: RecordMember, base: n
   if (bits !== undefined)
     return `${type}, ${bits.size} bit${bits.size === 1 ? "" : "s"} at bit ${base * 8 + bits.offset}.`;
   const at = base + inner.offset;
-  const owned = inner.owned ? "; the kernel's, which gives zeros and takes nothing" : "";
+  const owned = inner.owned ? "; the kernel's, which neither gives nor takes it" : "";
   return `${type}, ${bytes(inner.shape.size)} at ${at}${noteOf(inner.shape)}${owned}${union && member.name !== "" ? "; shares its bytes." : "."}`;
 }
 

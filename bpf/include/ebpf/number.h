@@ -16,8 +16,9 @@
  *     typedef __u64 count EBPF_NUMBER;
  *     struct { ... __type(value, count); } counts SEC(".maps");
  *
- * A value that is past 2^53 all the same is an error when it is read, and never rounded. So it is no use within a union: there the bytes
- * may be another member's.
+ * A value that is past 2^53 all the same is an error when it is read, and never rounded. So a member of a union cannot be one, whose bytes may be
+ * another member's: that is an error when the skeleton is made, or the type is first used without one. A struct within a union may have one; it is
+ * read well where the struct is told by its tag (a ring with several records), and else an error where another member is there.
  */
 #ifndef EBPF_NUMBER_H
 #define EBPF_NUMBER_H

@@ -40,12 +40,21 @@ struct flex_union { __u32 n; union { struct { struct {} e1; __u8 bytes[]; }; str
 struct empty { };
 struct exact { __u64 ts; struct { __u64 bytes; __s64 delta; __u32 small; } in; __u64 list[2]; void *where; __be64 swapped; };
 struct bpf_spin_lock { __u32 val; }; struct bpf_timer { __u64 __opaque[2]; }; struct task;
+#define EBPF_NUMBER __attribute__((btf_decl_tag("ebpf:number")))
 #define __kptr __attribute__((btf_type_tag("kptr")))
 #define __user __attribute__((btf_type_tag("user")))
 typedef struct bpf_spin_lock lock_t;
 struct owned { __u32 count; lock_t lock; struct bpf_timer timers[2]; struct task __kptr *task; struct task __user *user; __u32 last; };
 struct holds_owned { __u16 first; struct { struct bpf_spin_lock lock; }; struct owned inner; };
 typedef unsigned long sizes_t;
+typedef unsigned long long count_t EBPF_NUMBER;
+struct counter { unsigned long long n EBPF_NUMBER; };
+union u_member { __u32 word; unsigned long long n EBPF_NUMBER; };
+union u_typedef { __u32 word; count_t list[2]; };
+struct u_anonymous { int first; union { struct { int a; count_t n; }; __u8 raw[16]; }; };
+union u_alone { count_t n; };
+struct u_after { union { __u32 a, b; } before; count_t n; };
+union u_nested { struct counter counter; __u64 any; };
 struct with_long { unsigned long a; long b; sizes_t c; };
 #define KEEP(type, name) type keep_##name;
 KEEP(struct numbers, n) KEEP(struct order, o) KEEP(struct bools, b) KEEP(struct enums, e) KEEP(struct text, t) KEEP(struct nested, ne)
@@ -53,6 +62,7 @@ KEEP(struct anonymous, a) KEEP(struct holder, h) KEEP(struct pointers, p) KEEP(s
 KEEP(struct trailing, tr) KEEP(struct packed, pa) KEEP(struct padded, pd) KEEP(struct flex_bytes, *fb) KEEP(struct flex_text, *ft)
 KEEP(struct flex_pairs, *fp) KEEP(struct flex_union, *fu) KEEP(struct empty, em) KEEP(struct exact, ex) KEEP(struct with_long, wl) KEEP(struct counted, co)
 KEEP(struct owned, ow) KEEP(struct holds_owned, ho)
+KEEP(union u_member, um) KEEP(union u_typedef, ut) KEEP(struct u_anonymous, ua) KEEP(union u_alone, ul) KEEP(struct u_after, uf) KEEP(union u_nested, un)
 `.replace(/KEEP\((struct \w+), \*(\w+)\)/g, "$1 *keep_$2;");
 
 const workshop = new Workshop();
@@ -298,6 +308,37 @@ describe("what the kernel owns in a map's value", () => {
     );
     expect(() => encode({ count: 5, user: 0n, last: 6, timers: [timer] })).toThrow(
       "struct owned .timers: expected 2 elements, got 1",
+    );
+  });
+});
+
+describe("EBPF_NUMBER and unions", () => {
+  test.each([
+    ["union u_member", "n"],
+    ["union u_typedef", "list"],
+    ["struct u_anonymous", "n"],
+  ])("%s: what shares its bytes with other members cannot be a number", (type, member) => {
+    expect(() => codecOf(type, true)).toThrow(
+      expect.objectContaining({
+        code: "BTF_INVALID",
+        message: expect.stringContaining(
+          `member "${member}" is declared EBPF_NUMBER and shares its bytes with other members`,
+        ),
+      }),
+    );
+    // Whoever asks for numbers at run time takes the errors that come of it.
+    expect(codecOf(type, true, { u64: "number" }).size).toBeGreaterThan(0);
+  });
+
+  test("a union of one member, and what stands beside a union, can", () => {
+    expectBytes("union u_alone", "0700000000000000", { n: 7 });
+    expectBytes("struct u_after", "01000000 00000000 0700000000000000", { before: { a: 1, b: 1 }, n: 7 });
+  });
+
+  test("a struct in a union can have one: it is read where it is there, and an error where another member is", () => {
+    expectBytes("union u_nested", "0700000000000000", { counter: { n: 7 }, any: 7n });
+    expect(() => expectDecoded("union u_nested", "00000000000000ff", {})).toThrow(
+      /union u_nested \.counter\.n: .* past 2\^53/,
     );
   });
 });

@@ -342,11 +342,11 @@ export interface deep_input {
 export interface guarded {
   /** `__u64`, 8 bytes at 0. */
   count: bigint;
-  /** `struct bpf_spin_lock`, 4 bytes at 8; the kernel's, which gives zeros and takes nothing. */
+  /** `struct bpf_spin_lock`, 4 bytes at 8; the kernel's, which neither gives nor takes it. */
   lock: bpf_spin_lock;
-  /** `struct bpf_timer`, 16 bytes at 16; the kernel's, which gives zeros and takes nothing. */
+  /** `struct bpf_timer`, 16 bytes at 16; the kernel's, which neither gives nor takes it. */
   timer: bpf_timer;
-  /** `struct task_struct *`, 8 bytes at 32; the kernel's, which gives zeros and takes nothing. */
+  /** `struct task_struct *`, 8 bytes at 32; the kernel's, which neither gives nor takes it. */
   task: bigint;
 }
 
