@@ -21,7 +21,7 @@ export type { UserRecord } from "./events/user_record.js";
 export { UserRingBuffer, type UserRingTotals } from "./events/user_ring_buffer.js";
 export type { Wakeup } from "./events/wakeup.js";
 export { type Feature, type Features, type FeaturesOptions, features, type Support } from "./features/features.js";
-export { Histogram, type HistogramRow, histogramOf } from "./histogram/histogram.js";
+export { Histogram, histogramOf } from "./histogram/histogram.js";
 export {
   histogram,
   histograms,

@@ -1,19 +1,25 @@
-import type { Btf } from "./btf.js";
+import type { BtfKind, BtfType } from "./types.js";
 
 /** Types visited after which the rest is written as "...": BTF may be cyclic or absurdly wide, and people read this. */
 const MAX_TYPES = 64;
+
+/** The types that are described: a {@link Btf}. */
+interface Types {
+  type(id: number): BtfType;
+  kind(id: number): BtfKind;
+}
 
 interface Budget {
   left: number;
 }
 
 /** A type as C declares it, without a name declared: see `Btf.describe`. */
-export function describeType(btf: Btf, id: number): string {
+export function describeType(btf: Types, id: number): string {
   return declare(btf, id, "", { left: MAX_TYPES }).trimEnd();
 }
 
 /** `inner` is what stands where the declared name would: C declarators nest inside out. */
-function declare(btf: Btf, id: number, inner: string, budget: Budget): string {
+function declare(btf: Types, id: number, inner: string, budget: Budget): string {
   if (budget.left-- <= 0) return `... ${inner}`;
   const type = btf.type(id);
   const named = (prefix: string): string => `${prefix}${type.name === "" ? "(anonymous)" : type.name} ${inner}`;
@@ -73,7 +79,7 @@ function declare(btf: Btf, id: number, inner: string, budget: Budget): string {
   }
 }
 
-function pastQualifiers(btf: Btf, id: number): number {
+function pastQualifiers(btf: Types, id: number): number {
   let at = id;
   for (let depth = 0; depth < MAX_TYPES; depth++) {
     const type = btf.type(at);

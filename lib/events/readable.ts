@@ -1,18 +1,26 @@
 import { Readable } from "node:stream";
 import { ReadableStream } from "node:stream/web";
 import { checkOptions, integer } from "../options.js";
-import type { RecordStream } from "./record_stream.js";
 
 export interface StreamOptions {
   /** Records that wait in the stream before it stops reading. */
   readonly highWaterMark?: number | undefined;
 }
 
+/** What is read: a {@link RecordStream}. @internal */
+export interface Readables<T> {
+  readonly name: string;
+  readonly closed: boolean;
+  enter(): () => void;
+  take(): T | undefined;
+  wait(signal?: AbortSignal): Promise<T | undefined>;
+}
+
 /** Enough to make waking the reader vanish per record. */
 const HIGH_WATER_MARK = 1024;
 
 /** An async iterator over a stream's records. @internal */
-export function iterate<T>(stream: RecordStream<T>): AsyncIterableIterator<T, undefined> {
+export function iterate<T>(stream: Readables<T>): AsyncIterableIterator<T, undefined> {
   const leave = stream.enter();
   let open = true;
   const end = (): IteratorResult<T, undefined> => {
@@ -44,7 +52,7 @@ function highWaterMark(what: string, options: StreamOptions): number {
 }
 
 /** @internal */
-export function toReadable<T>(stream: RecordStream<T>, options: StreamOptions): Readable {
+export function toReadable<T>(stream: Readables<T>, options: StreamOptions): Readable {
   const most = highWaterMark(`${stream.name}.toReadable`, options);
   const leave = stream.enter();
   // A record that came after destroy() could not be given back.
@@ -84,7 +92,7 @@ export function toReadable<T>(stream: RecordStream<T>, options: StreamOptions): 
 }
 
 /** @internal */
-export function toWebStream<T>(stream: RecordStream<T>, options: StreamOptions): ReadableStream<T> {
+export function toWebStream<T>(stream: Readables<T>, options: StreamOptions): ReadableStream<T> {
   const most = highWaterMark(`${stream.name}.toWebStream`, options);
   const leave = stream.enter();
   const cancelled = new AbortController();

@@ -2,7 +2,6 @@ import { kernelBtf } from "../btf/sources.js";
 import { ProgramType } from "../kernel/abi.js";
 import { HELPER_COUNT, snakeCase } from "../kernel/since.js";
 import { native } from "../native.js";
-import type { Feature } from "./features.js";
 
 let names: ReadonlyMap<number, string> | undefined;
 
@@ -25,7 +24,9 @@ function readNames(): ReadonlyMap<number, string> {
 }
 
 /** Helpers that programs of each type may call. A type whose programs cannot be probed alone (tracing, ext, lsm, struct_ops) is left out. */
-export function helpersOf(programTypes: Readonly<Record<string, Feature>>): Record<string, string[]> {
+export function helpersOf(
+  programTypes: Readonly<Record<string, { readonly support: string }>>,
+): Record<string, string[]> {
   const addon = native();
   const found: Record<string, string[]> = {};
   for (const [key, type] of Object.entries(ProgramType)) {

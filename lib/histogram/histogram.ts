@@ -1,13 +1,6 @@
 import { invalid, shown } from "../options.js";
 import { checkScale, type HistogramScale, isLinear, LOG2, log2Slots, slotOf, slotRange } from "./scale.js";
-import { type HistogramTextOptions, histogramText } from "./text.js";
-
-/** Values from `low` up to, and without, `high`, and how many of them there were. The outermost of a linear histogram may have no end. */
-export interface HistogramRow {
-  readonly low: number;
-  readonly high: number;
-  readonly count: number;
-}
+import { type HistogramRow, type HistogramTextOptions, histogramText } from "./text.js";
 
 /**
  * Counts of values by their size. It does not change: `histogram()` and `histograms()` read one from a map, `histogramOf()` counts values.

@@ -1,6 +1,12 @@
 /** A histogram as text. */
 import { checkOptions, integer, oneOf } from "../options.js";
-import type { HistogramRow } from "./histogram.js";
+
+/** Values from `low` up to, and without, `high`, and how many of them there were. The outermost of a linear histogram may have no end. */
+export interface HistogramRow {
+  readonly low: number;
+  readonly high: number;
+  readonly count: number;
+}
 
 /** What the values of a histogram are, to show them: bytes, or times that were counted in this unit. */
 export type HistogramUnit = "bytes" | "ns" | "us" | "ms" | "s";

@@ -4,6 +4,7 @@ import { inNetns } from "../kernel/device.js";
 import { errno } from "../kernel/errno.js";
 import { attempt, isNativeFailure } from "../kernel/explain.js";
 import { programNameById } from "../kernel/handles.js";
+import { addressText } from "../kernel/ip_address.js";
 import {
   attribute,
   attributesOf,
@@ -164,7 +165,8 @@ function routes(devices: readonly Device[], remove: Remove): FoundAttachment[] {
     if (program === undefined) return [];
     const index = attributes.get(RTA.oif);
     const device = devices.find((candidate) => index !== undefined && candidate.index === readU32(index));
-    const target = `${addressText(attributes.get(RTA.dst))}/${answer.body[1]} dev ${device?.name ?? "?"}`;
+    const to = attributes.get(RTA.dst);
+    const target = `${to === undefined ? "default" : addressText(to)}/${answer.body[1]} dev ${device?.name ?? "?"}`;
     const parts = [RTA.dst, RTA.oif, RTA.table].flatMap((number) => {
       const value = attributes.get(number);
       return value === undefined ? [] : [attribute(number, value)];
@@ -179,10 +181,4 @@ function routes(devices: readonly Device[], remove: Remove): FoundAttachment[] {
       },
     ];
   });
-}
-
-function addressText(bytes: Buffer | undefined): string {
-  if (bytes === undefined) return "default";
-  if (bytes.length === 4) return bytes.join(".");
-  return Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(i * 2).toString(16)).join(":");
 }

@@ -1,7 +1,7 @@
 /** Keys of tries as people write them: "10.0.0.0/8", "2001:db8::/32". */
-import { isIPv4, isIPv6 } from "node:net";
 import type { Codec, Memory } from "../codec/codec.js";
 import { BpfError } from "../errors.js";
+import { addressText, parseAddress } from "../kernel/ip_address.js";
 import { shown } from "../options.js";
 
 /** sizeof(struct bpf_lpm_trie_key_hdr): the prefix's length, before its data. */
@@ -25,7 +25,7 @@ export function prefixCodec(bytes: 4 | 16, own: Codec, label: string): Codec<str
     hasTail: false,
     decode(memory: Memory, offset: number): string {
       const length = memory.view.getUint32(offset, LITTLE_ENDIAN);
-      return `${formatAddress(memory.bytes.subarray(offset + HEADER, offset + HEADER + bytes))}/${length}`;
+      return `${addressText(memory.bytes.subarray(offset + HEADER, offset + HEADER + bytes))}/${length}`;
     },
     encode(memory: Memory, offset: number, value: unknown): number {
       if (typeof value === "object" && value !== null) return own.encode(memory, offset, value);
@@ -66,43 +66,4 @@ function parsePrefix(value: unknown, bytes: 4 | 16, label: string): Prefix {
     address[i] = (address[i] as number) & (0xff00 >> kept);
   }
   return { address, length };
-}
-
-/** The bytes of an address in network byte order; undefined when the text is none. Zone ids (`%eth0`) are no part of one. */
-export function parseAddress(text: string): Uint8Array | undefined {
-  if (isIPv4(text)) return Uint8Array.from(text.split("."), Number);
-  if (!isIPv6(text) || text.includes("%")) return undefined;
-  // The last 32 bits may be written as IPv4.
-  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(text);
-  const plain =
-    dotted === null
-      ? text
-      : `${dotted[1]}${((Number(dotted[2]) << 8) | Number(dotted[3])).toString(16)}:${((Number(dotted[4]) << 8) | Number(dotted[5])).toString(16)}`;
-  const [head = "", tail] = plain.split("::");
-  const groups = (part: string): number[] =>
-    part === "" ? [] : part.split(":").map((group) => Number.parseInt(group, 16));
-  const before = groups(head);
-  const after = tail === undefined ? [] : groups(tail);
-  const all = [...before, ...new Array<number>(8 - before.length - after.length).fill(0), ...after];
-  return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff]));
-}
-
-/** An address as text, IPv6 as RFC 5952 writes it. */
-export function formatAddress(bytes: Uint8Array): string {
-  if (bytes.length === 4) return bytes.join(".");
-  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[i * 2] as number) << 8) | (bytes[i * 2 + 1] as number));
-  // The longest run of two zero groups or more, the first of equals, becomes "::".
-  let start = 8;
-  let length = 1;
-  for (let i = 0; i < 8; i++) {
-    let end = i;
-    while (end < 8 && groups[end] === 0) end++;
-    if (end - i > length) {
-      start = i;
-      length = end - i;
-    }
-    i = Math.max(i, end - 1);
-  }
-  const hex = (part: readonly number[]): string => part.map((group) => group.toString(16)).join(":");
-  return start === 8 ? hex(groups) : `${hex(groups.slice(0, start))}::${hex(groups.slice(start + length))}`;
 }

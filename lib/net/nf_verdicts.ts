@@ -2,10 +2,10 @@ import type { LostRecords, StreamTotals } from "../events/loss.js";
 import type { RingBuffer } from "../events/ring_buffer.js";
 import type { StreamEvents } from "../events/stream_events.js";
 import { cgroupId } from "../kernel/cgroup.js";
+import { addressTextOf } from "../kernel/ip_address.js";
 import { isPreemptible } from "../kernel/preemption.js";
 import type { VariantChoice } from "../object/variants.js";
 import { checkOptions, integer, type OptionCheck, oneOf } from "../options.js";
-import { addressText } from "./address.js";
 import { familyName, HOOK_NAMES, hookName, hookNumber, PROTOCOL_NAMES, protocolName, protocolNumber } from "./names.js";
 import { type NetNamespaceRef, netnsInode } from "./netns.js";
 import { NfVerdictsBpf, type nf_verdict, nf_verdict_flags } from "./nf_verdicts.bpf.js";
@@ -139,8 +139,8 @@ function fromRaw(raw: nf_verdict): NfVerdict {
     netns: raw.netns,
     cgroupId: raw.cgroup_id || undefined,
     protocol: ip ? protocolName(tuple.protocol) : undefined,
-    source: addressText(tuple.family, tuple.saddr),
-    destination: addressText(tuple.family, tuple.daddr),
+    source: addressTextOf(tuple.family, tuple.saddr),
+    destination: addressTextOf(tuple.family, tuple.daddr),
     sourcePort: ports ? tuple.sport : undefined,
     destinationPort: ports ? tuple.dport : undefined,
     icmpType: types ? tuple.icmp_type : undefined,

@@ -2,9 +2,9 @@ import type { LostRecords, StreamTotals } from "../events/loss.js";
 import type { RingBuffer } from "../events/ring_buffer.js";
 import type { StreamEvents } from "../events/stream_events.js";
 import { errnoName } from "../kernel/errno.js";
+import { AF_INET6, addressTextOf } from "../kernel/ip_address.js";
 import type { HashMap } from "../map/hash_map.js";
 import { checkOptions, integer, invalid, type OptionCheck } from "../options.js";
-import { addressText } from "./address.js";
 import { type NetNamespaceRef, netnsInode } from "./netns.js";
 import { type flow, flow_direction, type flow_event, flow_event_kind, TcpFlowsBpf } from "./tcp_flows.bpf.js";
 
@@ -132,8 +132,6 @@ const OPTIONS: Readonly<Record<keyof TcpFlowsOptions, OptionCheck>> = {
   ringBytes: integer(4096, 2 ** 30),
 };
 
-const AF_INET6 = 10;
-
 function stateName(state: number): TcpState {
   return STATES[state] ?? "none";
 }
@@ -147,9 +145,9 @@ function flowFromRaw(raw: flow): TcpFlow {
     id: raw.id,
     cgroupId: raw.cgroup_id,
     family: raw.family === AF_INET6 ? "ipv6" : "ipv4",
-    localAddress: addressText(raw.family, raw.local_address) ?? "",
+    localAddress: addressTextOf(raw.family, raw.local_address) ?? "",
     localPort: raw.local_port,
-    remoteAddress: addressText(raw.family, raw.remote_address) ?? "",
+    remoteAddress: addressTextOf(raw.family, raw.remote_address) ?? "",
     remotePort: raw.remote_port,
     direction: raw.direction === flow_direction.FLOW_PASSIVE ? "passive" : "active",
     state: stateName(raw.state),

@@ -15,7 +15,6 @@ export const READERS_OF_BYTES = {
   "lib/kernel/layout.ts":
     "structs of bpf(2), perf_event_open(2) and prog_info, which grow with the kernel and are versioned by their size",
   "lib/kernel/netlink.ts": "netlink messages",
-  "lib/link/attachments_net.ts": "an address in a netlink message",
   "lib/map/btf_builder.ts": "BTF that is made for a map",
   "lib/map/prefix.ts": "the length of a prefix, in front of an address that has no struct of its own",
   "lib/program/attach/elf_functions.ts": "symbols in ELF files of user space",

@@ -22,8 +22,8 @@ export const levels = [
 const NATIVE = "native.ts";
 
 // Statements with `from`, bare imports, and import() with a literal. Types cost nothing at run time, but they are
-// knowledge all the same: the direction holds for them too, and only the search for cycles leaves them out.
-const STATEMENT = /^(?:import|export)\s+(type\s)?[^"';]*?from\s+["']([^"']+)["']|^import\s+["']([^"']+)["']/gm;
+// knowledge all the same: what holds for values holds for them. Only what import() waits for may lead back.
+const STATEMENT = /^(?:import|export)\s+[^"';]*?from\s+["']([^"']+)["']|^import\s+["']([^"']+)["']/gm;
 const DYNAMIC = /\bimport\(\s*["']([^"']+)["']\s*\)/g;
 
 /**
@@ -34,13 +34,13 @@ export function importProblems(library) {
   const files = readdirSync(library, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
   /** @type {string[]} */
   const problems = [];
-  /** @type {Map<string, string[]>} values only */
+  /** @type {Map<string, string[]>} */
   const graph = new Map();
   for (const file of files.sort()) {
     const level = levelOf(file);
     if (level === -1) problems.push(`lib/${file}: no room of this name; scripts/lint/imports.mjs lists them`);
-    const values = [];
-    for (const { specifier, typeOnly } of importsOf(readFileSync(join(library, file), "utf8"))) {
+    const targets = [];
+    for (const { specifier, dynamic } of importsOf(readFileSync(join(library, file), "utf8"))) {
       if (!specifier.startsWith(".")) {
         if (specifier === "bindings" && file !== NATIVE)
           problems.push(`lib/${file}: only lib/${NATIVE} loads the addon`);
@@ -52,14 +52,14 @@ export function importProblems(library) {
         problems.push(`lib/${file}: "${specifier}" is outside of lib/, and would not be in the package`);
         continue;
       }
-      if (!typeOnly) values.push(target);
+      if (!dynamic) targets.push(target);
       if (levelOf(target) > level) {
         problems.push(
           `lib/${file}: ${room(file)} must not import from ${room(target)} (${specifier}); imports point the other way`,
         );
       }
     }
-    graph.set(file, values);
+    graph.set(file, targets);
   }
   for (const cycle of cycles(graph)) problems.push(`lib/: files that import each other: ${cycle.join(" -> ")}`);
   return problems;
@@ -68,11 +68,8 @@ export function importProblems(library) {
 /** @param {string} source */
 function importsOf(source) {
   return [
-    ...[...source.matchAll(STATEMENT)].map(([, type, from, bare]) => ({
-      specifier: from ?? bare ?? "",
-      typeOnly: type !== undefined,
-    })),
-    ...[...source.matchAll(DYNAMIC)].map(([, from]) => ({ specifier: from ?? "", typeOnly: true })),
+    ...[...source.matchAll(STATEMENT)].map(([, from, bare]) => ({ specifier: from ?? bare ?? "", dynamic: false })),
+    ...[...source.matchAll(DYNAMIC)].map(([, from]) => ({ specifier: from ?? "", dynamic: true })),
   ];
 }
 

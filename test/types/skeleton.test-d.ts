@@ -26,6 +26,7 @@ import {
 } from "ebpf";
 import type { ObjectShape, ProgramOf } from "ebpf/skeleton";
 import { describe, expectTypeOf, test } from "vitest";
+import type { NamedMethod } from "../../lib/program/method_for.js";
 import type { Bare, BareObject } from "../unit/skeleton/cases/bare.bpf.js";
 import {
   type closed,
@@ -298,6 +299,10 @@ describe("enums", () => {
 });
 
 describe("programs, by their section", () => {
+  test("the methods that errors name are there", () => {
+    expectTypeOf<NamedMethod>().toExtend<keyof Program>();
+  });
+
   test("sockops need a cgroup", () => {
     expectTypeOf(bare.programs.flows.attach).parameters.toEqualTypeOf<[options: { readonly cgroup: string }]>();
     expectTypeOf(bare.programs.flows.attachCgroup).returns.toEqualTypeOf<Link>();

@@ -49,9 +49,11 @@ describe("import directions", () => {
     expect(importProblems(library).join("\n")).toContain(problem);
   });
 
-  test("files that import each other are refused, but for types", () => {
-    write({ "map/a.ts": 'import { b } from "./b.js";', "map/b.ts": 'import type { A } from "./a.js";' });
+  test("files that import each other are refused, types included", () => {
+    write({ "map/a.ts": 'import { b } from "./b.js";', "map/b.ts": 'const a = await import("./a.js");' });
     expect(importProblems(library)).toEqual([]);
+    write({ "map/b.ts": 'import type { A } from "./a.js";' });
+    expect(importProblems(library)).toEqual(["lib/: files that import each other: map/a.ts -> map/b.ts -> map/a.ts"]);
     write({ "map/b.ts": 'import { c } from "./c.js";', "map/c.ts": 'export { a } from "./a.js";' });
     expect(importProblems(library)).toEqual([
       "lib/: files that import each other: map/a.ts -> map/b.ts -> map/c.ts -> map/a.ts",
