@@ -141,6 +141,15 @@ describe("types", () => {
     );
   });
 
+  test.each([4, 8, 12])("a section that ends %i bytes before its last type does", (missing) => {
+    const builder = new BtfBuilder();
+    builder.int("first", 4);
+    builder.int("second", 4);
+    expect(() => Btf.parse(builder.bytes({ typeLength: 32 - missing })).typeCount).toThrow(
+      expect.objectContaining({ code: "BTF_INVALID", message: expect.stringContaining("ends within type 2") }),
+    );
+  });
+
   test("a name or type that is not there", () => {
     failing(
       (b) => b.add("struct", 9999, 4),
@@ -183,6 +192,13 @@ describe("types", () => {
     pointer.add("ptr", "", 1);
     expect(pointer.parse().describe(1)).toMatch(/\.\.\./);
     expect(pointer.parse().size(1)).toBe(8);
+    // What a pointer is tagged with says whose it is: looked for, and not for ever.
+    const tagged = new BtfBuilder();
+    tagged.add("type_tag", "round", 1);
+    tagged.struct("s", 8, [["p", tagged.add("ptr", "", 1), 0]]);
+    const btf = tagged.parse();
+    const memory = Memory.allocate(8);
+    expect(compileCodec(btf, btf.get("s", "struct")).decode(memory, 0)).toEqual({ p: 0n });
   });
 
   test("an array larger than memory", () => {

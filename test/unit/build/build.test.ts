@@ -160,6 +160,15 @@ int ours;
     });
   });
 
+  test("a clang that is too old says which is needed", async () => {
+    const old = join(folder, "clang-old");
+    writeFileSync(old, "#!/bin/sh\necho Debian clang version 13.0.1\n", { mode: 0o755 });
+    expect(await failure({ code: PROGRAM }, { clang: old })).toMatchObject({
+      code: "TOOL_MISSING",
+      message: expect.stringMatching(/^Debian clang version 13\.0\.1 is too old: clang 14 or newer is needed/),
+    });
+  });
+
   test("wrong arguments are refused by name", async () => {
     const wrong = async (source: unknown, options?: unknown) =>
       (await failure(source as never, options as never)).message;
