@@ -33,7 +33,7 @@ export {
   type SlotCount,
 } from "./histogram/read.js";
 export type { HistogramScale, LinearScale, Log2Scale } from "./histogram/scale.js";
-export type { HistogramTextOptions, HistogramUnit } from "./histogram/text.js";
+export type { HistogramRow, HistogramTextOptions, HistogramUnit } from "./histogram/text.js";
 export { type InterruptSignal, untilInterrupted } from "./interrupted.js";
 export { cgroup2Mount, cgroupId } from "./kernel/cgroup.js";
 export type { Descriptor, SocketDescriptor } from "./kernel/descriptor.js";
