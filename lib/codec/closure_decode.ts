@@ -3,6 +3,7 @@
  * Same results as the generated ones, several times slower.
  */
 import { endianness } from "node:os";
+import { readAddress } from "./addresses.js";
 import { readBigBits, readBits, readSignedBits, readWide } from "./bits.js";
 import type { Decode } from "./generate_decode.js";
 import { fixedSize } from "./layout.js";
@@ -56,6 +57,8 @@ export function closureRead(shape: Shape, label: string, path = ""): Read {
       return (memory, offset, end) => readText(memory, offset, shape.tail ? Math.max(0, end - offset) : shape.size);
     case "bytes":
       return (memory, offset, end) => readBytes(memory, offset, shape.tail ? Math.max(0, end - offset) : shape.size);
+    case "address":
+      return (memory, offset) => readAddress(memory, offset, shape.size);
     case "array": {
       const { element, tail } = shape;
       const read = closureRead(element, label, `${path}[]`);

@@ -4,6 +4,7 @@
  */
 import { endianness } from "node:os";
 import { BpfError } from "../errors.js";
+import { writeAddress } from "./addresses.js";
 import { writeBigBits, writeBits, writeWide } from "./bits.js";
 import { uncovered } from "./layout.js";
 import type { Memory } from "./memory.js";
@@ -97,6 +98,11 @@ function closureWrite(shape: Shape, label: string): Write {
           offset + writeTail(memory, offset, end, value, "Uint8Array", label, path);
       return (memory, offset, value, _end, path) => {
         writeBytes(memory, offset, shape.size, value, label, path);
+        return 0;
+      };
+    case "address":
+      return (memory, offset, value, _end, path) => {
+        writeAddress(memory, offset, shape.size, value, label, path);
         return 0;
       };
     case "array": {

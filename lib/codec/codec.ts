@@ -52,6 +52,7 @@ const caches = new WeakMap<Btf, Map<string, Codec>>();
  * | integers up to 32 bits, enums, `char` | number |
  * | 64 and 128 bits, 64-bit enums, pointers | bigint (64 bits: number by {@link ShapeOptions.numbers}); a safe integer is taken too |
  * | `__be16`, `__be32`, `__be64` | the value, in host order |
+ * | 4 bytes with `EBPF_IPV4`, 16 with `EBPF_IPV6` (<ebpf/address.h>) | the text of the address |
  * | `bool` | boolean |
  * | `float`, `double` | number |
  * | `char[N]` | string, up to the NUL, as UTF-8; bytes are taken too |

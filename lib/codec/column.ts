@@ -78,7 +78,7 @@ export function shapeColumn(shape: Shape, field: string, type: string): Column {
       ? "a bit-field"
       : at.kind === "integer"
         ? "128 bits wide"
-        : `${at.kind === "array" ? "an" : "a"} ${at.kind}`;
+        : `${at.kind === "array" || at.kind === "address" ? "an" : "a"} ${at.kind}`;
     throw new BpfError({
       code: "INVALID_ARGUMENT",
       message: `"${field}" of ${type} is ${what}, which no typed array holds`,

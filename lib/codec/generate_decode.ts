@@ -44,6 +44,8 @@ export class DecodeEmitter {
       case "bytes":
         if (shape.tail) return `readBytes(memory, ${addressOf(place)}, Math.max(0, ${end} - (${addressOf(place)})))`;
         return `readBytes(memory, ${addressOf(place)}, ${shape.size})`;
+      case "address":
+        return `readAddress(memory, ${addressOf(place)}, ${shape.size})`;
       case "array":
         return this.#array(views, shape.element, shape.tail ? undefined : shape.length, place, path, end);
       case "record":

@@ -43,6 +43,8 @@ class EncodeEmitter {
       case "bytes":
         if (shape.tail) return this.#tail(variable, place, '"Uint8Array"', where);
         return `writeBytes(memory, ${addressOf(place)}, ${shape.size}, ${variable}, ${where});`;
+      case "address":
+        return `writeAddress(memory, ${addressOf(place)}, ${shape.size}, ${variable}, ${where});`;
       case "array":
         return this.#array(shape.element, shape.tail ? undefined : shape.length, variable, place, path, context);
       case "record":

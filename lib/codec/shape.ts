@@ -6,8 +6,14 @@ import { endianness } from "node:os";
 import type { Btf } from "../btf/btf.js";
 import type { BtfMember, BtfType } from "../btf/types.js";
 import { BpfError } from "../errors.js";
+import {
+  type AddressBytes,
+  addressOfDeclaration,
+  addressOfMember,
+  isNumberDeclaration,
+  isNumberMember,
+} from "./declared_tags.js";
 import { isKernelOwned } from "./kernel_owned.js";
-import { isNumberDeclaration, isNumberMember } from "./number_tags.js";
 
 /** An integer, enum or pointer. */
 export interface IntegerShape {
@@ -47,6 +53,12 @@ export interface BytesShape {
   readonly tail: boolean;
 }
 
+/** An IP address that C declares to be one, in the network's byte order: its text. */
+export interface AddressShape {
+  readonly kind: "address";
+  readonly size: AddressBytes;
+}
+
 export interface ArrayShape {
   readonly kind: "array";
   readonly size: number;
@@ -79,7 +91,15 @@ export interface RecordShape {
   readonly names: readonly string[];
 }
 
-export type Shape = IntegerShape | BooleanShape | FloatShape | CharsShape | BytesShape | ArrayShape | RecordShape;
+export type Shape =
+  | IntegerShape
+  | BooleanShape
+  | FloatShape
+  | CharsShape
+  | BytesShape
+  | AddressShape
+  | ArrayShape
+  | RecordShape;
 
 export interface ShapeOptions {
   /**
@@ -110,14 +130,21 @@ function unsupported(btf: Btf, id: number, problem: string): BpfError {
 }
 
 /**
- * The shape of a type.
+ * The shape of a type; `address` says that a variable of it was declared to be one.
  *
  * @throws BpfError `BTF_INVALID` for a type that is no value (void, a function, a struct only declared) or contradicts itself, and for an EBPF_NUMBER
  * in a union; `INVALID_ARGUMENT` when `numbers` names no 64-bit member.
  */
-export function shapeOf(btf: Btf, id: number, options: ShapeOptions = {}): Shape {
+export function shapeOf(btf: Btf, id: number, options: ShapeOptions = {}, address?: AddressBytes): Shape {
   const numbers = new Set(options.numbers ?? []);
-  const shape = new Builder(btf, numbers, options.u64 === "number").build(id, "", true, 0);
+  const shape = new Builder(btf, numbers, options.u64 === "number").build(
+    id,
+    "",
+    true,
+    0,
+    options.u64 === "number",
+    address,
+  );
   for (const path of numbers) {
     throw new BpfError({
       code: "INVALID_ARGUMENT",
@@ -168,21 +195,31 @@ class Builder {
   }
 
   /** `last`: nothing follows in the record, so an array without length is its tail. */
-  build(id: number, path: string, last: boolean, depth: number, asNumber = this.#allNumbers): Shape {
+  build(
+    id: number,
+    path: string,
+    last: boolean,
+    depth: number,
+    asNumber: boolean,
+    asAddress: AddressBytes | undefined,
+  ): Shape {
     if (depth > MAX_DEPTH) throw unsupported(this.#btf, id, "nested too deeply, or contains itself");
     let at = id;
     let swapped = false;
     let number = asNumber;
+    let address = asAddress;
     let type = this.#btf.type(at);
     for (let step = 0; ; step++) {
       if (type.kind === "typedef") {
         if (SWAPPED_TYPEDEF.test(type.name)) swapped = true;
         if (isNumberDeclaration(this.#btf, at)) number = true;
+        address ??= addressOfDeclaration(this.#btf, at);
       } else if (!isWrapper(type)) break;
       if (step > MAX_DEPTH) throw unsupported(this.#btf, id, "refers to itself");
       at = type.type;
       type = this.#btf.type(at);
     }
+    if (address !== undefined && this.#isAddress(id, type, address, path)) return { kind: "address", size: address };
     switch (type.kind) {
       case "int":
         if (type.bool && type.size <= 8 && isPowerOfTwo(type.size)) return { kind: "boolean", size: type.size };
@@ -200,7 +237,7 @@ class Builder {
           ? { kind: "float", size: type.size }
           : { kind: "bytes", size: type.size, tail: false };
       case "array":
-        return this.#array(at, type.element, type.length, path, last, depth, number);
+        return this.#array(at, type.element, type.length, path, last, depth, number, address);
       case "struct":
       case "union":
         return this.#record(at, type.size, type.members, type.kind === "union", path, last, depth);
@@ -211,6 +248,20 @@ class Builder {
       default:
         throw unsupported(this.#btf, id, type.kind === "void" ? "has no value" : `a ${type.kind} is not a value`);
     }
+  }
+
+  /** Whether a type that was declared to be an address is one; an array of them is not one itself. */
+  #isAddress(id: number, type: BtfType, bytes: AddressBytes, path: string): boolean {
+    if (type.kind === "array" && (type.length === 0 || this.#btf.size(type.element) >= bytes)) return false;
+    const bears = type.kind === "array" || type.kind === "struct" || type.kind === "union" || type.kind === "int";
+    const size = type.kind === "array" ? this.#btf.size(type.element) * type.length : bears ? type.size : 0;
+    if (size === bytes && !(type.kind === "int" && type.bool)) return true;
+    const what = path === "" ? "" : `member "${path}" `;
+    throw unsupported(
+      this.#btf,
+      id,
+      `${what}is declared EBPF_IPV${bytes === 4 ? 4 : 6} and is neither ${bytes} bytes nor an array of such`,
+    );
   }
 
   #integer(size: number, signed: boolean, swapped: boolean, path: string, allNumbers: boolean, pointer = false): Shape {
@@ -236,14 +287,15 @@ class Builder {
     last: boolean,
     depth: number,
     asNumber: boolean,
+    asAddress: AddressBytes | undefined,
   ): Shape {
     const tail = last && length === 0 && depth > 0;
     const inner = this.#btf.type(this.#btf.resolve(element));
-    if (inner.kind === "int" && inner.size === 1 && !inner.bool) {
+    if (asAddress === undefined && inner.kind === "int" && inner.size === 1 && !inner.bool) {
       if (inner.char) return { kind: "chars", size: length, tail };
       if (!inner.signed) return { kind: "bytes", size: length, tail };
     }
-    const shape = this.build(element, path, false, depth + 1, asNumber);
+    const shape = this.build(element, path, false, depth + 1, asNumber, asAddress);
     const size = shape.size * length;
     if (!Number.isSafeInteger(size)) throw unsupported(this.#btf, id, "larger than memory");
     return { kind: "array", size, element: shape, length, tail: tail && shape.size > 0 };
@@ -277,7 +329,8 @@ class Builder {
       const isLast = last && (union || index === members.length - 1);
       const asNumber = this.#allNumbers || isNumberMember(this.#btf, id, index);
       this.#within = { shared, anonymous: member.name === "" };
-      const shape = this.build(member.type, inner, isLast, depth + 1, asNumber);
+      const asAddress = addressOfMember(this.#btf, id, index);
+      const shape = this.build(member.type, inner, isLast, depth + 1, asNumber, asAddress);
       const made = this.#member(id, size, member, shape);
       // The one thing without a name that is read is a struct or union; anything else would be padding.
       if (member.name !== "") names.push(member.name);

@@ -4,6 +4,7 @@
  * No name from BTF reaches the text except through JSON.stringify: names are quoted keys and string literals, never identifiers.
  */
 import { Views } from "./access.js";
+import { readAddress, writeAddress } from "./addresses.js";
 import { readBigBits, readBits, readSignedBits, readWide, writeBigBits, writeBits, writeWide } from "./bits.js";
 import { readBytes, readText, writeBytes, writeTail, writeText } from "./strings.js";
 import { textReader } from "./text_cache.js";
@@ -32,6 +33,8 @@ const RUNTIME = {
   writeBits,
   writeBigBits,
   writeWide,
+  readAddress,
+  writeAddress,
   readText,
   readBytes,
   writeText,

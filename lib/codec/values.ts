@@ -14,7 +14,7 @@ function kindOf(value: unknown): string {
   return typeof value;
 }
 
-function wrongKind(label: string, path: string, expected: string, value: unknown): never {
+export function wrongKind(label: string, path: string, expected: string, value: unknown): never {
   return refuse(
     label,
     path,

@@ -1,6 +1,6 @@
 /** The object's global variables: sections .rodata, .data, .bss, .kconfig and custom ones, as records of accessors. */
 import type { Btf } from "../btf/btf.js";
-import { isNumberDeclaration } from "../codec/number_tags.js";
+import { type AddressBytes, addressOfDeclaration, isNumberDeclaration } from "../codec/declared_tags.js";
 import { type Shape, shapeOf } from "../codec/shape.js";
 import { BpfError } from "../errors.js";
 import { attempt } from "../kernel/explain.js";
@@ -21,6 +21,8 @@ export interface GlobalVariable {
   readonly isStatic: boolean;
   /** `EBPF_NUMBER` in C. */
   readonly isNumber: boolean;
+  /** Declared to be an address of so many bytes. */
+  readonly address: AddressBytes | undefined;
 }
 
 /** The section a map stands for: `.rodata` for libbpf's `probes.rodata`. */
@@ -46,14 +48,15 @@ export function variablesOf(btf: Btf, section: string): GlobalVariable[] {
       size: entry.size,
       isStatic: variable.linkage === "static",
       isNumber: isNumberDeclaration(btf, entry.type),
+      address: addressOfDeclaration(btf, entry.type),
     });
   }
   return variables;
 }
 
 /** The shape of a variable. The choice of numbers is for integers and arrays of them; a struct's members make their own. */
-export function variableShape(btf: Btf, { type, isNumber }: GlobalVariable): Shape {
-  const shape = shapeOf(btf, type);
+export function variableShape(btf: Btf, { type, isNumber, address }: GlobalVariable): Shape {
+  const shape = shapeOf(btf, type, {}, address);
   if (!isNumber) return shape;
   let element = shape;
   while (element.kind === "array") element = element.element;

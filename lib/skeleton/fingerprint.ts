@@ -1,7 +1,7 @@
 /** What tells a skeleton that its object is no longer the one it was made from. */
 import { createHash } from "node:crypto";
 import type { Btf } from "../btf/btf.js";
-import { isNumberDeclaration, isNumberMember } from "../codec/number_tags.js";
+import { addressOfDeclaration, addressOfMember, isNumberDeclaration, isNumberMember } from "../codec/declared_tags.js";
 import type { ObjectDescription } from "./description.js";
 
 /**
@@ -22,7 +22,12 @@ export function fingerprint(object: ObjectDescription): string {
     ]),
     byName(object.sections).map(({ name, variables }) => [
       name,
-      byName(variables).map((variable) => [variable.name, variable.size, type(variable.type), variable.isNumber]),
+      byName(variables).map((variable) => [
+        variable.name,
+        variable.size,
+        type(variable.type),
+        variable.isNumber || (variable.address ?? false),
+      ]),
     ]),
   ];
   hash.update(JSON.stringify(facts));
@@ -48,17 +53,21 @@ class Layouts {
   /** As C writes it, and which definition is meant. Pointers are not followed: they are numbers to us. */
   layout(id: number): string {
     const numbers: number[] = [];
-    let asNumber = "";
+    let declared = "";
     for (let at = id, depth = 0; depth < 64; depth++) {
       const type = this.#btf.type(at);
       if (type.kind === "struct" || type.kind === "union" || type.kind === "enum" || type.kind === "enum64")
         numbers.push(this.#define(at));
-      if (type.kind === "typedef" && isNumberDeclaration(this.#btf, at)) asNumber = "!";
+      if (type.kind === "typedef" && isNumberDeclaration(this.#btf, at)) declared = "!";
+      if (type.kind === "typedef") {
+        const address = addressOfDeclaration(this.#btf, at);
+        if (address !== undefined) declared = `!${address}`;
+      }
       if (type.kind === "array") at = type.element;
       else if ("type" in type && type.kind !== "ptr" && type.kind !== "func") at = type.type;
       else break;
     }
-    return `${this.#btf.describe(id)}#${numbers.join()}${asNumber}`;
+    return `${this.#btf.describe(id)}#${numbers.join()}${declared}`;
   }
 
   #define(id: number): number {
@@ -74,7 +83,7 @@ class Layouts {
         type.size,
         type.members.map((member, i) => [
           ...[member.name, member.bitOffset, member.bitfieldSize, this.layout(member.type)],
-          isNumberMember(this.#btf, id, i),
+          isNumberMember(this.#btf, id, i) || (addressOfMember(this.#btf, id, i) ?? false),
         ]),
       );
     } else if (type.kind === "enum" || type.kind === "enum64") {

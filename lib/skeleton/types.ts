@@ -160,6 +160,7 @@ export class TypeCatalog {
       case "float":
         return "number";
       case "chars":
+      case "address":
         return "string";
       case "bytes":
         return "Uint8Array";
@@ -301,6 +302,7 @@ function describePlace(btf: Btf, member: BtfMember, inner: RecordMember, base: n
 /** What a reader cannot see from the TypeScript type. */
 export function noteOf(shape: Shape): string {
   if (shape.kind === "integer" && shape.swapped) return "; in the other byte order in C, in the host's here";
+  if (shape.kind === "address") return `; the text of an IPv${shape.size === 4 ? 4 : 6} address`;
   if ("tail" in shape && shape.tail) return "; the rest of the record";
   return "";
 }

@@ -16,6 +16,8 @@ function transpile(): void {
   const files = [
     "errors.ts",
     "nearest.ts",
+    "options.ts",
+    "kernel/ip_address.ts",
     ...["btf", "codec"].flatMap((room) =>
       readdirSync(join(lib, room), { recursive: true, encoding: "utf8" })
         .filter((file) => file.endsWith(".ts"))

@@ -10,9 +10,10 @@ const SOURCE = `
 #include <bpf/bpf_helpers.h>
 #include <ebpf/events.h>
 #include <ebpf/number.h>
+#include <ebpf/address.h>
 enum kind { FIRST = 1, SECOND };
 struct inner { __u16 small; __u16 other; };
-struct record { __u64 time; enum kind kind; struct inner inner; __u32 low : 4, high : 28; char name[8]; };
+struct record { __u64 time; enum kind kind; struct inner inner; __u32 at; __u32 low : 4, high : 28; char name[8]; };
 EBPF_RINGBUF(events, struct record, 65536);
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 16); __type(key, __u32); __type(value, struct record); } table SEC(".maps");
 const volatile __u32 only = 0;
@@ -42,6 +43,8 @@ describe("a skeleton is stale when", { timeout: 60_000 }, () => {
     ["a member has another type", "__u64 time;", "__s64 time;"],
     ["a member has another name", "__u64 time;", "__u64 when;"],
     ["a member is a number now", "__u64 time;", "__u64 time EBPF_NUMBER;"],
+    ["a member is an address now", "__u32 at;", "__u32 at EBPF_IPV4;"],
+    ["a variable is an address now", "const volatile __u32 only", "const volatile __u32 only EBPF_IPV4"],
     ["members change places", "__u16 small; __u16 other;", "__u16 other; __u16 small;"],
     ["a member is added", "char name[8];", "char name[8]; __u32 more;"],
     ["text is longer", "char name[8];", "char name[16];"],
