@@ -25,7 +25,10 @@ export interface TestRunOptions<Context = Uint8Array, Data = Uint8Array> {
   readonly contextType?: string | undefined;
   /** Bytes of room for the context as the program leaves it. */
   readonly contextRoom?: number | undefined;
-  /** How often to run it; by default once. */
+  /**
+   * How often to run it; by default once. The event loop stands still meanwhile. Once, it is this thread that runs it; more often, another
+   * one of this process, on the CPUs that this one may use, as signals for this one would interrupt it.
+   */
   readonly repeat?: number | undefined;
   /** BPF_F_TEST_* flags. */
   readonly flags?: number | undefined;

@@ -3,13 +3,14 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
 #include <system_error>
 #include <utility>
+
+#include "blocked_signals.h"
 
 namespace ebpf {
 namespace {
@@ -48,19 +49,15 @@ int ReaderThread::Start() {
     event.data.fd = fd;
     if (epoll_ctl(epoll_.Get(), EPOLL_CTL_ADD, fd, &event) != 0) return -errno;
   }
-  // Signals are the other threads' business.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int error = 0;
+  // The thread inherits it: signals are the other threads' business.
+  const BlockedSignals all;
   try {
     thread_ = std::thread([this] { Run(); });
     pthread_setname_np(thread_.native_handle(), "ebpf-reader");
   } catch (const std::system_error& failure) {
-    error = -failure.code().value();
+    return -failure.code().value();
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return error;
+  return 0;
 }
 
 ReaderThread::~ReaderThread() {

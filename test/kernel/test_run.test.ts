@@ -1,10 +1,13 @@
 /** Programs that are run with a context and data of their C types. */
-import { BpfObject } from "ebpf";
+import { BpfObject, type Program } from "ebpf";
 import { build } from "ebpf/build";
-import { expect } from "vitest";
+import { describe, expect } from "vitest";
+import { openOnly } from "./support/attach.js";
 import { nothingStaysOpen } from "./support/descriptors.js";
 import { errorOf } from "./support/errors.js";
 import { requires } from "./support/requires.js";
+import { Child, run } from "./support/run.js";
+import { until } from "./support/until.js";
 
 nothingStaysOpen();
 
@@ -71,3 +74,59 @@ requires({ notInVm: true, kernel: ">=5.3" }).test(
     expect(unknown).toMatchObject({ code: "BTF_NOT_FOUND" });
   },
 );
+
+/** Sends this process a signal, again and again, until it is killed. */
+class Signals implements AsyncDisposable {
+  readonly #child: Child;
+
+  private constructor(child: Child) {
+    this.#child = child;
+  }
+
+  static async start(name: string): Promise<Signals> {
+    const child = new Child("sh", ["-c", `echo on; while kill -${name} ${process.pid}; do sleep 0.001; done`]);
+    await until("a child that sends signals", () => child.stdout !== "");
+    return new Signals(child);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.process.kill("SIGKILL");
+    await this.#child.finished;
+  }
+}
+
+describe("signals while a program runs many times", () => {
+  const FRAME = { data: new Uint8Array(14), repeat: 500_000 };
+  const XDP_PASS = 2;
+
+  async function signalled(name: string, act: (program: Program) => void): Promise<void> {
+    using object = await openOnly("attach_net", ["on_xdp"]).load();
+    let handled = 0;
+    const handle = () => handled++;
+    process.on(`SIG${name}`, handle);
+    try {
+      await using _signals = await Signals.start(name);
+      act(object.program("on_xdp"));
+      await until(`SIG${name} to be handled`, () => handled > 0);
+    } finally {
+      process.off(`SIG${name}`, handle);
+    }
+  }
+
+  requires({}).test("do not interrupt it", async () => {
+    for (const name of ["CHLD", "PROF", "TSTP"]) {
+      await signalled(name, (program) => {
+        for (let i = 0; i < 5; i++) expect(program.testRun(FRAME).returnValue).toBe(XDP_PASS);
+      });
+    }
+  });
+
+  // After each, libuv closes an io_uring, and what the kernel then has to tell this thread counts as a signal.
+  requires({}).test("nor do the ends of children that were waited for", async () => {
+    using object = await openOnly("attach_net", ["on_xdp"]).load();
+    for (let i = 0; i < 5; i++) {
+      run("true");
+      expect(object.program("on_xdp").testRun(FRAME).returnValue).toBe(XDP_PASS);
+    }
+  });
+});
