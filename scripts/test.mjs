@@ -5,10 +5,11 @@
 import { spawn } from "node:child_process";
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { release, tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { ensureNode, NODE_LINES } from "./nodes.mjs";
 import { columnOf, contradictions, writeTable } from "./test/kernel_table.mjs";
 import { cacheDirectory } from "./vm/cache.mjs";
 import { ensureKernel, listKernels } from "./vm/kernels.mjs";
@@ -23,6 +24,7 @@ const HELP = `Usage: node scripts/test.mjs [--stages NAME,...] [file filter of v
   5.10, 6.1, 6.12, newest
           test/kernel in a virtual machine with that kernel
   runner  test/vm: the virtual machines' runner itself
+  nodes   test/unit and what depends on Node of test/kernel, on the running kernel, with the other lines of Node (needs root)
   native  test/native: the C++ that needs no Node, under sanitizers, and fuzzed
   sanitized
           the tests of streams, with the addon under sanitizers (needs root)
@@ -43,6 +45,14 @@ const LANES = 3;
 /** Seconds that the kernel tests may take in a machine: three times what they take where two machines run on two cores. */
 const VM_TIMEOUT = 3600;
 const MAX_LINE = 2000;
+/** Where it matters which Node it is: not what programs are attached to. */
+const WITH_EVERY_NODE = [
+  "test/unit",
+  ...["events", "maps", "net"].map((folder) => `test/kernel/${folder}/`),
+  ...["bad_input", "command", "examples", "globals", "guide", "links", "package", "ring", "skeleton", "test_run"].map(
+    (name) => `test/kernel/${name}.test.ts`,
+  ),
+];
 
 /**
  * @typedef {{ passed: number, failed: number, skipped: number, failures: string[] }} Counts
@@ -97,6 +107,22 @@ function stages(filters) {
       run: here([node, vitest, "run", "--project", "kernel", ...filters], { EBPF_MATRIX: tableFile("here") }),
     },
     ...Object.fromEntries(kernels.map((kernel) => [kernel.name, vm(kernel)])),
+    nodes: {
+      name: `Node ${NODE_LINES.join(", ")}`,
+      run: async (output, counts) => {
+        let status = 0;
+        for (const line of NODE_LINES) {
+          output.write(`\n-------- Node ${line}\n`);
+          const folder = ensureNode(line);
+          const env = { PATH: `${folder}${delimiter}${process.env["PATH"]}` };
+          const projects = ["--project", "unit", "--project", "kernel"];
+          const chosen = filters.length > 0 ? filters : WITH_EVERY_NODE;
+          const ended = await here([join(folder, "node"), vitest, "run", ...projects, ...chosen], env)(output, counts);
+          status ||= ended;
+        }
+        return status;
+      },
+    },
     native: { name: "C++ without Node", single: true, run: here([node, join(root, "scripts/test-native.mjs")]) },
     sanitized: {
       name: "streams under sanitizers",
@@ -252,9 +278,22 @@ async function main() {
   const root = process.geteuid?.() === 0;
   if (names.includes("kernel") && !root) notes.push("Not root: the kernel tests ran in virtual machines only.");
   // The long ones start first, but for the quickest, whose verdict nobody should wait for.
-  const order = ["lint", "newest", "types", "unit", "kernel", "6.1", "6.12", "5.10", "runner", "native", "sanitized"];
+  const order = [
+    "lint",
+    "newest",
+    "types",
+    "unit",
+    "kernel",
+    "6.1",
+    "6.12",
+    "5.10",
+    "runner",
+    "native",
+    "nodes",
+    "sanitized",
+  ];
   const queue = order
-    .filter((name) => names.includes(name) && (root || (name !== "kernel" && name !== "sanitized")))
+    .filter((name) => names.includes(name) && (root || (name !== "kernel" && name !== "nodes" && name !== "sanitized")))
     .flatMap((name) => all[name] ?? []);
   const results = await runAll(queue);
   if (interrupted.signal.aborted) return 130;

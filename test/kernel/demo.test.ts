@@ -2,6 +2,7 @@ import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { cgroup2Mount, listLinks, listPrograms } from "ebpf";
 import { describe, expect } from "vitest";
+import { nodeComm } from "./support/comm.js";
 import { requires } from "./support/requires.js";
 import { Child, run } from "./support/run.js";
 import { until } from "./support/until.js";
@@ -11,6 +12,10 @@ const demo = fileURLToPath(new URL("../../build/examples/demo/main.js", import.m
 
 const { test } = requires({ cgroup2: true, netns: true });
 const probes = requires({ kprobes: true }).reason === undefined || requires({ tracing: true }).reason === undefined;
+
+/** A line of the table of connections. */
+const flow = (end: string, local: string, remote: string, rest: string) =>
+  new RegExp(`^ *${end} +${nodeComm()} \\d+ +${local} +${remote} +${rest} `, "m");
 
 /** What a run may leave behind, by the kernel's account. */
 const left = () => ({
@@ -27,8 +32,8 @@ describe("npm run demo", () => {
     const before = left();
     const output = await new Child(process.execPath, [demo]).output();
     // Client and server, refused, dropped (given up by the client).
-    expect(output).toMatch(/^ *active +node \d+ +10\.77\.0\.1:\d+ +10\.77\.0\.2:8080 +closed +\d+ +262,\d{3} /m);
-    expect(output).toMatch(/^ *passive +node \d+ +10\.77\.0\.2:8080 +10\.77\.0\.1:\d+ +closed +262,\d{3} +\d+ /m);
+    expect(output).toMatch(flow("active", "10.77.0.1:\\d+", "10.77.0.2:8080", "closed +\\d+ +262,\\d{3}"));
+    expect(output).toMatch(flow("passive", "10.77.0.2:8080", "10.77.0.1:\\d+", "closed +262,\\d{3} +\\d+"));
     expect(output).toMatch(/10\.77\.0\.2:7777 +ECONNREFUSED/);
     expect(output).toContain("http 200 262144 bytes");
     expect(output).toContain("port 7777: ECONNREFUSED");

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { TestCgroup } from "./support/cgroup.js";
+import { nodeComm } from "./support/comm.js";
 import { Installation } from "./support/installed.js";
 import { requires } from "./support/requires.js";
 import { Child } from "./support/run.js";
@@ -102,7 +103,7 @@ requires({ notInVm: true, cgroup2: true, mapType: "ringbuf" }).describe("the gui
         String(port),
       );
       const pid = Number(await client.output());
-      const line = `node (${pid}) TCP 127.0.0.1:${port}\n`;
+      const line = `${nodeComm()} (${pid}) TCP 127.0.0.1:${port}\n`;
       await until("three lines of output", () => tool.stdout.split(line).length === 4);
       tool.process.kill("SIGINT");
       const { code, stdout, stderr } = await tool.finished;

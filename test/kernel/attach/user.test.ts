@@ -14,6 +14,7 @@ import {
   Watched,
 } from "../support/attach.js";
 import { TestCgroup } from "../support/cgroup.js";
+import { nodeComm } from "../support/comm.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
 import { Tracefs } from "../support/mounted.js";
@@ -266,7 +267,7 @@ describe("attach type", () => {
     });
     expect(link).toMatchObject({ kind: "perf_event", target: "cpu-clock" });
     // A clock has a fixed rate, and so the period that goes with 500 Hz.
-    await watched.saw({ what: 4, a: 2_000_000n, tgid: busy.pid, comm: "node", cookie: cookies ? 3n : 0n });
+    await watched.saw({ what: 4, a: 2_000_000n, tgid: busy.pid, comm: nodeComm(), cookie: cookies ? 3n : 0n });
     expect((await watched.settled()).filter(({ a }) => a !== 2_000_000n)).toEqual([]);
     link.close();
     const { produced } = watched;
@@ -403,7 +404,7 @@ describe("attach type", () => {
       expect(link).toMatchObject({ kind: "perf_event", target: "cycles" });
       const { produced } = watched;
       await until("samples", () => watched.produced > produced);
-      expect((await watched.settled()).at(-1)).toMatchObject({ what: 4, tgid: busy.pid, comm: "node" });
+      expect((await watched.settled()).at(-1)).toMatchObject({ what: 4, tgid: busy.pid, comm: nodeComm() });
     }
   });
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isPreemptible } from "../../../lib/kernel/preemption.js";
 import { Actor } from "../support/actor.js";
 import { TestCgroup } from "../support/cgroup.js";
+import { nodeComm } from "../support/comm.js";
 import { NetNamespace } from "../support/namespace.js";
 import { requires } from "../support/requires.js";
 import { until } from "../support/until.js";
@@ -168,7 +169,7 @@ requires({ kprobes: true, nftables: true, netns: true, vm: true }).describe("nfV
         deviceOut: "lo",
         ifindexOut: 1,
         pid: sender.pid,
-        comm: "node",
+        comm: nodeComm(),
         mark: 0,
       });
       const marked = await watch(

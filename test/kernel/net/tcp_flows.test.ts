@@ -2,6 +2,7 @@ import { type TcpFlow, type TcpFlowEvent, type TcpFlowsOptions, tcpFlows } from 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Actor } from "../support/actor.js";
 import { TestCgroup } from "../support/cgroup.js";
+import { nodeComm } from "../support/comm.js";
 import { NetNamespace } from "../support/namespace.js";
 import { requires } from "../support/requires.js";
 import { until } from "../support/until.js";
@@ -91,7 +92,7 @@ requires({ cgroup2: true, mapType: "ringbuf" }).describe("tcpFlows", () => {
         error: undefined,
         cgroupId: cgroup.id,
         pid: client.pid,
-        comm: "node",
+        comm: nodeComm(),
       });
       expect(passive).toMatchObject({
         family,
