@@ -376,7 +376,10 @@ describe("attach type", () => {
         .program("on_perf_event")
         .attachPerfEvent("cpu-clock", { frequency: 500, pid: child.pid });
       const isWorker = (known: readonly bigint[]) => (record: Seen) =>
-        record.tgid === child.pid && record.b !== BigInt(child.pid) && !known.includes(record.b);
+        record.tgid === child.pid &&
+        record.b !== BigInt(child.pid) &&
+        !known.includes(record.b) &&
+        threads().includes(record.b);
       await until("samples of the thread that works", () => watched.seen.some(isWorker([])));
       if (requires({ kernel: ">=5.13" }).reason === undefined) {
         const known = threads();

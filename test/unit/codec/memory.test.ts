@@ -67,13 +67,16 @@ describe("text that repeats", () => {
   test.each([8, 16, 32, 64])("char[%i] is told from one that differs in any one of its words", (size) => {
     const read = textReader(size);
     const memory = Memory.allocate(size);
+    const wrong: string[] = [];
     for (let word = 0; word < size / 4; word++) {
       for (let i = 0; i < 12_000; i++) {
         const text = Buffer.alloc(size, "x");
         text.write(i.toString(36).padStart(4, "0"), 4 * word, "latin1");
         memory.bytes.set(text);
-        expect(read(memory, 0)).toBe(text.toString("latin1"));
+        // Not expect() for each of 192,000.
+        if (read(memory, 0) !== text.toString("latin1")) wrong.push(`${text.toString("latin1")} at word ${word}`);
       }
+      expect(wrong).toEqual([]);
       // The same up to there, and no more.
       const start = Buffer.alloc(4 * word, "x").toString();
       memory.bytes.fill(0, 4 * word);
