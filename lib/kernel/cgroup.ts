@@ -66,7 +66,12 @@ export function withCgroup<T>(operation: string, path: string, use: (fd: number)
  * opened.rodata.only_cgroup = cgroupId("/sys/fs/cgroup/system.slice/nginx.service");
  * ```
  */
-export function cgroupId(path: string, operation = "cgroupId"): bigint {
+export function cgroupId(path: string): bigint {
+  return cgroupIdFor("cgroupId", path);
+}
+
+/** As {@link cgroupId}, for an operation that errors are to name. @internal */
+export function cgroupIdFor(operation: string, path: string): bigint {
   // The inode's number is the id where that has 64 bits, as on all machines that this package is for.
   return withCgroup(operation, path, (fd) => statSync(`/proc/self/fd/${fd}/.`, { bigint: true }).ino);
 }

@@ -1,7 +1,7 @@
 import type { LostRecords, StreamTotals } from "../events/loss.js";
 import type { RingBuffer } from "../events/ring_buffer.js";
 import type { StreamEvents } from "../events/stream_events.js";
-import { cgroupId } from "../kernel/cgroup.js";
+import { cgroupIdFor } from "../kernel/cgroup.js";
 import { addressTextOf } from "../kernel/ip_address.js";
 import { isPreemptible } from "../kernel/preemption.js";
 import type { VariantChoice } from "../object/variants.js";
@@ -241,7 +241,7 @@ export async function nfVerdicts(options: NfVerdictsOptions = {}): Promise<NfVer
     if (options.only !== undefined) rodata.only_drops = true;
     if (options.netns !== undefined) rodata.only_netns = netnsInode(options.netns, "nfVerdicts");
     if (options.pid !== undefined) rodata.only_tgid = options.pid;
-    if (options.cgroup !== undefined) rodata.only_cgroup = cgroupId(options.cgroup, "nfVerdicts");
+    if (options.cgroup !== undefined) rodata.only_cgroup = cgroupIdFor("nfVerdicts", options.cgroup);
     if (options.port !== undefined) rodata.only_port = options.port;
     rodata.only_protocol = options.protocol === undefined ? 0 : protocolNumber(options.protocol);
     if (options.family !== undefined) rodata.only_pf = options.family === "ipv4" ? 2 : 10;

@@ -319,8 +319,8 @@ export class Program implements ProgramIdentity {
   }
 
   /**
-   * Runs the program without attaching it (BPF_PROG_TEST_RUN), on this thread: the event loop waits. Minimum kernel 4.12; which
-   * program types can depends on the kernel.
+   * Runs the program without attaching it (BPF_PROG_TEST_RUN); the event loop waits. Minimum kernel 4.12; which program types can
+   * depends on the kernel.
    * @throws BpfError KERNEL_UNSUPPORTED (not this program type), FULL (too little room), INVALID_ARGUMENT
    */
   testRun<Context = Uint8Array, Data = Uint8Array>(

@@ -30,9 +30,9 @@ export interface TestRunOptions<Context = Uint8Array, Data = Uint8Array> {
    * one of this process, on the CPUs that this one may use, as signals for this one would interrupt it.
    */
   readonly repeat?: number | undefined;
-  /** BPF_F_TEST_* flags. */
+  /** More BPF_F_TEST_* flags. */
   readonly flags?: number | undefined;
-  /** With the flag BPF_F_TEST_RUN_ON_CPU (1), for raw tracepoints: on which CPU. */
+  /** Of raw tracepoints: on which CPU (BPF_F_TEST_RUN_ON_CPU; minimum kernel 5.10). */
   readonly cpu?: number | undefined;
 }
 
@@ -54,6 +54,8 @@ export interface Runnable {
   readonly btf: () => Btf;
 }
 
+/** BPF_F_TEST_RUN_ON_CPU, in <linux/bpf.h>. */
+const TEST_RUN_ON_CPU = 1;
 const ROOM = integer(0, 0x7fffffff);
 const VALUE = {
   wants: "a Uint8Array, or with its type an object",
@@ -171,7 +173,7 @@ export function testRun<Context, Data>(
         ...(context.output === undefined || inPlace ? {} : { contextOut: context.output }),
         // Some types are run once only, and the kernel takes no number then.
         ...(options.repeat === undefined ? {} : { repeat: options.repeat }),
-        flags: options.flags ?? 0,
+        flags: (options.flags ?? 0) | (options.cpu === undefined ? 0 : TEST_RUN_ON_CPU),
         ...(options.cpu === undefined ? {} : { cpu: options.cpu }),
       }),
   );

@@ -16,8 +16,6 @@ import { until } from "./support/until.js";
 nothingStaysOpen();
 
 const PACKET = new Uint8Array(64);
-/** BPF_F_TEST_RUN_ON_CPU */
-const ON_CPU = 1;
 const STEPS = { low: -100, high: 1500, step: 100 };
 
 /** u64 of every size, and what is next to a power of two or to the end of a step. */
@@ -64,7 +62,7 @@ requires({}).describe("histograms of <ebpf/hist.h>", () => {
     for (const cpu of cpus)
       for (const value of values) {
         object.bss.value = value;
-        object.programs.count_on_cpu.testRun({ cpu, flags: ON_CPU });
+        object.programs.count_on_cpu.testRun({ cpu });
       }
     const all = cpus.flatMap(() => values);
     const { maps, rodata, bss } = object;
