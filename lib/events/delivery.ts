@@ -184,7 +184,8 @@ export class Delivery<T> {
     held.shown = true;
     if (!held.uniformlyFits(this.#fits)) {
       held.filter((at) => {
-        if (this.#fits(held.length(at))) return true;
+        // Closed by who was told of an error: what was not looked at is pending, and told of no more.
+        if (this.#audience.closed || this.#fits(held.length(at))) return true;
         this.emitError(sizeMismatch(this.#source, held, at));
         return false;
       });

@@ -254,7 +254,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     this.#reader.close();
     this.#source.release?.();
     this.#waiters.end();
-    this.emit("close");
+    this.#tell(() => this.emit("close"));
   }
 
   [Symbol.dispose](): void {
@@ -428,8 +428,13 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
 
   #report(lost: LostRecords | undefined): void {
     if (lost === undefined || this.#closed) return;
+    this.#tell(() => this.emit("lost", lost));
+  }
+
+  /** What a handler throws is the process's to see: neither reading nor closing ends by it. */
+  #tell(emit: () => void): void {
     try {
-      this.emit("lost", lost);
+      emit();
     } catch (error) {
       process.nextTick(rethrow, error);
     }

@@ -13,7 +13,11 @@ export interface StreamEvents<T> {
    * does not keep the process alive and is there only while this event has listeners.
    */
   lost: [lost: LostRecords];
-  /** A record that is not what its type says, with its bytes in `bytes`; or the stream cannot be read. The stream goes on. */
+  /**
+   * A record that is not what its type says, with its bytes in `bytes`; or the stream cannot be read. The stream goes on; where nobody listens for
+   * errors, they are the process's to see (`uncaughtException`), as with any emitter.
+   */
   error: [error: BpfError];
+  /** It was closed: once, when all is freed. */
   close: [];
 }

@@ -1,6 +1,7 @@
 import type { BpfError, LostRecords } from "ebpf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type OpenedRing, Ring, type record } from "../fixtures/ring.bpf.js";
+import { Uncaught } from "./support/uncaught.js";
 import { until } from "./support/until.js";
 
 const PACKET = new Uint8Array(64);
@@ -250,20 +251,11 @@ describe("ring buffer", () => {
   });
 
   describe("handlers that throw", () => {
-    const thrown: unknown[] = [];
-    const collect = (error: unknown) => thrown.push(error);
-    let others: NodeJS.UncaughtExceptionListener[] = [];
+    let uncaught: Uncaught;
     beforeEach(() => {
-      thrown.length = 0;
-      // The test runner's own handler would end the run: what is thrown here is what the test is about.
-      others = process.listeners("uncaughtException");
-      process.removeAllListeners("uncaughtException");
-      process.on("uncaughtException", collect);
+      uncaught = new Uncaught();
     });
-    afterEach(() => {
-      process.off("uncaughtException", collect);
-      for (const other of others) process.on("uncaughtException", other);
-    });
+    afterEach(() => uncaught[Symbol.dispose]());
 
     test("lose no other record, and keep none from other listeners", async () => {
       await load();
@@ -276,11 +268,9 @@ describe("ring buffer", () => {
       });
       ring.on("event", (record) => second.push(record.seq));
       await generate(object, 100);
-      await until("all records, and the errors", () => first.length === 100 && thrown.length === 10);
+      await until("all records, and the errors", () => first.length === 100 && uncaught.errors.length === 10);
       expect(second).toEqual(first);
-      expect(thrown.map((error) => (error as Error).message)).toEqual(
-        Array.from({ length: 10 }, (_, i) => `handler failed at ${i * 10 + 3}`),
-      );
+      expect(uncaught.messages).toEqual(Array.from({ length: 10 }, (_, i) => `handler failed at ${i * 10 + 3}`));
     });
 
     test("alone too", async () => {
@@ -292,7 +282,7 @@ describe("ring buffer", () => {
         throw new Error("always");
       });
       await generate(object, 50);
-      await until("all records, and the errors", () => seen === 50 && thrown.length === 50);
+      await until("all records, and the errors", () => seen === 50 && uncaught.errors.length === 50);
     });
   });
 });

@@ -1,5 +1,6 @@
 import type { RecordBatch, RingBuffer } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
+import { Uncaught } from "../support/uncaught.js";
 import { until } from "../support/until.js";
 import { type Blob, expected, type Loaded, READERS, type Rec, readBy, send } from "./streams.js";
 
@@ -156,24 +157,16 @@ describe.each(READERS)("batches, read by a %s", (reader) => {
   test("listeners of both kinds see every record, and what a batch handler throws loses none", async () => {
     object = await loadFixture("ring");
     const ring = object.ringBuffer<Rec>("records");
-    const thrown: unknown[] = [];
-    const others = process.listeners("uncaughtException");
-    process.removeAllListeners("uncaughtException");
-    process.on("uncaughtException", (error) => thrown.push(error));
-    try {
-      let events = 0;
-      let inBatches = 0;
-      ring.on("batch", (batch) => {
-        inBatches += batch.length;
-        throw new Error("batch handler failed");
-      });
-      ring.on("event", () => events++);
-      send(object, "generate", 100);
-      await until("all records, and the error", () => events === 100 && thrown.length > 0);
-      expect(inBatches).toBe(100);
-    } finally {
-      process.removeAllListeners("uncaughtException");
-      for (const other of others) process.on("uncaughtException", other);
-    }
+    using uncaught = new Uncaught();
+    let events = 0;
+    let inBatches = 0;
+    ring.on("batch", (batch) => {
+      inBatches += batch.length;
+      throw new Error("batch handler failed");
+    });
+    ring.on("event", () => events++);
+    send(object, "generate", 100);
+    await until("all records, and the error", () => events === 100 && uncaught.errors.length > 0);
+    expect(inBatches).toBe(100);
   });
 });
