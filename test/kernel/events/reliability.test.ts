@@ -6,16 +6,13 @@ import { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { WritableStream } from "node:stream/web";
 import { fileURLToPath } from "node:url";
-import { RingBuffer } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
-import { bytesCodec } from "../../../lib/codec/codec.js";
-import { attempt } from "../../../lib/kernel/explain.js";
 import { native, REPORT_LENGTH } from "../../../lib/native.js";
 import { fixture } from "../support/fixture.js";
 import { requires } from "../support/requires.js";
 import { Child } from "../support/run.js";
 import { until } from "../support/until.js";
-import { type Blob, expected, type Loaded, READERS, type Rec, readBy, send } from "./streams.js";
+import { type Blob, expected, type Loaded, otherReader, READERS, type Rec, readBy, send } from "./streams.js";
 
 /**
  * A hundred slabs are 25 MiB, a hundred perf buffers 50 MiB, and eight hundred objects that were refused 32 MiB and more. V8's heap and malloc's
@@ -85,24 +82,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
     object = await loadFixture("ring");
     const ring = object.ringBuffer<Rec>("records");
     expect(ring.available).toBe(0);
-    const { fd } = ring;
-    const other = new RingBuffer<Uint8Array>({
-      name: "other",
-      label: "ring other",
-      codec: bytesCodec(0, { tail: true }),
-      access: undefined,
-      counters: undefined,
-      bornNs: 0n,
-      wakeup: undefined,
-      reader: "loop",
-      padding: false,
-      fd: () => fd,
-      open: (buffers) =>
-        attempt(
-          { doing: "read ring other" },
-          () => new (native().RingReader)({ mapFd: fd, exclusive: true, ...buffers }),
-        ),
-    });
+    const other = otherReader(ring.fd);
     await expect(other.next()).rejects.toMatchObject({ code: "BUSY" });
     const errors: unknown[] = [];
     other.on("error", (error) => errors.push(error));

@@ -1,4 +1,7 @@
-import type { OpenedRing, ReaderChoice } from "ebpf";
+import { type OpenedRing, type ReaderChoice, RingBuffer } from "ebpf";
+import { bytesCodec } from "../../../lib/codec/codec.js";
+import { attempt } from "../../../lib/kernel/explain.js";
+import { type NativePerfOptions, native } from "../../../lib/native.js";
 import { EventsRingMaps } from "../../fixtures/events_ring_maps.bpf.js";
 import { EventsStreams } from "../../fixtures/events_streams.bpf.js";
 import { Ring } from "../../fixtures/ring.bpf.js";
@@ -51,4 +54,27 @@ export function send(object: Loaded, program: string, runs: number): void {
 /** What the fixtures put into the record of a sequence number. */
 export function expected(seq: number, comm = "generator"): Rec {
   return { seq: BigInt(seq), pid: (seq * 7) >>> 0, value: (seq ^ 0x5a5a5a5a) >>> 0, comm };
+}
+
+/** One more reader of the same ring, or with `perf` of the same perf event array. */
+export function otherReader(fd: number, perf?: NativePerfOptions): RingBuffer<Uint8Array> {
+  return new RingBuffer<Uint8Array>({
+    name: "other",
+    label: "ring other",
+    codec: bytesCodec(0, { tail: true }),
+    access: undefined,
+    counters: undefined,
+    bornNs: 0n,
+    wakeup: undefined,
+    reader: "loop",
+    padding: perf !== undefined,
+    fd: () => fd,
+    open: (buffers) => {
+      const options = { mapFd: fd, exclusive: true, ...buffers };
+      return attempt(
+        { doing: "read ring other" },
+        () => new (native().RingReader)(perf === undefined ? options : { ...options, perf }),
+      );
+    },
+  });
 }
