@@ -9,7 +9,7 @@
  *   --rounds N       rounds per case (default 15)
  *   --json [file]    the results as JSON, on standard output or into a file
  *
- * Figures of one run compare with each other: every case runs on the same machine, in the same process, in turns.
+ * Figures of one run compare with each other: every case runs on the same machine, in the same process, most of them in turns (docs/performance.md).
  */
 import { writeFileSync } from "node:fs";
 import { arch, availableParallelism, cpus, loadavg, release } from "node:os";

@@ -53,7 +53,11 @@ async function run(name, { ringBytes, events, warmUp }, handle) {
     const made = process.memoryUsage().heapUsed - heap;
     // The observer is told in a turn of its own.
     await new Promise((resolve) => setTimeout(resolve, 20));
+    ring.flush();
     ring.removeAllListeners();
+    const { produced, delivered, lost, pending } = ring.totals;
+    if (delivered !== count || produced !== delivered + lost + pending)
+      throw new Error(`${produced} produced, ${count} seen, ${delivered} delivered, ${lost} lost, ${pending} pending`);
     let within = 0;
     for (const time of collected) {
       if (began.some((start, i) => start <= time && time < (ended[i] ?? 0))) within++;

@@ -64,6 +64,11 @@ const SUITES = [
             3,
           ),
           atLeast("plain objects, against the naive way", of("plain objects").fasterThanNaive, 20),
+          atLeast(
+            "batches reading two numbers, against the naive way",
+            of("batches, two numbers of each record").fasterThanNaive,
+            20,
+          ),
         ],
       };
     },
