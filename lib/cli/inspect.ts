@@ -8,16 +8,21 @@ import { describeObject } from "../skeleton/index.js";
 import { mapSize, mapTypeConstant } from "../skeleton/map_types.js";
 import { bytes } from "../skeleton/types.js";
 import { type CoreRelocations, parseCoreRelocations } from "./core_relocations.js";
-import { helperCalls } from "./helper_calls.js";
+import { helperCalls, instructionKinds } from "./instructions.js";
 import { type Output, plural, styleOf, table } from "./output.js";
 import {
   helperRequirements,
+  instructionRequirements,
   kernelOf,
   mapRequirement,
   programRequirements,
   type Requirement,
   sectionRequirements,
 } from "./requirements.js";
+
+/** What a helper or an instruction in .text is needed by. */
+const SHARED = "functions that programs share";
+const NOTHING = new Uint8Array(0);
 
 export interface Inspection {
   readonly file: string;
@@ -79,26 +84,32 @@ export function inspectObject(path: string): Inspection {
     const relocations = btf === undefined || extension === undefined ? undefined : parseCoreRelocations(extension, btf);
     const type = (id: number) => (btf === undefined || id === 0 ? null : btf.describe(id));
     // libbpf adds the functions that are in .text to the programs that call them, but only when it loads.
-    const shared = helperCalls(core.addon.readSection(core.image.bytes, ".text") ?? new Uint8Array(0));
-    const called = programs.map((program) => helperCalls(program.instructions()));
+    const functions = core.addon.readSection(core.image.bytes, ".text") ?? NOTHING;
+    const shared = helperCalls(functions);
+    const instructions = new Map(programs.map((program) => [program.name, program.instructions()]));
+    const called = (program: string) => helperCalls(instructions.get(program) ?? NOTHING);
     const requirements = [
       ...programs.flatMap(programRequirements),
       ...maps.flatMap((map) => mapRequirement(map.name, map.type, map.isInternal)),
-      ...programs.flatMap(({ name }, i) => helperRequirements(`program ${name}`, called[i] ?? [])),
-      ...helperRequirements("functions that programs share", shared),
+      ...programs.flatMap(({ name }) => [
+        ...instructionRequirements(`program ${name}`, instructionKinds(instructions.get(name) ?? NOTHING)),
+        ...helperRequirements(`program ${name}`, called(name)),
+      ]),
+      ...instructionRequirements(SHARED, instructionKinds(functions)),
+      ...helperRequirements(SHARED, shared),
       ...sectionRequirements(externs(own), relocations?.total ?? 0),
     ];
     return {
       file: path,
       bytes: core.image.bytes.byteLength,
-      programs: programs.map((program, i) => ({
+      programs: programs.map((program) => ({
         name: program.name,
         section: program.section,
         optional: program.optional,
         type: core.addon.programTypeName(program.type) ?? `type ${program.type}`,
         instructions: program.instructionCount,
         coreRelocations: relocations?.bySection[program.section] ?? 0,
-        helpers: (called[i] ?? []).map(helperName),
+        helpers: called(program.name).map(helperName),
       })),
       sharedHelpers: shared.map(helperName),
       maps: description.maps.map((map) => ({

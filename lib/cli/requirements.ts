@@ -1,7 +1,14 @@
-/** Which kernel has what an object uses: by its programs' types, sections and helpers, its maps' types, its data and its externs. */
+/** Which kernel has what an object uses: by its programs' types, sections, instructions and helpers, its maps' types, its data and its externs. */
 import { helperName } from "../features/helpers.js";
 import { MapType, ProgramType } from "../kernel/abi.js";
-import { helperSince, MAP_TYPE_SINCE, PROGRAM_TYPE_SINCE, snakeCase } from "../kernel/since.js";
+import {
+  helperSince,
+  INSTRUCTION_SINCE,
+  type InstructionKind,
+  MAP_TYPE_SINCE,
+  PROGRAM_TYPE_SINCE,
+  snakeCase,
+} from "../kernel/since.js";
 
 export interface Requirement {
   readonly feature: string;
@@ -61,6 +68,11 @@ export function mapRequirement(name: string, type: number, internal: boolean): R
 /** Needs for helpers, by their numbers. */
 export function helperRequirements(because: string, helpers: readonly number[]): Requirement[] {
   return helpers.map((helper) => ({ feature: `helper ${helperName(helper)}`, since: helperSince(helper), because }));
+}
+
+/** Needs for instructions. */
+export function instructionRequirements(because: string, kinds: readonly InstructionKind[]): Requirement[] {
+  return kinds.map((feature) => ({ feature, since: INSTRUCTION_SINCE[feature], because }));
 }
 
 /** Needs of the object as a whole. */

@@ -7,7 +7,14 @@ import { AttachType, ENOTSUPP, MapType, ProgramType } from "./abi.js";
 import { errno } from "./errno.js";
 import { probeAttachType, probeMapType } from "./probe.js";
 import { isRoot, lockdown, processCapabilities } from "./process.js";
-import { ATTACH_TYPE_SINCE, helperSince, MAP_TYPE_SINCE, PROGRAM_TYPE_SINCE, snakeCase } from "./since.js";
+import {
+  ATTACH_TYPE_SINCE,
+  helperSince,
+  INSTRUCTION_SINCE,
+  MAP_TYPE_SINCE,
+  PROGRAM_TYPE_SINCE,
+  snakeCase,
+} from "./since.js";
 import { compareVersions, type KernelVersion, kernelAtLeast } from "./version.js";
 
 /** A reason, in the form that explain() takes. */
@@ -172,10 +179,33 @@ export function explainRefusal(program: RefusedProgram, code: number): Reason | 
  */
 const HELPER = /(?:unknown func|invalid func|cannot use helper) (\w+)#(\d+)/;
 
-/** What a reason of the verifier's means for this kernel, and what to do: which one has the helper; how an array in a context is read. */
+/** How an older kernel speaks of instructions that it does not have. */
+const NEWER_INSTRUCTIONS: readonly (readonly [pattern: RegExp, since: KernelVersion, what: string, instead: string])[] =
+  [
+    [
+      // BPF_STX | BPF_ATOMIC, of 4 and of 8 bytes.
+      /^(BPF_STX uses reserved fields|unknown opcode (c3|db)$)/,
+      INSTRUCTION_SINCE["atomic operations other than additions without a result"],
+      "an atomic operation that is no addition, or whose result is used,",
+      "read the variable before or after `__sync_fetch_and_add(&variable, 1);`",
+    ],
+    [
+      // BPF_LDX | BPF_MEMSX, BPF_JMP32 | BPF_JA; and fields that only newer moves, divisions and swaps fill.
+      /^(BPF_(MOV|ALU|END|LDX|JA) uses reserved fields|unknown opcode (81|89|91|06|d7)$)/,
+      INSTRUCTION_SINCE["sign-extending moves"],
+      "an instruction of clang's -mcpu=v4",
+      "compile with -mcpu=v3, as `ebpf build` does",
+    ],
+  ];
+
+/** What a reason of the verifier's means for this kernel, and what to do: which one has the instruction; which one has the helper; how an array in a context is read. */
 export function explainVerifierReason(reason: string): string | undefined {
   if (/^dereference of modified ctx ptr/.test(reason))
     return "a context's members are read one at a time, at fixed places; an array in it is copied by BPF_CORE_READ_INTO(&to, ctx, member)";
+  for (const [pattern, since, what, instead] of NEWER_INSTRUCTIONS) {
+    if (pattern.test(reason) && !kernelAtLeast(since))
+      return `${what} came with kernel ${since}, and this is ${release()}: ${instead}`;
+  }
   const [, known, number] = HELPER.exec(reason) ?? [];
   if (known === undefined || number === undefined) return undefined;
   const name = known === "unknown" ? `#${number} (enum bpf_func_id)` : known;

@@ -201,6 +201,22 @@ const LAST_HELPER: readonly (readonly [last: number, since: KernelVersion])[] = 
   [211, "6.2"],
 ];
 
+/** Instructions that came later than the first. Those of 6.6 are what clang makes with -mcpu=v4. */
+export const INSTRUCTION_SINCE = {
+  "32-bit comparisons": "5.1",
+  "atomic operations other than additions without a result": "5.12",
+  "sign-extending loads": "6.6",
+  "sign-extending moves": "6.6",
+  "signed divisions": "6.6",
+  "unconditional byte swaps": "6.6",
+  "long jumps": "6.6",
+  "casts of arena pointers": "6.9",
+  may_goto: "6.9",
+  "load-acquire and store-release": "6.15",
+} as const satisfies Record<string, KernelVersion>;
+
+export type InstructionKind = keyof typeof INSTRUCTION_SINCE;
+
 export const HELPER_COUNT = 211;
 
 /** The kernel that brought a helper, by its number; undefined for a number beyond the last. */

@@ -10,7 +10,7 @@ export const READERS_OF_BYTES = {
   "lib/btf/byte_order.ts": "BTF itself, of another machine's byte order",
   "lib/btf/sections.ts": "the header of BTF itself",
   "lib/cli/core_relocations.ts": "the header of .BTF.ext",
-  "lib/cli/helper_calls.ts": "BPF instructions",
+  "lib/cli/instructions.ts": "BPF instructions",
   "lib/codec/": "the engine: from a BTF type to the code that decodes and encodes it",
   "lib/kernel/layout.ts":
     "structs of bpf(2), perf_event_open(2) and prog_info, which grow with the kernel and are versioned by their size",

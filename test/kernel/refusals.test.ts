@@ -43,7 +43,7 @@ async function withMaps(opened: { readonly programs: object; load(): Promise<Dis
   using _object = await opened.load();
 }
 
-async function withHelper(program: keyof Refused["programs"]): Promise<void> {
+async function withRefused(program: keyof Refused["programs"]): Promise<void> {
   const opened = Refused.open();
   opened.programs[program].autoload = true;
   using _object = await opened.load();
@@ -204,8 +204,15 @@ const ROWS: readonly Row[] = [
   {
     what: "helper #208",
     since: "6.1",
-    use: () => withHelper("calls_tai"),
+    use: () => withRefused("calls_tai"),
     instead: undefined,
+    feature: undefined,
+  },
+  {
+    what: "atomic operation",
+    since: "5.12",
+    use: () => withRefused("adds_and_uses"),
+    instead: /read the variable before or after/,
     feature: undefined,
   },
 ];
@@ -225,7 +232,7 @@ describe("what came with a later kernel", () => {
       expect(error.message).toContain(since);
       expect(error.message).toContain(release());
       if (instead !== undefined) expect(error.message).toMatch(instead);
-      if (what.startsWith("helper")) expect(error).toBeInstanceOf(VerifierError);
+      if (/^(helper|atomic)/.test(what)) expect(error).toBeInstanceOf(VerifierError);
       else expect(error).toMatchObject({ code: "KERNEL_UNSUPPORTED" });
       // What the features say of it is the same.
       if (found !== undefined) expect(found).toMatchObject({ support: "no", since });
@@ -235,15 +242,15 @@ describe("what came with a later kernel", () => {
 
 describe("a helper that is there", () => {
   requires({}).test("but not for this type of program", async () => {
-    const error = await errorOf(() => withHelper("calls_redirect"));
+    const error = await errorOf(() => withRefused("calls_redirect"));
     expect(error).toBeInstanceOf(VerifierError);
     expect(error.message).toContain("this kernel has helper bpf_sk_redirect_map (since 4.14)");
     expect(error.message).toContain("but not for programs of this type");
-    await withHelper("calls_redirect_fitting");
+    await withRefused("calls_redirect_fitting");
   });
 
   requires({}).test("but not for a licence that is none of the GPL's", async () => {
-    const error = await errorOf(() => withHelper("calls_gpl_only"));
+    const error = await errorOf(() => withRefused("calls_gpl_only"));
     expect(error).toBeInstanceOf(VerifierError);
     expect(error.message).toMatch(/GPL/);
   });

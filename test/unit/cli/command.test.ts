@@ -413,6 +413,8 @@ char _license[] SEC("license") = "GPL";
         { feature: "program type syscall", since: "5.14", because: "program make" },
         { feature: "map type arena", since: "6.9", because: "map arena" },
         { feature: "global variables", since: "5.2", because: "data sections" },
+        { feature: "casts of arena pointers", since: "6.9", because: "program make" },
+        { feature: "32-bit comparisons", since: "5.1", because: "program add_up" },
         {
           feature: "kernel function bpf_arena_alloc_pages",
           since: "5.13",

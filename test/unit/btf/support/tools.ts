@@ -39,9 +39,19 @@ export class Workshop {
   }
 
   /** Compiles C for BPF and returns the object's path. */
-  compileBpf(name: string, source: string): string {
+  compileBpf(name: string, source: string, ...flags: string[]): string {
     const object = this.path(`${name}.bpf.o`);
-    run(newestClang(), ["-g", "-O2", "-target", "bpf", "-c", this.write(`${name}.bpf.c`, source), "-o", object]);
+    run(newestClang(), [
+      "-g",
+      "-O2",
+      "-target",
+      "bpf",
+      ...flags,
+      "-c",
+      this.write(`${name}.bpf.c`, source),
+      "-o",
+      object,
+    ]);
     return object;
   }
 
