@@ -129,7 +129,7 @@ describe("attach type", () => {
       },
       () => {
         expect(found()).toMatchObject([
-          { target: "fd98:0:0:0:0:0:0:e/128 dev veth0", program: "on_seg6local", programId: program.info().id },
+          { target: "fd98::e/128 dev veth0", program: "on_seg6local", programId: program.info().id },
         ]);
         expect(watched.produced).toBe(1);
       },
