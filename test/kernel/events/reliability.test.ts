@@ -20,6 +20,10 @@ import { type Blob, expected, type Loaded, otherReader, READERS, type Rec, readB
  */
 const LEAK_BYTES = 24 * 1024 * 1024;
 
+async function forEach<T>(stream: AsyncIterable<T>, handle: (record: T) => void): Promise<void> {
+  for await (const record of stream) handle(record);
+}
+
 const child = (name: string) => fileURLToPath(new URL(`children/${name}`, import.meta.url));
 
 describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
@@ -355,67 +359,78 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
     expect((await last).done).toBe(true);
   });
 
-  test("a producer that never stops keeps neither timers nor sockets from their turn", async () => {
-    object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
-    // Destroyed at the end with bytes on their way.
-    const server = createServer((socket) => socket.on("error", () => {}).pipe(socket));
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const client = connect((server.address() as AddressInfo).port, "127.0.0.1").on("error", () => {});
-    const producer = new Child(process.execPath, [child("produce.mjs")]);
-    let ticks = 0;
-    let echoes = 0;
-    const timer = setInterval(() => ticks++, 1);
-    try {
-      let count = 0;
-      ring.on("event", () => {
-        count++;
-        // Slower than the producer: the ring is never empty.
-        const end = performance.now() + 0.01;
-        while (performance.now() < end);
-      });
-      await until("a producer", () => producer.stdout.startsWith("ready\n"), 120_000);
-      producer.process.stdin?.write(`${object.program("generate").info().id} 1000000000 5000\n`);
-      await until("the ring to run over", () => (ring.totals.lost ?? 0) > 0);
-      const began = { ticks, count, lost: ring.totals.lost ?? 0 };
-      client.on("data", () => {
-        echoes++;
-        client.write("again");
-      });
-      client.write("first");
-      await until("timers, sockets and records", () => {
-        const { lost, delivered } = ring.totals;
-        return (
-          ticks > began.ticks + 50 &&
-          echoes > 50 &&
-          count > began.count + 1000 &&
-          delivered > began.count &&
-          (lost ?? 0) > began.lost &&
-          // The producer is ahead now, too: it is another process, and may have to wait for its turn.
-          ring.available > 0
-        );
-      });
-    } finally {
-      clearInterval(timer);
-      client.destroy();
-      server.close();
-      producer.process.kill("SIGKILL");
-      await producer.finished;
-    }
-    await until("an empty ring", () => ring.totals.pending === 0);
-    const { produced, delivered, lost } = ring.totals;
-    expect(delivered + (lost as number)).toBe(produced);
-  });
+  test.each(["by a listener", "by an iterator"])(
+    "a producer that never stops keeps neither timers nor sockets from their turn, read %s",
+    async (how) => {
+      object = await loadFixture("ring");
+      const ring = object.ringBuffer<Rec>("records");
+      // Destroyed at the end with bytes on their way.
+      const server = createServer((socket) => socket.on("error", () => {}).pipe(socket));
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      const client = connect((server.address() as AddressInfo).port, "127.0.0.1").on("error", () => {});
+      const producer = new Child(process.execPath, [child("produce.mjs")]);
+      let iterated: Promise<void> | undefined;
+      let ticks = 0;
+      let echoes = 0;
+      const timer = setInterval(() => ticks++, 1);
+      try {
+        let count = 0;
+        const handle = () => {
+          count++;
+          // Slower than the producer: the ring is never empty.
+          const end = performance.now() + 0.01;
+          while (performance.now() < end);
+        };
+        if (how === "by a listener") ring.on("event", handle);
+        else iterated = forEach(ring, handle);
+        await until("a producer", () => producer.stdout.startsWith("ready\n"), 120_000);
+        producer.process.stdin?.write(`${object.program("generate").info().id} 1000000000 5000\n`);
+        await until("the ring to run over", () => (ring.totals.lost ?? 0) > 0);
+        const began = { ticks, count, lost: ring.totals.lost ?? 0 };
+        client.on("data", () => {
+          echoes++;
+          client.write("again");
+        });
+        client.write("first");
+        await until("timers, sockets and records", () => {
+          const { lost, delivered } = ring.totals;
+          return (
+            ticks > began.ticks + 50 &&
+            echoes > 50 &&
+            count > began.count + 1000 &&
+            delivered > began.count &&
+            (lost ?? 0) > began.lost &&
+            // The producer is ahead now, too: it is another process, and may have to wait for its turn.
+            ring.available > 0
+          );
+        });
+      } finally {
+        clearInterval(timer);
+        client.destroy();
+        server.close();
+        producer.process.kill("SIGKILL");
+        await producer.finished;
+      }
+      await until("an empty ring", () => ring.totals.pending === 0);
+      const { produced, delivered, lost } = ring.totals;
+      expect(delivered + (lost as number)).toBe(produced);
+      ring.close();
+      await iterated;
+    },
+  );
 
   // What keeps Node's loop alive and awake is no matter of the kernel, and each of these is a process.
   const loop = requires({ notInVm: true });
   for (const wakeup of ["event", "timed"])
-    loop.test(`ref() and unref() say whether a stream keeps the process alive: wake-up ${wakeup}`, async () => {
-      const ways = ["ref", "unref"].map((way) =>
-        new Child(process.execPath, [child("stream.mjs"), way, fixture("ring"), reader, wakeup]).output(),
-      );
-      expect(await Promise.all(ways)).toEqual(["kept alive\n", ""]);
-    });
+    loop.test(
+      `ref() and unref() say whether a stream keeps the process alive, and without listeners it does not: wake-up ${wakeup}`,
+      async () => {
+        const ways = ["ref", "unref", "off"].map((way) =>
+          new Child(process.execPath, [child("stream.mjs"), way, fixture("ring"), reader, wakeup]).output(),
+        );
+        expect(await Promise.all(ways)).toEqual(["kept alive\n", "", ""]);
+      },
+    );
 
   // A thread looks by time or is woken, and does not adapt.
   for (const wakeup of reader === "loop" ? ["event", "adaptive"] : ["event"])

@@ -1,5 +1,5 @@
 // A process that ends, or loses a thread or a child, in the middle of a stream. Usage: stream.mjs
-// exit|worker|fork|idle|ref|unref <ring.bpf.o> [loop|thread] [event|adaptive|timed]
+// exit|worker|fork|idle|ref|unref|off <ring.bpf.o> [loop|thread] [event|adaptive|timed]
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
@@ -84,15 +84,17 @@ async function endless(options) {
 }
 
 /** Nothing else keeps the process alive: it ends, or stays for a timer that does not count. */
-async function keepAlive(options, alive) {
-  const { object, send } = await streaming(options, () => {});
+async function keepAlive(options, how) {
+  const listener = () => {};
+  const { object, send } = await streaming(options, listener);
   const ring = object.ringBuffer("records");
   await new Promise((resolve) => {
     ring.once("event", resolve);
     send(1);
   });
-  ring.unref();
-  if (alive) ring.ref();
+  if (how === "off") ring.off("event", listener);
+  else ring.unref();
+  if (how === "ref") ring.ref();
   setTimeout(() => {
     console.log("kept alive");
     object.close();
@@ -153,8 +155,9 @@ else {
     worker,
     fork,
     idle,
-    ref: (options) => keepAlive(options, true),
-    unref: (options) => keepAlive(options, false),
+    ref: keepAlive,
+    unref: keepAlive,
+    off: keepAlive,
   };
-  await ways[way]({ path, reader, wakeup });
+  await ways[way]({ path, reader, wakeup }, way);
 }
