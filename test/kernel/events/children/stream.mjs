@@ -117,12 +117,17 @@ async function idle(options) {
     );
   };
   const rest = () => new Promise((resolve) => setTimeout(resolve, 400));
-  // What the last records left to do is done in the first rest.
+  // What the last records left to do is done in the first rest; and V8 may have something to do in any, as on a busy machine it has for long.
+  // What the stream did would come in each.
   await rest();
-  const before = { turns: performance.nodeTiming.uvMetricsInfo.loopCount, sleeps: sleeps() };
-  await rest();
-  const turns = performance.nodeTiming.uvMetricsInfo.loopCount - before.turns;
-  console.log(JSON.stringify({ turns, woken: before.sleeps === undefined ? 0 : sleeps() - before.sleeps }));
+  for (let times = 0; times < 20; times++) {
+    const before = { turns: performance.nodeTiming.uvMetricsInfo.loopCount, sleeps: sleeps() };
+    await rest();
+    const turns = performance.nodeTiming.uvMetricsInfo.loopCount - before.turns;
+    const woken = before.sleeps === undefined ? 0 : sleeps() - before.sleeps;
+    console.log(JSON.stringify({ turns, woken }));
+    if (turns <= 5 && woken === 0) break;
+  }
   object.close();
 }
 
