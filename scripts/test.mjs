@@ -115,7 +115,8 @@ function stages(filters) {
           output.write(`\n-------- Node ${line}\n`);
           const folder = ensureNode(line);
           const env = { PATH: `${folder}${delimiter}${process.env["PATH"]}` };
-          const projects = ["--project", "unit", "--project", "kernel"];
+          // Virtual machines may run beside it, and the machine then stands still for seconds at times; a second try is named.
+          const projects = ["--project", "unit", "--project", "kernel", "--retry", "1"];
           const chosen = filters.length > 0 ? filters : WITH_EVERY_NODE;
           const ended = await here([join(folder, "node"), vitest, "run", ...projects, ...chosen], env)(output, counts);
           status ||= ended;
