@@ -1,19 +1,13 @@
 #include "elf_section.h"
 
 #include <gelf.h>
-#include <libelf.h>
 #include <string.h>
 
-#include <memory>
-
 #include "arguments.h"
+#include "elf_handle.h"
 
 namespace ebpf {
 namespace {
-
-struct End {
-  void operator()(Elf* elf) const { elf_end(elf); }
-};
 
 /// (an object's bytes, name) -> a copy of the section, or undefined; of several, of the last, which is the one that
 /// libbpf takes.
@@ -22,7 +16,7 @@ Napi::Value ReadSection(const Napi::CallbackInfo& info) {
   const auto [object, name] = Arguments<Bytes, Text>(info);
   elf_version(EV_CURRENT);
   // libelf takes what it may write to, and does not write what it only reads.
-  const std::unique_ptr<Elf, End> elf(elf_memory(reinterpret_cast<char*>(object.data), object.size));
+  const ElfHandle elf(elf_memory(reinterpret_cast<char*>(object.data), object.size));
   size_t names = 0;
   if (elf == nullptr || elf_getshdrstrndx(elf.get(), &names) != 0) return env.Undefined();
   Elf_Scn* last = nullptr;

@@ -1,19 +1,15 @@
 #include "symbol_table.h"
 
 #include <gelf.h>
-#include <libelf.h>
 
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <memory>
+
+#include "elf_handle.h"
 
 namespace ebpf {
 namespace {
-
-struct End {
-  void operator()(Elf* elf) const { elf_end(elf); }
-};
 
 struct Symbol {
   uint64_t address;
@@ -95,7 +91,7 @@ void ReadSegments(Elf* elf, SymbolTable& table) {
 
 std::optional<SymbolTable> ReadSymbolTable(int fd, size_t most_bytes) {
   elf_version(EV_CURRENT);
-  const std::unique_ptr<Elf, End> elf(elf_begin(fd, ELF_C_READ, nullptr));
+  const ElfHandle elf(elf_begin(fd, ELF_C_READ, nullptr));
   if (elf == nullptr || elf_kind(elf.get()) != ELF_K_ELF) return std::nullopt;
   SymbolTable table;
   ReadSegments(elf.get(), table);
