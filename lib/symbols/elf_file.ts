@@ -1,6 +1,6 @@
 /** The functions of an ELF file, by where they are in it. */
-import { lastNotAbove } from "../kernel/symbols.js";
 import { native } from "../native.js";
+import { covering } from "./covering.js";
 
 /** A function, and how far into it. */
 export interface FoundFunction {
@@ -10,8 +10,6 @@ export interface FoundFunction {
 
 /** Bytes of symbol tables and their names in one file; those of the largest browsers have half of it. */
 const MOST_TABLE_BYTES = 256 * 1024 * 1024;
-/** Functions within one another that are looked through for the innermost; what is not among so many is no function but a hostile table. */
-const MOST_NESTED = 4096;
 /** Compilers write names of some thousand bytes. */
 const MOST_NAME_BYTES = 64 * 1024;
 const STB_LOCAL = 0;
@@ -57,12 +55,10 @@ export class ElfFile {
     const address = this.#addressOf(fileOffset);
     if (address === undefined) return undefined;
     const addresses = this.#addresses;
+    const endOf = (i: number): bigint => (addresses[i] as bigint) + (this.#sizes[i] as bigint);
     let innermost: number | undefined;
-    const last = lastNotAbove(addresses, address);
-    for (let i = last; i >= 0 && last - i < MOST_NESTED && (this.#reaches[i] as bigint) > address; i--) {
-      const start = addresses[i] as bigint;
-      if (innermost !== undefined && start !== addresses[innermost]) break;
-      if (start + (this.#sizes[i] as bigint) <= address) continue;
+    for (const i of covering(addresses, this.#reaches, endOf, address)) {
+      if (innermost !== undefined && addresses[i] !== addresses[innermost]) break;
       if (innermost === undefined || this.#isBetter(i, innermost)) innermost = i;
     }
     if (innermost === undefined) return undefined;

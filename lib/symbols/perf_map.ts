@@ -1,9 +1,6 @@
 /** Names that a just-in-time compiler wrote for perf: /tmp/perf-PID.map (linux/tools/perf/Documentation/jit-interface.txt). */
-import { lastNotAbove } from "../kernel/symbols.js";
+import { covering } from "./covering.js";
 import type { FoundFunction } from "./elf_file.js";
-
-/** As in an ELF file. */
-const MOST_NESTED = 4096;
 
 export class PerfMap {
   readonly #starts: BigUint64Array;
@@ -38,11 +35,8 @@ export class PerfMap {
 
   find(address: bigint): FoundFunction | undefined {
     let latest: number | undefined;
-    const last = lastNotAbove(this.#starts, address);
-    for (let i = last; i >= 0 && last - i < MOST_NESTED && (this.#reaches[i] as bigint) > address; i--) {
-      if ((this.#ends[i] as bigint) <= address) continue;
+    for (const i of covering(this.#starts, this.#reaches, (at) => this.#ends[at] as bigint, address))
       if (latest === undefined || (this.#lines[i] as number) > (this.#lines[latest] as number)) latest = i;
-    }
     if (latest === undefined) return undefined;
     return { name: this.#names[latest] as string, offset: Number(address - (this.#starts[latest] as bigint)) };
   }
