@@ -1,6 +1,7 @@
 /** `ebpf inspect`: what an object file contains. */
 import { Btf } from "../btf/btf.js";
 import { helperName } from "../features/helpers.js";
+import type { InstructionKind } from "../kernel/since.js";
 import { native } from "../native.js";
 import { sectionOf } from "../object/globals.js";
 import { openCore } from "../object/opened_object.js";
@@ -19,10 +20,6 @@ import {
   type Requirement,
   sectionRequirements,
 } from "./requirements.js";
-
-/** What a helper or an instruction in .text is needed by. */
-const SHARED = "functions that programs share";
-const NOTHING = new Uint8Array(0);
 
 export interface Inspection {
   readonly file: string;
@@ -70,6 +67,21 @@ export interface Inspection {
   readonly minimumKernel: string;
 }
 
+/** What instructions ask of the kernel. */
+interface Uses {
+  readonly kinds: readonly InstructionKind[];
+  /** By their numbers. */
+  readonly helpers: readonly number[];
+}
+
+function usesOf(instructions: Uint8Array): Uses {
+  return { kinds: instructionKinds(instructions), helpers: helperCalls(instructions) };
+}
+
+function needsOf(because: string, { kinds, helpers }: Uses): Requirement[] {
+  return [...instructionRequirements(because, kinds), ...helperRequirements(because, helpers)];
+}
+
 export function inspectObject(path: string): Inspection {
   const core = openCore(path, {});
   try {
@@ -84,34 +96,28 @@ export function inspectObject(path: string): Inspection {
     const relocations = btf === undefined || extension === undefined ? undefined : parseCoreRelocations(extension, btf);
     const type = (id: number) => (btf === undefined || id === 0 ? null : btf.describe(id));
     // libbpf adds the functions that are in .text to the programs that call them, but only when it loads.
-    const functions = core.addon.readSection(core.image.bytes, ".text") ?? NOTHING;
-    const shared = helperCalls(functions);
-    const instructions = new Map(programs.map((program) => [program.name, program.instructions()]));
-    const called = (program: string) => helperCalls(instructions.get(program) ?? NOTHING);
+    const shared = usesOf(core.addon.readSection(core.image.bytes, ".text") ?? new Uint8Array(0));
+    const used = programs.map((program) => ({ program, uses: usesOf(program.instructions()) }));
     const requirements = [
       ...programs.flatMap(programRequirements),
       ...maps.flatMap((map) => mapRequirement(map.name, map.type, map.isInternal)),
-      ...programs.flatMap(({ name }) => [
-        ...instructionRequirements(`program ${name}`, instructionKinds(instructions.get(name) ?? NOTHING)),
-        ...helperRequirements(`program ${name}`, called(name)),
-      ]),
-      ...instructionRequirements(SHARED, instructionKinds(functions)),
-      ...helperRequirements(SHARED, shared),
+      ...used.flatMap(({ program, uses }) => needsOf(`program ${program.name}`, uses)),
+      ...needsOf("functions that programs share", shared),
       ...sectionRequirements(externs(own), relocations?.total ?? 0),
     ];
     return {
       file: path,
       bytes: core.image.bytes.byteLength,
-      programs: programs.map((program) => ({
+      programs: used.map(({ program, uses }) => ({
         name: program.name,
         section: program.section,
         optional: program.optional,
         type: core.addon.programTypeName(program.type) ?? `type ${program.type}`,
         instructions: program.instructionCount,
         coreRelocations: relocations?.bySection[program.section] ?? 0,
-        helpers: called(program.name).map(helperName),
+        helpers: uses.helpers.map(helperName),
       })),
-      sharedHelpers: shared.map(helperName),
+      sharedHelpers: shared.helpers.map(helperName),
       maps: description.maps.map((map) => ({
         name: map.name,
         type: mapTypeConstant(map.type),
