@@ -5,9 +5,7 @@ import type { Memory } from "./memory.js";
 import { refuse, wrongKind } from "./values.js";
 
 export function readAddress({ bytes }: Memory, offset: number, size: number): string {
-  return size === 4
-    ? `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}`
-    : addressText(bytes.subarray(offset, offset + size));
+  return addressText(bytes, offset, size);
 }
 
 export function writeAddress(

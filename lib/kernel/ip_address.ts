@@ -4,14 +4,17 @@ import { isIPv4, isIPv6 } from "node:net";
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 
-/** The text of an address of 4 or 16 bytes; IPv6 in the canonical form of RFC 5952, those that map IPv4 as `::ffff:10.0.0.1` (its section 5). */
-export function addressText(bytes: Uint8Array): string {
-  return bytes.length === 4 ? bytes.join(".") : ipv6Text(bytes);
+/**
+ * The text of an address of 4 or 16 bytes, where they are among others; IPv6 in the canonical form of RFC 5952, those that map IPv4 as
+ * `::ffff:10.0.0.1` (its section 5).
+ */
+export function addressText(bytes: Uint8Array, offset = 0, size = bytes.length): string {
+  return size === 4 ? ipv4Text(bytes, offset) : ipv6Text(bytes, offset);
 }
 
 /** By address family, of a field that has room for both; undefined where there is no address. */
 export function addressTextOf(family: number, bytes: Uint8Array): string | undefined {
-  if (family === AF_INET) return addressText(bytes.subarray(0, 4));
+  if (family === AF_INET) return addressText(bytes, 0, 4);
   if (family === AF_INET6) return addressText(bytes);
   return undefined;
 }
@@ -35,8 +38,13 @@ export function parseAddress(text: string): Uint8Array | undefined {
   return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff]));
 }
 
-function ipv6Text(bytes: Uint8Array): string {
-  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[i * 2] as number) << 8) | (bytes[i * 2 + 1] as number));
+function ipv4Text(bytes: Uint8Array, offset: number): string {
+  return `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}`;
+}
+
+function ipv6Text(bytes: Uint8Array, offset: number): string {
+  const group = (at: number): number => ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+  const groups = Array.from({ length: 8 }, (_, i) => group(offset + i * 2));
   // The longest run of two zero groups or more, the first of equals, becomes "::".
   let start = 8;
   let length = 1;
@@ -49,7 +57,7 @@ function ipv6Text(bytes: Uint8Array): string {
     }
     i = Math.max(i, end - 1);
   }
-  if (start === 0 && length === 5 && groups[5] === 0xffff) return `::ffff:${bytes.subarray(12).join(".")}`;
+  if (start === 0 && length === 5 && groups[5] === 0xffff) return `::ffff:${ipv4Text(bytes, offset + 12)}`;
   const hex = (part: readonly number[]): string => part.map((group) => group.toString(16)).join(":");
   return start === 8 ? hex(groups) : `${hex(groups.slice(0, start))}::${hex(groups.slice(start + length))}`;
 }

@@ -25,7 +25,7 @@ export function prefixCodec(bytes: 4 | 16, own: Codec, label: string): Codec<str
     hasTail: false,
     decode(memory: Memory, offset: number): string {
       const length = memory.view.getUint32(offset, LITTLE_ENDIAN);
-      return `${addressText(memory.bytes.subarray(offset + HEADER, offset + HEADER + bytes))}/${length}`;
+      return `${addressText(memory.bytes, offset + HEADER, bytes)}/${length}`;
     },
     encode(memory: Memory, offset: number, value: unknown): number {
       if (typeof value === "object" && value !== null) return own.encode(memory, offset, value);
