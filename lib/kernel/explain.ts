@@ -4,7 +4,7 @@ import { BpfError, type BpfErrorCode, VerifierError } from "../errors.js";
 import type { NativeFailure } from "../native.js";
 import { ENOTSUPP } from "./abi.js";
 import { errno, errnoName } from "./errno.js";
-import { processCapabilities, unprivilegedBpf } from "./process.js";
+import { lackedCapabilities, unprivilegedBpf } from "./process.js";
 import { explainVerifierReason } from "./refusal.js";
 import { findFailedProgram, findProgramLog, readVerdict } from "./verifier_log.js";
 
@@ -96,12 +96,12 @@ function ranOn({ code, text }: Meaning): string {
 
 /** What of that this process does not have, and whether anybody may without. */
 function whatIsLacking(): string {
-  const held = processCapabilities();
-  if (held === undefined || held.CAP_SYS_ADMIN) return "";
-  const missing = (["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"] as const).filter((name) => !held[name]);
+  const missing = lackedCapabilities("CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN");
   if (missing.length === 0) return "";
   const forAll =
-    held.CAP_BPF || unprivilegedBpf() !== false ? "" : ", and kernel.unprivileged_bpf_disabled leaves nothing without";
+    !missing.includes("CAP_BPF") || unprivilegedBpf() !== false
+      ? ""
+      : ", and kernel.unprivileged_bpf_disabled leaves nothing without";
   return `; this process has no ${missing.join(", ")}${forAll}`;
 }
 

@@ -36,6 +36,12 @@ export function processCapabilities(): Readonly<Record<Capability, boolean>> | u
   ) as Record<Capability, boolean>;
 }
 
+/** Which of these this process lacks: none with CAP_SYS_ADMIN, which stands for all that BPF asks for, and none where /proc does not tell. */
+export function lackedCapabilities(...wanted: Capability[]): Capability[] {
+  const held = processCapabilities();
+  return held === undefined || held.CAP_SYS_ADMIN ? [] : wanted.filter((name) => !held[name]);
+}
+
 export function isRoot(): boolean {
   return geteuid?.() === 0;
 }

@@ -6,7 +6,7 @@ import { native } from "../native.js";
 import { AttachType, ENOTSUPP, MapType, ProgramType } from "./abi.js";
 import { errno } from "./errno.js";
 import { probeAttachType, probeMapType } from "./probe.js";
-import { isRoot, lockdown, processCapabilities } from "./process.js";
+import { isRoot, lackedCapabilities, lockdown } from "./process.js";
 import {
   ATTACH_TYPE_SINCE,
   helperSince,
@@ -103,14 +103,9 @@ function missing(what: string, since: KernelVersion | undefined, hint: string | 
 
 /** Which capabilities a program type asks for and this process lacks (Linux 5.8; CAP_SYS_ADMIN stands for all). */
 function lacking(type: number): string[] {
-  const held = processCapabilities();
-  if (held === undefined || held.CAP_SYS_ADMIN) return [];
-  const wanted = [
-    "CAP_BPF",
-    ...(TRACING.includes(type) ? ["CAP_PERFMON"] : []),
-    ...(TRACING.includes(type) || type === ProgramType.socketFilter ? [] : ["CAP_NET_ADMIN"]),
-  ];
-  return wanted.filter((name) => !held[name as keyof typeof held]);
+  if (TRACING.includes(type)) return lackedCapabilities("CAP_BPF", "CAP_PERFMON");
+  if (type === ProgramType.socketFilter) return lackedCapabilities("CAP_BPF");
+  return lackedCapabilities("CAP_BPF", "CAP_NET_ADMIN");
 }
 
 /** EPERM: a capability, a policy, or a type that this system does not give to anybody. */

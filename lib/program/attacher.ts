@@ -96,6 +96,15 @@ export class Attacher {
     needsLibbpf(this.addon, feature, what, version);
   }
 
+  /** Ids of the programs that are attached to a cgroup or map itself; none where the kernel does not tell. */
+  attachedTo(targetFd: number, attachType: number): readonly number[] {
+    try {
+      return this.addon.programQuery(targetFd, attachType, 0);
+    } catch {
+      return [];
+    }
+  }
+
   /** Attaches by one call of libbpf's that makes one link. */
   link(
     where: Pick<LinkTarget, "kind" | "target">,

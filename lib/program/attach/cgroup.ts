@@ -3,7 +3,7 @@ import { AttachFlag } from "../../kernel/abi.js";
 import { withCgroup } from "../../kernel/cgroup.js";
 import { errno } from "../../kernel/errno.js";
 import type { Meaning } from "../../kernel/explain.js";
-import { processCapabilities } from "../../kernel/process.js";
+import { lackedCapabilities } from "../../kernel/process.js";
 import { kernelAtLeast } from "../../kernel/version.js";
 import type { Link } from "../../link/link.js";
 import { checkOptions, invalid, oneOf } from "../../options.js";
@@ -25,22 +25,13 @@ const MODES = { multi: AttachFlag.allowMulti, override: AttachFlag.allowOverride
 
 const TWICE = { code: "EXISTS", text: "this program is attached there already" } as const;
 
-/** Ids of the programs that are attached to the cgroup itself; none where the kernel does not tell. */
-function programsOf(attacher: Attacher, cgroupFd: number, type: number): readonly number[] {
-  try {
-    return attacher.addon.programQuery(cgroupFd, type, 0);
-  } catch {
-    return [];
-  }
-}
-
 function isAmong(attacher: Attacher, programs: readonly number[]): boolean {
   return programs.length > 0 && programs.includes(readProgramInfo(attacher.owner.native().fd(), attacher.name).id);
 }
 
 /** The kernel would put it in the place of the one that is there, without a word. */
 function mustBeFree(attacher: Attacher, path: string, cgroupFd: number, type: number, mode: string): void {
-  const there = programsOf(attacher, cgroupFd, type);
+  const there = attacher.attachedTo(cgroupFd, type);
   if (there.length === 0) return;
   const { code, text } = isAmong(attacher, there)
     ? TWICE
@@ -54,14 +45,13 @@ function meaningsAt(attacher: Attacher, cgroupFd: number, type: number, anchored
       ? { code: "INVALID_ARGUMENT", text: "the anchor is not attached there, or is of another kind" }
       : { code: "KERNEL_UNSUPPORTED", text: "an anchor in a cgroup needs kernel 6.16" }
     : // What the kernel also says of a program that is there already, in mode multi.
-      isAmong(attacher, programsOf(attacher, cgroupFd, type))
+      isAmong(attacher, attacher.attachedTo(cgroupFd, type))
       ? TWICE
       : {
           code: "KERNEL_UNSUPPORTED",
           text: `a ${attacher.typeName} program cannot be attached to a cgroup in this way, or this kernel is older than 5.7`,
         };
-  const held = processCapabilities();
-  const without = held !== undefined && !held.CAP_NET_ADMIN && !held.CAP_SYS_ADMIN;
+  const without = lackedCapabilities("CAP_NET_ADMIN").length > 0;
   const denied: Meaning = {
     code: "PERMISSION_DENIED",
     text: without

@@ -28,13 +28,7 @@ const BUSY = {
 
 /** Without a link the kernel would put it in the place of the one that is there, without a word. Before 5.18 it does not tell. */
 function mustBeFree(attacher: Attacher, map: SocketMapTarget, fd: number, type: number): void {
-  let there: readonly number[];
-  try {
-    there = attacher.addon.programQuery(fd, type, 0);
-  } catch {
-    return;
-  }
-  if (there.length > 0)
+  if (attacher.attachedTo(fd, type).length > 0)
     throw new BpfError({ code: BUSY.code, message: `cannot attach ${attacher.name} to ${map.name}: ${BUSY.text}` });
 }
 
