@@ -205,15 +205,20 @@ export class Delivery<T> {
 
   /** Tells of a record that cannot be handed out, or a buffer that cannot be read. */
   emitError(error: BpfError): void {
-    try {
-      this.#emitter.emit("error", error);
-    } catch (thrown) {
-      process.nextTick(rethrow, thrown);
-    }
+    tell(() => this.#emitter.emit("error", error));
   }
 }
 
 type BoundListener<T> = (record: T, raw: RawRecord) => void;
+
+/** Calls who listens; what a handler throws is the process's to see, and neither reading nor closing ends by it. @internal */
+export function tell(emit: () => void): void {
+  try {
+    emit();
+  } catch (error) {
+    process.nextTick(rethrow, error);
+  }
+}
 
 /** For what a handler throws: it is the process's to see, and no record is lost by it. @internal */
 export function rethrow(error: unknown): never {

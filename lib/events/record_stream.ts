@@ -4,7 +4,7 @@ import type { ReadableStream } from "node:stream/web";
 import { type BpfError, closedError } from "../errors.js";
 import type { NativeRingReader } from "../native.js";
 import { abortSignal, checkOptions, integer } from "../options.js";
-import { Delivery, rethrow } from "./delivery.js";
+import { Delivery, rethrow, tell } from "./delivery.js";
 import { HeldBatch } from "./held_batch.js";
 import { Listeners } from "./listeners.js";
 import { type LossReporter, type LostRecords, lossReporter, type StreamTotals } from "./loss.js";
@@ -254,7 +254,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     this.#reader.close();
     this.#source.release?.();
     this.#waiters.end();
-    this.#tell(() => this.emit("close"));
+    tell(() => this.emit("close"));
   }
 
   [Symbol.dispose](): void {
@@ -428,15 +428,6 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
 
   #report(lost: LostRecords | undefined): void {
     if (lost === undefined || this.#closed) return;
-    this.#tell(() => this.emit("lost", lost));
-  }
-
-  /** What a handler throws is the process's to see: neither reading nor closing ends by it. */
-  #tell(emit: () => void): void {
-    try {
-      emit();
-    } catch (error) {
-      process.nextTick(rethrow, error);
-    }
+    tell(() => this.emit("lost", lost));
   }
 }
