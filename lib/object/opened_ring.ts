@@ -7,7 +7,7 @@ import { invalid, shown } from "../options.js";
 import type { ObjectCore } from "./core.js";
 import { sectionOf } from "./globals.js";
 import { type BufferKind, chooseBuffer } from "./perf.js";
-import { findRing, wakeupVariable } from "./rings.js";
+import { declaredRing, wakeupVariable } from "./rings.js";
 import { choose, chosen } from "./stream_choices.js";
 
 /** A ring buffer or perf event array of an opened object: what is set here takes effect at `load()`. */
@@ -46,7 +46,7 @@ export class OpenedRing extends OpenedMap {
     const wakeup = checkWakeup(name, value);
     this.#checkThread(this.reader, wakeup);
     const btf = core.btfOrUndefined;
-    const declaration = btf === undefined ? undefined : findRing(btf, name);
+    const declaration = declaredRing(core, name);
     const offset = btf === undefined ? undefined : wakeupVariable(btf, name);
     if (btf !== undefined && declaration !== undefined && offset !== undefined) {
       const constant = BigUint64Array.of(wakeupConstant(wakeup, btf.size(declaration.recordType) ?? 0));

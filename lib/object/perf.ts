@@ -12,7 +12,7 @@ import type { NativeMapDefinition, NativePerfOptions } from "../native.js";
 import type { OptionCheck } from "../options.js";
 import type { ObjectCore } from "./core.js";
 import { sectionOf, variablesOf } from "./globals.js";
-import { findRing, RING_OPTIONS, type RingOptions, recordType } from "./rings.js";
+import { declaredRing, RING_OPTIONS, type RingOptions, recordType } from "./rings.js";
 import { chosen } from "./stream_choices.js";
 
 const PERF_PREFIX = "ebpf_perf__";
@@ -57,12 +57,11 @@ export function recorderSource<T>(
   { type, pages = DEFAULT_PAGES }: RecorderOptions,
 ): RecorderSource<T> {
   const label = `perf recorder ${name}`;
-  const declared = core.btfOrUndefined === undefined ? undefined : findRing(core.btf, name)?.recordType;
   const meaning = "its buffers are read already, and a CPU has one";
   return {
     name,
     label,
-    codec: recordType(core, name, declared, type).codec as Codec<T>,
+    codec: recordType(core, name, declaredRing(core, name)?.recordType, type).codec as Codec<T>,
     open: () =>
       attempt(
         { doing: `make ${label}`, meanings: { [errno.EBUSY]: { code: "BUSY", text: meaning } } },

@@ -90,6 +90,11 @@ function ringVariable(btf: Btf, name: string) {
   return { offset: variable.offset, member };
 }
 
+/** As {@link findRing}, of an object that may have no BTF. */
+export function declaredRing({ btfOrUndefined: btf }: ObjectCore, name: string): RingDeclaration | undefined {
+  return btf === undefined ? undefined : findRing(btf, name);
+}
+
 /** The declaration of a ring, or undefined when it was not declared with `EBPF_RINGBUF`. */
 export function findRing(btf: Btf, name: string): RingDeclaration | undefined {
   const variable = ringVariable(btf, VARIABLE_PREFIX + name);
@@ -278,7 +283,7 @@ export function recordSource<T>(
   perf?: { readonly options: NativePerfOptions; readonly control: WakeupControl },
 ): RecordSource<T> {
   const btf = core.btfOrUndefined;
-  const declaration = btf === undefined ? undefined : findRing(btf, name);
+  const declaration = declaredRing(core, name);
   const type = recordType(core, name, declaration?.recordType, options.type);
   const { reader = chosen(core, name).reader } = options;
   return makeSource(

@@ -20,7 +20,7 @@ import {
   recorderSource,
 } from "./perf.js";
 import { isMapOfMaps, isRingMap, makeRingBuffers } from "./ring_maps.js";
-import { findRing, RING_OPTIONS, type RingOptions, recordSource } from "./rings.js";
+import { declaredRing, RING_OPTIONS, type RingOptions, recordSource } from "./rings.js";
 import { type UserRingOptions, userRingSource } from "./user_rings.js";
 
 export class ObjectStreams {
@@ -46,9 +46,8 @@ export class ObjectStreams {
     if (this.#isRing(name)) return this.ringBuffer(name, {});
     if (core.map(name).type === MapType.userRingbuf) return this.userRingBuffer(name, {});
     if (isRingMap(core, name)) return this.ringBuffers(name, {});
-    const btf = core.btfOrUndefined;
-    const declared = btf !== undefined && findRing(btf, name) !== undefined;
-    return declared && core.map(name).type === MapType.perfEventArray ? this.perfBuffer(name, {}) : undefined;
+    const isPerf = core.map(name).type === MapType.perfEventArray && declaredRing(core, name) !== undefined;
+    return isPerf ? this.perfBuffer(name, {}) : undefined;
   }
 
   ringBuffer<T>(name: string, options: RingOptions<T>): RingBuffer<T> {
