@@ -1,5 +1,5 @@
 import { invalid, shown } from "../options.js";
-import { checkScale, type HistogramScale, isLinear, LOG2, log2Slots, slotOf, slotRange } from "./scale.js";
+import { checkScale, type HistogramScale, isSameScale, LOG2, log2Slots, slotOf, slotRange } from "./scale.js";
 import { type HistogramRow, type HistogramTextOptions, histogramText } from "./text.js";
 
 /**
@@ -94,12 +94,9 @@ export class Histogram {
   }
 
   #with(operation: string, other: Histogram, count: (own: number, other: number) => number): Histogram {
-    const same =
-      other instanceof Histogram &&
-      other.counts.length === this.counts.length &&
-      JSON.stringify(slotRange(other.scale, 1, 3)) === JSON.stringify(slotRange(this.scale, 1, 3)) &&
-      isLinear(other.scale) === isLinear(this.scale);
-    if (!same) throw invalid(`histogram.${operation}: the other is no histogram of the same slots`);
+    const same = other instanceof Histogram && other.counts.length === this.counts.length;
+    if (!same || !isSameScale(other.scale, this.scale))
+      throw invalid(`histogram.${operation}: the other is no histogram of the same slots`);
     return new Histogram(
       this.counts.map((own, i) => count(own, other.counts[i] as number)),
       this.scale,

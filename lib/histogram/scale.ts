@@ -25,6 +25,11 @@ export function isLinear(scale: HistogramScale): scale is LinearScale {
   return "step" in scale;
 }
 
+export function isSameScale(a: HistogramScale, b: HistogramScale): boolean {
+  if (isLinear(a)) return isLinear(b) && a.low === b.low && a.step === b.step;
+  return !isLinear(b) && a.bits === b.bits;
+}
+
 /** The slots that there are by powers of two. */
 export function log2Slots(bits: number): number {
   return bits === 0 ? VALUE_BITS : (VALUE_BITS + 1 - bits) << bits;
