@@ -36,26 +36,14 @@ function tagged(btf: Btf, name: string): Tagged {
   return found;
 }
 
-function addressOf(btf: Btf, id: number, component: number): AddressBytes | undefined {
-  return ADDRESSES.find(([name]) => tagged(btf, name).get(id)?.has(component))?.[1];
+/** What something was declared to be. */
+export interface Declared {
+  readonly number: boolean;
+  readonly address: AddressBytes | undefined;
 }
 
-/** Whether the member at `index` of a struct or union was declared to be a number. */
-export function isNumberMember(btf: Btf, structId: number, index: number): boolean {
-  return tagged(btf, NUMBER).get(structId)?.has(index) ?? false;
-}
-
-/** Whether a variable or a typedef was declared to be a number. */
-export function isNumberDeclaration(btf: Btf, id: number): boolean {
-  return tagged(btf, NUMBER).get(id)?.has(-1) ?? false;
-}
-
-/** What address the member at `index` of a struct or union was declared to be. */
-export function addressOfMember(btf: Btf, structId: number, index: number): AddressBytes | undefined {
-  return addressOf(btf, structId, index);
-}
-
-/** What address a variable or a typedef was declared to be. */
-export function addressOfDeclaration(btf: Btf, id: number): AddressBytes | undefined {
-  return addressOf(btf, id, -1);
+/** What the member at `index` of a struct or union was declared to be; without `index`, what a variable or a typedef was. */
+export function declaredAs(btf: Btf, id: number, index = -1): Declared {
+  const has = (name: string): boolean => tagged(btf, name).get(id)?.has(index) ?? false;
+  return { number: has(NUMBER), address: ADDRESSES.find(([name]) => has(name))?.[1] };
 }

@@ -6,13 +6,7 @@ import { endianness } from "node:os";
 import type { Btf } from "../btf/btf.js";
 import type { BtfMember, BtfType } from "../btf/types.js";
 import { BpfError } from "../errors.js";
-import {
-  type AddressBytes,
-  addressOfDeclaration,
-  addressOfMember,
-  isNumberDeclaration,
-  isNumberMember,
-} from "./declared_tags.js";
+import { type AddressBytes, type Declared, declaredAs } from "./declared_tags.js";
 import { isKernelOwned } from "./kernel_owned.js";
 
 /** An integer, enum or pointer. */
@@ -137,14 +131,8 @@ function unsupported(btf: Btf, id: number, problem: string): BpfError {
  */
 export function shapeOf(btf: Btf, id: number, options: ShapeOptions = {}, address?: AddressBytes): Shape {
   const numbers = new Set(options.numbers ?? []);
-  const shape = new Builder(btf, numbers, options.u64 === "number").build(
-    id,
-    "",
-    true,
-    0,
-    options.u64 === "number",
-    address,
-  );
+  const number = options.u64 === "number";
+  const shape = new Builder(btf, numbers, number).build(id, ROOT, { number, address });
   for (const path of numbers) {
     throw new BpfError({
       code: "INVALID_ARGUMENT",
@@ -177,6 +165,20 @@ function countValues(shape: Shape): number {
   return 1;
 }
 
+/** Where in a value a type is. */
+interface Place {
+  readonly path: string;
+  /** Nothing follows in the record, so an array without length is its tail. */
+  readonly last: boolean;
+  readonly depth: number;
+  /** Its bytes are those of other members of a union too. */
+  readonly shared: boolean;
+  /** It is a member without a name, whose members are its parent's. */
+  readonly anonymous: boolean;
+}
+
+const ROOT: Place = { path: "", last: true, depth: 0, shared: false, anonymous: false };
+
 class Builder {
   readonly #btf: Btf;
   /** Paths still to be met. */
@@ -184,8 +186,6 @@ class Builder {
   readonly #listed: ReadonlySet<string>;
   readonly #allNumbers: boolean;
   #members = 0;
-  /** Of the member that is built: whether its bytes are those of others too, and whether it has no name, so that its members are its parent's. */
-  #within = { shared: false, anonymous: false };
 
   constructor(btf: Btf, numbers: Set<string>, allNumbers: boolean) {
     this.#btf = btf;
@@ -194,26 +194,19 @@ class Builder {
     this.#allNumbers = allNumbers;
   }
 
-  /** `last`: nothing follows in the record, so an array without length is its tail. */
-  build(
-    id: number,
-    path: string,
-    last: boolean,
-    depth: number,
-    asNumber: boolean,
-    asAddress: AddressBytes | undefined,
-  ): Shape {
-    if (depth > MAX_DEPTH) throw unsupported(this.#btf, id, "nested too deeply, or contains itself");
+  build(id: number, place: Place, declared: Declared): Shape {
+    const { path } = place;
+    if (place.depth > MAX_DEPTH) throw unsupported(this.#btf, id, "nested too deeply, or contains itself");
     let at = id;
     let swapped = false;
-    let number = asNumber;
-    let address = asAddress;
+    let { number, address } = declared;
     let type = this.#btf.type(at);
     for (let step = 0; ; step++) {
       if (type.kind === "typedef") {
         if (SWAPPED_TYPEDEF.test(type.name)) swapped = true;
-        if (isNumberDeclaration(this.#btf, at)) number = true;
-        address ??= addressOfDeclaration(this.#btf, at);
+        const own = declaredAs(this.#btf, at);
+        number ||= own.number;
+        address ??= own.address;
       } else if (!isWrapper(type)) break;
       if (step > MAX_DEPTH) throw unsupported(this.#btf, id, "refers to itself");
       at = type.type;
@@ -223,7 +216,7 @@ class Builder {
     switch (type.kind) {
       case "int":
         if (type.bool && type.size <= 8 && isPowerOfTwo(type.size)) return { kind: "boolean", size: type.size };
-        if (number && type.size === 8 && this.#within.shared && !this.#allNumbers)
+        if (number && type.size === 8 && place.shared && !this.#allNumbers)
           throw unsupported(this.#btf, id, sharedNumber(path));
         return this.#integer(type.size, type.signed, swapped, path, number);
       case "enum":
@@ -237,12 +230,12 @@ class Builder {
           ? { kind: "float", size: type.size }
           : { kind: "bytes", size: type.size, tail: false };
       case "array":
-        return this.#array(at, type.element, type.length, path, last, depth, number, address);
+        return this.#array(at, type.element, type.length, place, { number, address });
       case "struct":
       case "union":
-        return this.#record(at, type.size, type.members, type.kind === "union", path, last, depth);
+        return this.#record(at, type.size, type.members, type.kind === "union", place);
       case "datasec":
-        return this.#record(at, type.size, this.#variables(type.variables), false, path, false, depth);
+        return this.#record(at, type.size, this.#variables(type.variables), false, { ...place, last: false });
       case "fwd":
         throw unsupported(this.#btf, id, "only declared, not defined, so it has no members to read");
       default:
@@ -279,23 +272,14 @@ class Builder {
     };
   }
 
-  #array(
-    id: number,
-    element: number,
-    length: number,
-    path: string,
-    last: boolean,
-    depth: number,
-    asNumber: boolean,
-    asAddress: AddressBytes | undefined,
-  ): Shape {
-    const tail = last && length === 0 && depth > 0;
+  #array(id: number, element: number, length: number, place: Place, declared: Declared): Shape {
+    const tail = place.last && length === 0 && place.depth > 0;
     const inner = this.#btf.type(this.#btf.resolve(element));
-    if (asAddress === undefined && inner.kind === "int" && inner.size === 1 && !inner.bool) {
+    if (declared.address === undefined && inner.kind === "int" && inner.size === 1 && !inner.bool) {
       if (inner.char) return { kind: "chars", size: length, tail };
       if (!inner.signed) return { kind: "bytes", size: length, tail };
     }
-    const shape = this.build(element, path, false, depth + 1, asNumber, asAddress);
+    const shape = this.build(element, { ...place, last: false, depth: place.depth + 1 }, declared);
     const size = shape.size * length;
     if (!Number.isSafeInteger(size)) throw unsupported(this.#btf, id, "larger than memory");
     return { kind: "array", size, element: shape, length, tail: tail && shape.size > 0 };
@@ -309,31 +293,26 @@ class Builder {
     });
   }
 
-  #record(
-    id: number,
-    size: number,
-    members: readonly BtfMember[],
-    union: boolean,
-    path: string,
-    last: boolean,
-    depth: number,
-  ): Shape {
-    const shared = (union && members.length > 1) || (this.#within.shared && this.#within.anonymous);
+  #record(id: number, size: number, members: readonly BtfMember[], union: boolean, place: Place): Shape {
+    const shared = (union && members.length > 1) || (place.shared && place.anonymous);
     const built: RecordMember[] = [];
     const names: string[] = [];
     this.#members += members.length;
     if (this.#members > MAX_MEMBERS)
       throw unsupported(this.#btf, id, `more than ${MAX_MEMBERS} members, those of nested structs counted`);
     for (const [index, member] of members.entries()) {
-      const inner = member.name === "" ? path : path === "" ? member.name : `${path}.${member.name}`;
-      const isLast = last && (union || index === members.length - 1);
-      const asNumber = this.#allNumbers || isNumberMember(this.#btf, id, index);
-      this.#within = { shared, anonymous: member.name === "" };
-      const asAddress = addressOfMember(this.#btf, id, index);
-      const shape = this.build(member.type, inner, isLast, depth + 1, asNumber, asAddress);
+      const anonymous = member.name === "";
+      const path = anonymous ? place.path : place.path === "" ? member.name : `${place.path}.${member.name}`;
+      const last = place.last && (union || index === members.length - 1);
+      const { number, address } = declaredAs(this.#btf, id, index);
+      const shape = this.build(
+        member.type,
+        { path, last, depth: place.depth + 1, shared, anonymous },
+        { number: this.#allNumbers || number, address },
+      );
       const made = this.#member(id, size, member, shape);
       // The one thing without a name that is read is a struct or union; anything else would be padding.
-      if (member.name !== "") names.push(member.name);
+      if (!anonymous) names.push(member.name);
       else if (shape.kind === "record") names.push(...shape.names);
       else continue;
       built.push(made);

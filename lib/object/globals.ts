@@ -1,6 +1,6 @@
 /** The object's global variables: sections .rodata, .data, .bss, .kconfig and custom ones, as records of accessors. */
 import type { Btf } from "../btf/btf.js";
-import { type AddressBytes, addressOfDeclaration, isNumberDeclaration } from "../codec/declared_tags.js";
+import { type AddressBytes, declaredAs } from "../codec/declared_tags.js";
 import { type Shape, shapeOf } from "../codec/shape.js";
 import { BpfError } from "../errors.js";
 import { attempt } from "../kernel/explain.js";
@@ -41,14 +41,15 @@ export function variablesOf(btf: Btf, section: string): GlobalVariable[] {
   for (const entry of datasec.variables) {
     const variable = btf.type(entry.type);
     if (variable.kind !== "var") continue;
+    const declared = declaredAs(btf, entry.type);
     variables.push({
       name: variable.name,
       type: variable.type,
       offset: entry.offset,
       size: entry.size,
       isStatic: variable.linkage === "static",
-      isNumber: isNumberDeclaration(btf, entry.type),
-      address: addressOfDeclaration(btf, entry.type),
+      isNumber: declared.number,
+      address: declared.address,
     });
   }
   return variables;

@@ -1,7 +1,7 @@
 /** What tells a skeleton that its object is no longer the one it was made from. */
 import { createHash } from "node:crypto";
 import type { Btf } from "../btf/btf.js";
-import { addressOfDeclaration, addressOfMember, isNumberDeclaration, isNumberMember } from "../codec/declared_tags.js";
+import { type AddressBytes, type Declared, declaredAs } from "../codec/declared_tags.js";
 import type { ObjectDescription } from "./description.js";
 
 /**
@@ -26,7 +26,7 @@ export function fingerprint(object: ObjectDescription): string {
         variable.name,
         variable.size,
         type(variable.type),
-        variable.isNumber || (variable.address ?? false),
+        mark({ number: variable.isNumber, address: variable.address }),
       ]),
     ]),
   ];
@@ -37,6 +37,11 @@ export function fingerprint(object: ObjectDescription): string {
 
 function byName<T extends { readonly name: string }>(items: readonly T[]): T[] {
   return [...items].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+}
+
+/** What was declared, if anything was. */
+function mark({ number, address }: Declared): boolean | AddressBytes {
+  return number || (address ?? false);
 }
 
 /** Types as text in which a struct or enum is named once and its definition is listed apart, so that cycles end. */
@@ -58,10 +63,9 @@ class Layouts {
       const type = this.#btf.type(at);
       if (type.kind === "struct" || type.kind === "union" || type.kind === "enum" || type.kind === "enum64")
         numbers.push(this.#define(at));
-      if (type.kind === "typedef" && isNumberDeclaration(this.#btf, at)) declared = "!";
       if (type.kind === "typedef") {
-        const address = addressOfDeclaration(this.#btf, at);
-        if (address !== undefined) declared = `!${address}`;
+        const { number, address } = declaredAs(this.#btf, at);
+        if (number || address !== undefined) declared = `!${address ?? ""}`;
       }
       if (type.kind === "array") at = type.element;
       else if ("type" in type && type.kind !== "ptr" && type.kind !== "func") at = type.type;
@@ -83,7 +87,7 @@ class Layouts {
         type.size,
         type.members.map((member, i) => [
           ...[member.name, member.bitOffset, member.bitfieldSize, this.layout(member.type)],
-          isNumberMember(this.#btf, id, i) || (addressOfMember(this.#btf, id, i) ?? false),
+          mark(declaredAs(this.#btf, id, i)),
         ]),
       );
     } else if (type.kind === "enum" || type.kind === "enum64") {
