@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { ensureNode, NODE_LINES } from "./nodes.mjs";
 import { columnOf, contradictions, writeTable } from "./test/kernel_table.mjs";
+import { KERNEL_OF_OUR_CODE, OF_OUR_CODE, WITH_EVERY_NODE } from "./test/selection.mjs";
 import { cacheDirectory } from "./vm/cache.mjs";
 import { ensureKernel, listKernels } from "./vm/kernels.mjs";
 import { runVm } from "./vm/run.mjs";
@@ -22,7 +23,8 @@ const HELP = `Usage: node scripts/test.mjs [--stages NAME,...] [file filter of v
   unit    test/unit and test/types: no kernel
   kernel  test/kernel on the running kernel (needs root)
   5.10, 6.1, 6.12, newest
-          test/kernel in a virtual machine with that kernel
+          test/kernel in a virtual machine with that kernel; but for ${KERNEL_OF_OUR_CODE} without the tests of what is no kernel's doing,
+          unless they are named (scripts/test/selection.mjs)
   runner  test/vm: the virtual machines' runner itself
   nodes   test/unit and what depends on Node of test/kernel, on the running kernel, with the other lines of Node (needs root)
   native  test/native: the C++ that needs no Node, under sanitizers, and fuzzed
@@ -45,14 +47,8 @@ const LANES = 3;
 /** Seconds that the kernel tests may take in a machine: three times what they take where two machines run on two cores. */
 const VM_TIMEOUT = 3600;
 const MAX_LINE = 2000;
-/** Where it matters which Node it is: not what programs are attached to. */
-const WITH_EVERY_NODE = [
-  "test/unit",
-  ...["events", "maps", "net"].map((folder) => `test/kernel/${folder}/`),
-  ...["bad_input", "command", "examples", "globals", "guide", "links", "package", "ring", "skeleton", "test_run"].map(
-    (name) => `test/kernel/${name}.test.ts`,
-  ),
-];
+/** Stages that call bpf(2) on this machine's own kernel. */
+const NEED_ROOT = ["kernel", "nodes", "sanitized"];
 
 /**
  * @typedef {{ passed: number, failed: number, skipped: number, failures: string[] }} Counts
@@ -79,10 +75,16 @@ function stages(filters) {
   const vm = ({ name, cached }) => ({
     name: `kernel tests, VM ${cached?.version ?? name} (${cached?.release ?? "to be downloaded"})`,
     run: async (output, counts) => {
+      const left = name === KERNEL_OF_OUR_CODE || filters.length > 0 ? [] : OF_OUR_CODE;
+      if (left.length > 0)
+        output.write(`${left.length} files run on ${KERNEL_OF_OUR_CODE} and here only: ${left.join(", ")}\n`);
       const { status } = await runVm({
         kernel: await ensureKernel(name),
         // Not npx, which takes longer to start than vitest does.
-        command: [node, vitest, "run", "--project", "kernel", ...filters],
+        command: [
+          ...[node, vitest, "run", "--project", "kernel", ...filters],
+          ...left.flatMap((file) => ["--exclude", file]),
+        ],
         cwd: root,
         env: { EBPF_TEST_COUNTS: counts, EBPF_MATRIX: tableFile(name) },
         stdout: output,
@@ -294,7 +296,7 @@ async function main() {
     "sanitized",
   ];
   const queue = order
-    .filter((name) => names.includes(name) && (root || (name !== "kernel" && name !== "nodes" && name !== "sanitized")))
+    .filter((name) => names.includes(name) && (root || !NEED_ROOT.includes(name)))
     .flatMap((name) => all[name] ?? []);
   const results = await runAll(queue);
   if (interrupted.signal.aborted) return 130;
