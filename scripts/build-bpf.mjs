@@ -98,13 +98,9 @@ function compilerFlags() {
 /** Where the library, which `npm run build:lib` makes first, has the vmlinux.h that it makes for `ebpf build`. Asked for by examples only. */
 async function vmlinuxFolder() {
   const module = join(root, "dist/build/vmlinux.js");
-  const library = existsSync(module) ? await import(module) : undefined;
-  let folder;
-  return () => {
-    if (library === undefined) fail("vmlinux.h is made by the library: npm run build:lib comes first");
-    folder ??= library.vmlinuxFolder();
-    return folder;
-  };
+  if (!existsSync(module)) fail("vmlinux.h is made by the library: npm run build:lib comes first");
+  const library = await import(module);
+  return library.vmlinuxFolder();
 }
 
 function listSources() {
@@ -123,13 +119,13 @@ function prerequisites(depfile) {
   return names.map((name) => name.replace(/\\(.)/g, "$1"));
 }
 
-function planOne(source, tools) {
+async function planOne(source, tools) {
   const object = source.replace(/\.c$/, ".o");
   const stem = join("build/bpf", object);
   const text = readFileSync(join(root, source), "utf8");
   const own = /^\/\/ cflags: (.+)$/m.exec(text);
   const flags = [...tools.flags, ...(own ? own[1].trim().split(/\s+/) : [])];
-  if (/^#include "vmlinux\.h"$/m.test(text)) flags.push(`-I${tools.vmlinux()}`);
+  if (/^#include "vmlinux\.h"$/m.test(text)) flags.push(`-I${await vmlinuxFolder()}`);
   return {
     source,
     object,
@@ -205,10 +201,9 @@ async function main() {
     if (!sources.includes(name)) fail(`${name} is not one of ${sources.join(", ")}`);
   }
   const clang = findClang();
-  const vmlinux = await vmlinuxFolder();
-  const tools = { clang, strip: findStrip(clang), flags: compilerFlags(), vmlinux };
+  const tools = { clang, strip: findStrip(clang), flags: compilerFlags() };
   const wanted = sources.filter((source) => options.only.length === 0 || options.only.includes(source));
-  const plans = wanted.map((source) => planOne(source, tools));
+  const plans = await Promise.all(wanted.map((source) => planOne(source, tools)));
   const stale = plans.filter((plan) => options.force || !isCurrent(plan));
   if (options.verbose) console.log(`${clang.text}; strip: ${tools.strip ?? "none"}\n${tools.flags.join(" ")}`);
   if (stale.length === 0) {
