@@ -14,7 +14,8 @@ export interface Audience<T> {
   readonly emitter: EventEmitter<StreamEvents<T>>;
   readonly listeners: Listeners;
   readonly waiters: Waiters<T>;
-  readonly closed: boolean;
+  /** Closed, or paused: nothing more is handed out, errors included. */
+  readonly halted: boolean;
   /** Whether an iterator sets the pace. */
   readonly paced: boolean;
   /** Whether anyone wants another record. */
@@ -93,7 +94,7 @@ export class Delivery<T> {
   #one(): T | undefined {
     const held = this.#held;
     this.#showBatch();
-    if (held.empty || this.#audience.closed) return undefined;
+    if (held.empty || this.#audience.halted) return undefined;
     const at = held.next++;
     const record = this.#decode(held.offset(at), held.length(at));
     if (record === undefined) return undefined;
@@ -181,16 +182,9 @@ export class Delivery<T> {
     const held = this.#held;
     const { listeners } = this.#audience;
     if (held.shown || listeners.batch === 0) return;
+    if (!held.uniformlyFits(this.#fits) && !this.#sortOut()) return;
     held.shown = true;
-    if (!held.uniformlyFits(this.#fits)) {
-      held.filter((at) => {
-        // Closed by who was told of an error: what was not looked at is pending, and told of no more.
-        if (this.#audience.closed || this.#fits(held.length(at))) return true;
-        this.emitError(sizeMismatch(this.#source, held, at));
-        return false;
-      });
-      if (held.empty || this.#audience.closed) return;
-    }
+    if (held.empty) return;
     const batch = this.#batch.begin();
     if (!this.#audience.waiters.waiting && !this.#audience.paced && listeners.event.length === 0)
       held.next = held.count;
@@ -201,6 +195,20 @@ export class Delivery<T> {
     } finally {
       batch.end();
     }
+  }
+
+  /** Takes the records that do not fit out of what is left, and tells of them; false when a handler had it stop before the end. */
+  #sortOut(): boolean {
+    const held = this.#held;
+    for (let at = held.next; at < held.count; at++) {
+      if (this.#fits(held.length(at))) continue;
+      const error = sizeMismatch(this.#source, held, at);
+      held.drop(at);
+      this.emitError(error);
+      // What was not looked at is pending, and its errors are told when it is.
+      if (this.#audience.halted || this.#audience.listeners.batch === 0) return false;
+    }
+    return true;
   }
 
   /** Tells of a record that cannot be handed out, or a buffer that cannot be read. */

@@ -77,8 +77,8 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
       emitter: this,
       listeners: this.#listeners,
       waiters: this.#waiters,
-      get closed() {
-        return stream.#closed;
+      get halted() {
+        return stream.#halted;
       },
       get paced() {
         return stream.#iterators > 0;
@@ -128,7 +128,10 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     return this.#source.reader;
   }
 
-  /** Stops reading until `resume()`: the kernel's buffer fills meanwhile. A thread rests too. */
+  /**
+   * Stops reading until `resume()`: the kernel's buffer fills meanwhile. A thread rests too. Called by a handler, nothing comes after what it was told
+   * of, neither records nor errors.
+   */
   pause(): this {
     this.#paused = true;
     this.#clock.interrupted = true;
@@ -264,8 +267,9 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
   /** The next record if there is one at hand, and time left in this turn. @internal */
   take(): T | undefined {
     // Inside a handler, the loop that called it goes on from where it is.
-    if (this.#delivery.dispatching || this.#paused || this.#closed || this.#waiters.waiting) return undefined;
-    while (!this.#held.empty) {
+    if (this.#delivery.dispatching || this.#waiters.waiting) return undefined;
+    // Whoever is told of an error may pause or close the stream.
+    while (!this.#held.empty && !this.#halted) {
       if (this.#clock.over()) return undefined;
       try {
         const record = this.#delivery.take();
@@ -279,6 +283,8 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
 
   /** The next record, when there will be one. @internal */
   wait(signal?: AbortSignal, timeout?: number): Promise<T | undefined> {
+    // By whoever was told of an error, a moment ago.
+    if (this.#closed) return Promise.resolve(undefined);
     const record = this.#waiters.wait(signal, timeout);
     this.#clock.interrupted = true;
     if (this.#held.empty) this.#schedule();
@@ -332,6 +338,10 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     this.#schedule();
   }
 
+  get #halted(): boolean {
+    return this.#closed || this.#paused;
+  }
+
   #listening(): boolean {
     return this.#listeners.event.length > 0 || this.#listeners.batch > 0;
   }
@@ -343,7 +353,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
 
   /** Whether anyone is at it, though perhaps busy with a record. */
   #reading(): boolean {
-    if (this.#closed || this.#paused) return false;
+    if (this.#halted) return false;
     return this.#waiters.waiting || this.#iterators > 0 || this.#listening();
   }
 

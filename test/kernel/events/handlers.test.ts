@@ -1,5 +1,5 @@
 /** Handlers of every kind that throw, and that close what they are told of; and what none of them may take with it. */
-import type { BpfError, LostRecords } from "ebpf";
+import type { BpfError, LostRecords, RecordBatch, RingBuffer } from "ebpf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { Uncaught } from "../support/uncaught.js";
@@ -119,30 +119,145 @@ describe.each(READERS)("handlers, of what is read by a %s", (reader) => {
     expect(uncaught.errors).toEqual([]);
   });
 
-  test("a handler of errors that closes the ring: nothing comes after it, in the same batch either", async () => {
-    for (const kind of ["event", "batch"] as const) {
+  type Stream = RingBuffer<Rec>;
+  /** Has all of a ring's records told, in one way or another, until it is closed. */
+  const ways: Record<string, (ring: Stream, tell: (record: Rec) => void) => Promise<void> | undefined> = {
+    "an event listener": (ring, tell) => {
+      ring.on("event", tell);
+      return undefined;
+    },
+    "two event listeners": (ring, tell) => {
+      ring.on("event", tell).on("event", () => {});
+      return undefined;
+    },
+    "a batch listener": (ring, tell) => {
+      ring.on("batch", (batch) => {
+        for (const record of batch) tell(record);
+      });
+      return undefined;
+    },
+    "an event listener, of batches that somebody else looks into": (ring, tell) => {
+      ring.on("batch", () => {}).on("event", tell);
+      return undefined;
+    },
+    "next()": async (ring, tell) => {
+      for (let record = await ring.next(); record !== undefined; record = ring.closed ? undefined : await ring.next())
+        tell(record);
+    },
+    "an iterator": async (ring, tell) => {
+      for await (const record of ring) tell(record);
+    },
+    "an iterator, of batches that somebody else looks into": async (ring, tell) => {
+      ring.on("batch", () => {});
+      for await (const record of ring) tell(record);
+    },
+  };
+  // Where there are batch listeners, all of a batch was looked at when it is shown, and nothing of it is told before.
+  const byBatch = (way: string) => way.includes("batch");
+  const seqOf = (error: BpfError) => (error as BpfError & { bytes: Uint8Array }).bytes[0];
+
+  test.each(Object.entries(ways))(
+    "a handler of errors that closes the ring: nothing comes after it: %s",
+    async (way, read) => {
       object = await odd(3);
       const ring = object.ringBuffer<Rec>("odd");
       const order: string[] = [];
-      ring.on("error", () => {
-        order.push("error");
+      ring.on("error", (error) => {
+        order.push(`error ${seqOf(error)}`);
         ring.close();
       });
-      if (kind === "event") ring.on("event", ({ seq }) => order.push(String(seq)));
-      else ring.on("batch", (batch) => order.push(...Array.from(batch, ({ seq }) => String(seq))));
       send(object, "send_odd", 7);
+      const end = read(ring, ({ seq }) => order.push(String(seq)));
       await until("the end", () => ring.closed);
+      await end;
       for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
-      // A batch is shown when all of it was looked at.
-      expect(order).toEqual(kind === "event" ? ["0", "1", "error"] : ["error"]);
+      expect(order).toEqual(byBatch(way) ? ["error 2"] : ["0", "1", "error 2"]);
+      expect(ring.totals).toEqual({ produced: 7, delivered: order.length, lost: 0, pending: 7 - order.length });
+      expect(uncaught.errors).toEqual([]);
+    },
+  );
+
+  test.each(Object.entries(ways))(
+    "a handler of errors that pauses: neither records nor errors until resume(), then all of them, once: %s",
+    async (way, read) => {
+      object = await odd(3);
+      const ring = object.ringBuffer<Rec>("odd");
+      const order: (number | string)[] = [];
+      const wrong: string[] = [];
+      const tell = (what: number | string) => {
+        if (ring.paused) wrong.push(`${what} while paused`);
+        order.push(what);
+      };
+      ring.on("error", (error) => {
+        tell(`error ${seqOf(error)}`);
+        // Each is accounted for when it is told.
+        if (ring.totals.delivered !== order.length) wrong.push(`${ring.totals.delivered} of ${order.length}`);
+        ring.pause();
+      });
+      send(object, "send_odd", 30);
+      const end = read(ring, ({ seq }) => tell(Number(seq)));
+      for (let errors = 1; errors <= 10; errors++) {
+        await until("an error", () => ring.paused);
+        const told = order.length;
+        expect(order.filter((what) => typeof what === "string").length).toBe(errors);
+        for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+        expect(ring.flush()).toBe(0);
+        expect(order.length).toBe(told);
+        expect(ring.totals).toEqual({ produced: 30, delivered: told, lost: 0, pending: 30 - told });
+        ring.resume();
+      }
+      await until("all of them", () => order.length === 30);
+      ring.close();
+      await end;
+      expect(wrong).toEqual([]);
+      const all = Array.from({ length: 30 }, (_, seq) => (seq % 3 === 2 ? `error ${seq}` : seq));
+      const isError = (what: number | string) => typeof what === "string";
+      if (byBatch(way)) all.sort((a, b) => Number(isError(b)) - Number(isError(a)));
+      expect(order).toEqual(all);
+      expect(uncaught.errors).toEqual([]);
+    },
+  );
+
+  test("a handler of errors that takes itself away, or the listener that the batch was for", async () => {
+    for (const gone of ["error", "batch"] as const) {
+      object = await odd(3);
+      const ring = object.ringBuffer<Rec>("odd");
+      const seqs: number[] = [];
+      const told: unknown[] = [];
+      const onBatch = (batch: RecordBatch<Rec>) => {
+        for (const { seq } of batch) seqs.push(Number(seq));
+      };
+      const onError = (error: BpfError) => {
+        told.push(seqOf(error));
+        if (told.length > 1) return;
+        if (gone === "error") ring.off("error", onError);
+        else ring.off("batch", onBatch);
+      };
+      ring.on("error", onError).on("batch", onBatch);
+      send(object, "send_odd", 9);
+      if (gone === "error") {
+        // Nobody else listens: the others are the process's to see.
+        await until("the batch, and two errors", () => seqs.length === 6 && uncaught.errors.length === 2);
+        expect(told).toEqual([2]);
+        expect(uncaught.errors.splice(0).map((error) => seqOf(error as BpfError))).toEqual([5, 8]);
+      } else {
+        await until("the first error", () => told.length > 0);
+        for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+        expect([told, seqs]).toEqual([[2], []]);
+        expect(ring.totals).toEqual({ produced: 9, delivered: 1, lost: 0, pending: 8 });
+        ring.on("event", ({ seq }) => seqs.push(Number(seq)));
+        await until("the others", () => seqs.length === 6);
+        expect(told).toEqual([2, 5, 8]);
+        expect(uncaught.errors).toEqual([]);
+      }
+      expect(seqs).toEqual([0, 1, 3, 4, 6, 7]);
+      expect(ring.totals).toEqual({ produced: 9, delivered: 9, lost: 0, pending: 0 });
       object.close();
     }
-    expect(uncaught.errors).toEqual([]);
   });
 
   test("a record of the wrong size comes to no reader, and takes none of the next ones with it", async () => {
-    type Stream = ReturnType<typeof object.ringBuffer<Rec>>;
-    const ways: Record<string, (ring: Stream) => AsyncIterable<Rec>> = {
+    const readers: Record<string, (ring: Stream) => AsyncIterable<Rec>> = {
       "next()": async function* (ring) {
         for (;;) yield (await ring.next()) as Rec;
       },
@@ -150,7 +265,7 @@ describe.each(READERS)("handlers, of what is read by a %s", (reader) => {
       "a Node stream": (ring) => ring.toReadable({ highWaterMark: 2 }),
       "a web stream": (ring) => ring.toWebStream({ highWaterMark: 2 }),
     };
-    for (const [way, records] of Object.entries(ways)) {
+    for (const [way, records] of Object.entries(readers)) {
       object = await odd(3);
       const ring = object.ringBuffer<Rec>("odd");
       const errors: BpfError[] = [];
