@@ -1,11 +1,11 @@
 /** `produced = delivered + lost (+ pending)`, while several processes produce and at rest, under every kind of load. */
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import type { LostRecords, ReaderChoice, RecordStream, Wakeup } from "ebpf";
+import type { LoadedObject, LostRecords, ReaderChoice, RecordStream, Wakeup } from "ebpf";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Child } from "../support/run.js";
 import { until } from "../support/until.js";
-import { type Loaded, loadFixture, READERS, type Rec } from "./streams.js";
+import { type Blob, type Loaded, loadFixture, READERS, type Rec } from "./streams.js";
 
 const PRODUCE = fileURLToPath(new URL("children/produce.mjs", import.meta.url));
 const ROUNDS = 10;
@@ -15,13 +15,35 @@ const RUNS = 2000;
 class Reading {
   seen = 0;
   wrong = 0;
+  /** Of blobs' data. */
+  readonly lengths = new Set<number>();
   readonly lost: LostRecords[] = [];
 
-  take = ({ seq, pid, value }: Rec): void => {
+  take = (record: Rec | Blob): void => {
     this.seen++;
-    const number = Number(seq);
-    if (pid !== (number * 7) >>> 0 || value !== (number ^ 0x5a5a5a5a) >>> 0) this.wrong++;
+    if (!("data" in record ? this.#isBlob(record) : isRecord(record))) this.wrong++;
   };
+
+  #isBlob({ seq, length, data }: Blob): boolean {
+    this.lengths.add(data.length);
+    const first = Number(seq & 0xffn);
+    return length === data.length && data.every((byte, i) => byte === ((first + i) & 0xff));
+  }
+}
+
+function isRecord({ seq, pid, value }: Rec): boolean {
+  const number = Number(seq);
+  return pid === (number * 7) >>> 0 && value === (number ^ 0x5a5a5a5a) >>> 0;
+}
+
+/** What the BPF side counts of a ring, as bpf/include/ebpf/events.h declares it. */
+interface Counters {
+  readonly cpu: readonly {
+    readonly produced: bigint;
+    readonly lost: bigint;
+    readonly lost_bytes: bigint;
+    readonly last_lost_ns: bigint;
+  }[];
 }
 
 describe("nothing is unaccounted for", () => {
@@ -54,7 +76,7 @@ describe("nothing is unaccounted for", () => {
   }
 
   /** More was produced than is accounted for otherwise only by what is on its way. */
-  function inBounds({ totals }: RecordStream<Rec>): void {
+  function inBounds({ totals }: RecordStream<Rec | Blob>): void {
     const { produced = 0, delivered, lost = 0 } = totals;
     if (produced < delivered + lost) expect.fail(`${produced} < ${delivered} + ${lost}`);
   }
@@ -74,11 +96,13 @@ describe("nothing is unaccounted for", () => {
   }
 
   interface Load {
+    /** Sends blobs of so many lengths, in place of records of one. */
+    readonly lengths?: number;
     readonly ringBytes?: number;
     readonly wakeup?: Wakeup;
     readonly reader?: ReaderChoice;
     /** Reads in its way, until told to end. */
-    readonly read: (ring: RecordStream<Rec>, reading: Reading) => (() => Promise<void> | void) | undefined;
+    readonly read: (ring: RecordStream<Rec | Blob>, reading: Reading) => (() => Promise<void> | void) | undefined;
     /** Whether it must lose. */
     readonly loses?: true;
   }
@@ -120,20 +144,26 @@ describe("nothing is unaccounted for", () => {
     return () => loop;
   };
 
+  const batches: Load["read"] = (ring, { take }) => {
+    ring.on("batch", (batch) => {
+      for (const record of batch.views()) take(record);
+    });
+    return undefined;
+  };
+
+  const webStream: Load["read"] = (ring, { take }) => {
+    const loop = (async () => {
+      for await (const record of ring.toWebStream({ highWaterMark: 16 })) take(record);
+    })();
+    return () => loop;
+  };
+
   const loads: Record<string, Load> = {
     "an event listener": { read: listen },
     "a tiny ring": { ringBytes: 4096, loses: true, read: listen },
     "a slow handler": { loses: true, read: slowly },
     "pause and resume": { ringBytes: 16384, loses: true, read: pausing },
-    batches: {
-      ringBytes: 65536,
-      read: (ring, { take }) => {
-        ring.on("batch", (batch) => {
-          for (const record of batch.views()) take(record);
-        });
-        return undefined;
-      },
-    },
+    batches: { ringBytes: 65536, read: batches },
     "an iterator with pauses": { ringBytes: 16384, loses: true, read: iterate },
     "a Node stream": {
       ringBytes: 65536,
@@ -143,8 +173,20 @@ describe("nothing is unaccounted for", () => {
         return () => ended;
       },
     },
+    "a web stream": { ringBytes: 16384, read: webStream },
     "a timed wake-up": { ringBytes: 16384, wakeup: { milliseconds: 1 }, read: listen },
     "a wake-up by bytes": { ringBytes: 65536, wakeup: { bytes: 8192, milliseconds: 2 }, read: listen },
+    "a wake-up by records": { ringBytes: 65536, wakeup: { records: 200, milliseconds: 2 }, read: listen },
+    "mixed lengths": { lengths: 97, read: listen },
+    "mixed lengths, a tiny ring": { lengths: 97, ringBytes: 4096, loses: true, read: listen },
+    "mixed lengths, batches": { lengths: 97, ringBytes: 65536, read: batches },
+    "mixed lengths, a web stream": { lengths: 97, ringBytes: 65536, read: webStream },
+    "mixed lengths, a wake-up by records": {
+      lengths: 97,
+      ringBytes: 65536,
+      wakeup: { records: 200, milliseconds: 2 },
+      read: listen,
+    },
     "a thread": { ringBytes: 65536, reader: "thread", read: listen },
     "a thread with little memory, and a slow handler": {
       ringBytes: 4096,
@@ -161,20 +203,33 @@ describe("nothing is unaccounted for", () => {
       reader: "thread",
       read: listen,
     },
+    "a thread that is woken by records": {
+      ringBytes: 65536,
+      wakeup: { records: 200, milliseconds: 2 },
+      reader: "thread",
+      read: listen,
+    },
+    "a thread, and a web stream": { ringBytes: 16384, reader: "thread", read: webStream },
+    "a thread, and mixed lengths": { lengths: 97, ringBytes: 65536, reader: "thread", read: listen },
+    "a thread, and batches of mixed lengths": { lengths: 97, ringBytes: 16384, reader: "thread", read: batches },
     "an adaptive wake-up": { ringBytes: 65536, wakeup: "adaptive", read: listen },
   };
 
   test.each(Object.entries(loads))("%s", async (_, load) => {
+    const { lengths } = load;
+    const name = lengths === undefined ? "records" : "blobs";
     object = await loadFixture("ring", (opened) => {
-      if (load.ringBytes !== undefined) opened.ring("records").maxEntries = load.ringBytes;
-      if (load.reader !== undefined) opened.ring("records").reader = load.reader;
-      if (load.wakeup !== undefined) opened.ring("records").wakeup = load.wakeup;
+      if (load.ringBytes !== undefined) opened.ring(name).maxEntries = load.ringBytes;
+      if (load.reader !== undefined) opened.ring(name).reader = load.reader;
+      if (load.wakeup !== undefined) opened.ring(name).wakeup = load.wakeup;
+      // From one that is copied out of a batch to one that is not.
+      if (lengths !== undefined) Object.assign(opened.rodata, { blob_length: 20, blob_spread: lengths });
     });
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer<Rec | Blob>(name);
     const reading = new Reading();
     ring.on("lost", (report) => reading.lost.push(report));
     const end = load.read(ring, reading);
-    await produce("generate", () => inBounds(ring));
+    await produce(lengths === undefined ? "generate" : "generate_blob", () => inBounds(ring));
     await until("an empty ring", () => ring.totals.pending === 0);
     const { totals } = ring;
     const { attempted, submitted, refused } = object.bss;
@@ -186,8 +241,38 @@ describe("nothing is unaccounted for", () => {
     expect(totals.lost).toBe(Number(refused));
     expect(totals.delivered + (totals.lost as number)).toBe(totals.produced);
     expect(reading).toMatchObject({ seen: totals.delivered, wrong: 0 });
+    // Of a ring that is full at once, the first of each burst come.
+    if (lengths !== undefined) expect(reading.lengths.size).toBeGreaterThan(lengths / 4);
     if (load.loses) expect(totals.lost).toBeGreaterThan(0);
     checkReports(reading.lost, totals.lost);
+  });
+
+  test("each CPU counts in a slot of its own", async ({ skip }) => {
+    const last = availableParallelism() - 1;
+    if (last === 0) skip("needs two CPUs");
+    object = await loadFixture("ring", (opened) => {
+      opened.ring("records").maxEntries = 4096;
+    });
+    const ring = object.ringBuffer<Rec>("records");
+    const reading = new Reading();
+    ring.on("event", reading.take);
+    await produce("generate", () => inBounds(ring));
+    await until("an empty ring", () => ring.totals.pending === 0);
+    // A skeleton leaves the section out: its streams read it.
+    const { cpu: slots } = (object as unknown as LoadedObject).section(".data.ebpf")["ebpf_ring__records"] as Counters;
+    const sum = { produced: 0, lost: 0, bytes: 0 };
+    for (const [cpu, { produced, lost, lost_bytes, last_lost_ns }] of slots.entries()) {
+      const produces = cpu === 0 || cpu === last;
+      expect([cpu, Number(produced)]).toEqual([cpu, produces ? ROUNDS * RUNS : 0]);
+      if (produces) expect(Number(lost)).toBeGreaterThan(0);
+      expect([cpu, last_lost_ns > 0n]).toEqual([cpu, lost > 0n]);
+      sum.produced += Number(produced);
+      sum.lost += Number(lost);
+      sum.bytes += Number(lost_bytes);
+    }
+    const { produced, lost = 0 } = ring.totals;
+    expect(sum).toEqual({ produced, lost, bytes: lost * 32 });
+    expect(reading.seen).toBe(sum.produced - sum.lost);
   });
 
   test.each(READERS)("a perf event array in a ring's place, counted by the program, read by a %s", async (reader) => {
