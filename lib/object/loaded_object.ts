@@ -36,9 +36,15 @@ import type {
   PerfName,
   RecordName,
   RecordOf,
+  RingKeyOf,
+  RingName,
+  RingsName,
   TypedPerfOptions,
   TypedRecorderOptions,
+  TypedRingOptions,
+  TypedUserRingOptions,
   UntypedName,
+  UserRingName,
 } from "./stream_types.js";
 import { ObjectStreams } from "./streams.js";
 import { attachStructOps, structOpsNames } from "./struct_ops.js";
@@ -173,10 +179,20 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
   }
 
   /**
-   * A ring buffer, as the stream of its records. The same stream each time; options count for the first.
+   * A ring buffer, as the stream of its records. The same stream each time; options count for the first. A skeleton knows what the records are,
+   * where the ring's declaration says it; of any other ring they are bytes, or what `type` says: of a skeleton, one of its structs.
    * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND for an unknown record type
    */
-  ringBuffer<T>(name: string, options: RingOptions<T> = {}): RingBuffer<T> {
+  ringBuffer<Name extends RingName<S>, Type extends RecordName<S, Name> | undefined = undefined>(
+    name: Name,
+    options?: TypedRingOptions<Type> & { readonly convert?: undefined },
+  ): RingBuffer<RecordOf<S, Name, Type>>;
+  ringBuffer<Name extends RingName<S>, T, Type extends RecordName<S, Name> | undefined = undefined>(
+    name: Name,
+    options: TypedRingOptions<Type> & { readonly convert: (record: RecordOf<S, Name, Type>) => T },
+  ): RingBuffer<T>;
+  ringBuffer<T>(name: UntypedName<S>, options?: RingOptions<T>): RingBuffer<T>;
+  ringBuffer(name: string, options: RingOptions = {}): RingBuffer<unknown> {
     return this.#streamsOf(name).ringBuffer(name, options);
   }
 
@@ -215,18 +231,34 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
 
   /**
    * A hash or array of ring buffers. The same one each time; options count for the first. Of one that was not declared with
-   * `EBPF_RINGBUF_HASH` or `EBPF_RINGBUF_ARRAY`, `map()` is the map of maps itself.
+   * `EBPF_RINGBUF_HASH` or `EBPF_RINGBUF_ARRAY`, `map()` is the map of maps itself. What the records are is known, or said, as for
+   * {@link LoadedObject.ringBuffer}.
    * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND for an unknown record type
    */
-  ringBuffers<K, T>(name: string, options: RingOptions<T> = {}): RingBuffers<K, T> {
+  ringBuffers<Name extends RingsName<S>, Type extends RecordName<S, Name> | undefined = undefined>(
+    name: Name,
+    options?: TypedRingOptions<Type> & { readonly convert?: undefined },
+  ): RingBuffers<RingKeyOf<S, Name>, RecordOf<S, Name, Type>>;
+  ringBuffers<Name extends RingsName<S>, T, Type extends RecordName<S, Name> | undefined = undefined>(
+    name: Name,
+    options: TypedRingOptions<Type> & { readonly convert: (record: RecordOf<S, Name, Type>) => T },
+  ): RingBuffers<RingKeyOf<S, Name>, T>;
+  ringBuffers<K, T>(name: UntypedName<S>, options?: RingOptions<T>): RingBuffers<K, T>;
+  ringBuffers(name: string, options: RingOptions = {}): RingBuffers<unknown, unknown> {
     return this.#streamsOf(name).ringBuffers(name, options);
   }
 
   /**
-   * A user ring buffer, to write records for programs into. The same one each time; options count for the first.
+   * A user ring buffer, to write records for programs into. The same one each time; options count for the first. What the records are is known,
+   * or said, as for {@link LoadedObject.ringBuffer}.
    * @throws BpfError NOT_FOUND, INVALID_ARGUMENT for another type, BTF_NOT_FOUND for an unknown record type
    */
-  userRingBuffer<T>(name: string, options: UserRingOptions = {}): UserRingBuffer<T> {
+  userRingBuffer<Name extends UserRingName<S>, Type extends RecordName<S, Name> | undefined = undefined>(
+    name: Name,
+    options?: TypedUserRingOptions<Type>,
+  ): UserRingBuffer<RecordOf<S, Name, Type>>;
+  userRingBuffer<T>(name: UntypedName<S>, options?: UserRingOptions): UserRingBuffer<T>;
+  userRingBuffer(name: string, options: UserRingOptions = {}): UserRingBuffer<never> {
     return this.#streamsOf(name).userRingBuffer(name, options);
   }
 

@@ -29,7 +29,7 @@ export interface ObjectShape {
   readonly maps: object;
   /** The variables of data sections, as they are before load: writable. */
   readonly sections: object;
-  /** Structs by their C names (`"struct record"`): what a plain perf event array's records can be said to be. */
+  /** Structs by their C names (`"struct record"`): what records can be said to be of a map whose declaration does not say it. */
   readonly types?: object;
 }
 

@@ -2,13 +2,21 @@
 
 import type { Btf } from "../btf/btf.js";
 import { BpfError } from "../errors.js";
-import { MapType } from "../kernel/abi.js";
 import { ARENA_SECTION } from "../object/arena_section.js";
 import { type GlobalVariable, variableShape } from "../object/globals.js";
 import type { MapDescription, ObjectDescription, SectionDescription } from "./description.js";
 import { doc, type GenericType, importing, property, unionType } from "./emit.js";
 import { fingerprint } from "./fingerprint.js";
-import { isKeyed, isPerCpu, mapClass, mapClassName, mapParts, mapSize, mapTypeConstant } from "./map_types.js";
+import {
+  isKeyed,
+  isPerCpu,
+  isStreamed,
+  mapClass,
+  mapClassName,
+  mapParts,
+  mapSize,
+  mapTypeConstant,
+} from "./map_types.js";
 import { className, literalKey, ModuleNames, propertyName } from "./names.js";
 import { bytes, type Declaration, noteOf, TypeCatalog } from "./types.js";
 
@@ -53,7 +61,7 @@ export function generateSkeleton(object: ObjectDescription, options: GenerateOpt
 
   const mapLines = object.maps.map((map) => mapProperty(map, catalog)).join("");
   const sectionTexts = sections.map((section) => sectionInterface(section, object, catalog)).join("");
-  const plain = object.maps.some((map) => map.type === MapType.perfEventArray && map.recordType === undefined);
+  const plain = object.maps.some((map) => isStreamed(map.type) && map.recordType === undefined);
   const shape = shapeInterface(name, object, mapLines, sections, plain ? (catalog?.structs() ?? []) : []);
   const classes = mapClasses.map((text) => ({ name: text, type: true }));
   return [
@@ -264,7 +272,7 @@ function shapeInterface(
     block("sections", sectionLines.join("")) +
     (typeLines.length === 0
       ? ""
-      : doc("What records can be said to be of an array whose declaration does not say it.", "  ") +
+      : doc("What records can be said to be of a map whose declaration does not say it.", "  ") +
         block("types", typeLines.join(""))) +
     "}\n"
   );

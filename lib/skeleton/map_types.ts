@@ -62,6 +62,15 @@ export function mapParts(map: ClassedMap): readonly ("key" | "prefix" | "value")
   return streamClass(map) === undefined ? mapClassOf(map.type).parameters : [];
 }
 
+const STREAMED: ReadonlySet<number> = new Set([
+  ...[MapType.ringbuf, MapType.userRingbuf, MapType.perfEventArray, MapType.hashOfMaps, MapType.arrayOfMaps],
+]);
+
+/** Whether a map has records, or may: of a map of maps, only what is put into it says it. */
+export function isStreamed(type: number): boolean {
+  return STREAMED.has(type);
+}
+
 const PER_CPU: ReadonlySet<number> = new Set([
   ...[MapType.perCpuHash, MapType.perCpuArray, MapType.lruPerCpuHash, MapType.perCpuCgroupStorage],
 ]);

@@ -27,6 +27,8 @@ import {
 import type { ObjectShape, ProgramOf } from "ebpf/skeleton";
 import { describe, expectTypeOf, test } from "vitest";
 import type { NamedMethod } from "../../lib/program/method_for.js";
+import type { EventsRingMaps, record } from "../fixtures/events_ring_maps.bpf.js";
+import type { command, EventsUserRing } from "../fixtures/events_user_ring.bpf.js";
 import type { Bare, BareObject } from "../unit/skeleton/cases/bare.bpf.js";
 import {
   type closed,
@@ -258,6 +260,62 @@ describe("maps", () => {
     bare.perfBuffer("unknown");
   });
 
+  test("rings by name stream what the skeleton knows their records to be", () => {
+    expectTypeOf(rings.ringBuffer("lines")).toEqualTypeOf<RingBuffer<line>>();
+    expectTypeOf(rings.ringBuffer("events", { reader: "thread" })).toEqualTypeOf<RingBuffer<event>>();
+    expectTypeOf(rings.ringBuffer("numbers", {})).toEqualTypeOf<RingBuffer<bigint>>();
+    expectTypeOf(rings.ringBuffer("lines", { convert: (record) => record.text })).toEqualTypeOf<RingBuffer<string>>();
+    expectTypeOf(rings.ringBuffer("plain")).toEqualTypeOf<RingBuffer<Uint8Array>>();
+    expectTypeOf(rings.ringBuffer("plain", { type: "struct tenant" })).toEqualTypeOf<RingBuffer<tenant>>();
+    const zones = rings.ringBuffer("plain", { type: "struct tenant", convert: (record) => record.zone });
+    expectTypeOf(zones).toEqualTypeOf<RingBuffer<number>>();
+    expectTypeOf(rings.ringBuffers("tenants")).toEqualTypeOf<RingBuffers<tenant, event>>();
+    expectTypeOf(rings.ringBuffers("slots", { exclusive: false })).toEqualTypeOf<RingBuffers<number, line>>();
+    const texts = rings.ringBuffers("slots", { convert: (record) => record.text });
+    expectTypeOf(texts).toEqualTypeOf<RingBuffers<number, string>>();
+    expectTypeOf(rings.userRingBuffer("commands")).toEqualTypeOf<UserRingBuffer<event>>();
+    expectTypeOf(rings.userRingBuffer("choices")).toEqualTypeOf<UserRingBuffer<either_input>>();
+    const { ringMaps, userRings } = {} as { ringMaps: EventsRingMaps; userRings: EventsUserRing };
+    expectTypeOf(ringMaps.ringBuffers("plain")).toEqualTypeOf<RingBuffers<number, Uint8Array>>();
+    const records = ringMaps.ringBuffers("plain", { type: "struct record" });
+    expectTypeOf(records).toEqualTypeOf<RingBuffers<number, record>>();
+    expectTypeOf(userRings.userRingBuffer("plain")).toEqualTypeOf<UserRingBuffer<Uint8Array>>();
+    const commands = userRings.userRingBuffer("plain", { type: "struct command" });
+    expectTypeOf(commands).toEqualTypeOf<UserRingBuffer<command>>();
+  });
+
+  test("rings by name take no other's word for it", () => {
+    // @ts-expect-error no such ring
+    rings.ringBuffer("linez");
+    // @ts-expect-error nor has this skeleton any
+    bare.ringBuffer("lines");
+    // @ts-expect-error a perf event array
+    rings.ringBuffer("packets");
+    // @ts-expect-error a map of rings
+    rings.ringBuffer("tenants");
+    // @ts-expect-error a ring
+    rings.ringBuffers("lines");
+    // @ts-expect-error a ring that programs write
+    rings.userRingBuffer("lines");
+    // @ts-expect-error the caller's word is not needed, and not taken
+    rings.ringBuffer<line>("lines");
+    // @ts-expect-error nor by way of what it is assigned to
+    const tenants: RingBuffer<tenant> = rings.ringBuffer("lines");
+    expectTypeOf(tenants).toEqualTypeOf<RingBuffer<tenant>>();
+    // @ts-expect-error nor of maps of rings
+    rings.ringBuffers<tenant, event>("tenants");
+    // @ts-expect-error nor where records are written
+    rings.userRingBuffer<event>("commands");
+    // @ts-expect-error its declaration says it
+    rings.ringBuffer("lines", { type: "struct tenant" });
+    // @ts-expect-error no such struct
+    rings.ringBuffer("plain", { type: "struct tennant" });
+    // @ts-expect-error no such member
+    rings.ringBuffer("lines", { convert: (record) => record.pid });
+    // @ts-expect-error records that are written are not converted
+    rings.userRingBuffer("commands", { convert: (record: event) => record });
+  });
+
   test("several records on one ring are told apart by their tag", () => {
     expectTypeOf(rings.maps.events).toEqualTypeOf<RingBuffer<event>>();
     expectTypeOf(rings.maps.tenants).toEqualTypeOf<RingBuffers<tenant, event>>();
@@ -447,5 +505,12 @@ describe("without a skeleton", () => {
     const pids = object.perfBuffer("opens", { convert: (open: { pid: number }) => open.pid });
     expectTypeOf(pids).toEqualTypeOf<PerfBuffer<number>>();
     expectTypeOf(object.perfRecorder<{ pid: number }>("opens")).toEqualTypeOf<PerfRecorder<{ pid: number }>>();
+    expectTypeOf(object.ringBuffer("opens")).toEqualTypeOf<RingBuffer<unknown>>();
+    const ring = object.ringBuffer<{ pid: number }>("opens", { type: "struct open" });
+    expectTypeOf(ring).toEqualTypeOf<RingBuffer<{ pid: number }>>();
+    const numbers = object.ringBuffer("opens", { convert: (open: { pid: number }) => open.pid });
+    expectTypeOf(numbers).toEqualTypeOf<RingBuffer<number>>();
+    expectTypeOf(object.ringBuffers<number, string>("opens")).toEqualTypeOf<RingBuffers<number, string>>();
+    expectTypeOf(object.userRingBuffer<{ pid: number }>("asks")).toEqualTypeOf<UserRingBuffer<{ pid: number }>>();
   });
 });

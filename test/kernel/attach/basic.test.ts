@@ -36,7 +36,7 @@ async function seesOnlyWhileAttached(
   expected: (nth: number) => Partial<sighting>,
 ): Promise<Link> {
   const seen: sighting[] = [];
-  const ring = object.ringBuffer<sighting>("sightings");
+  const ring = object.ringBuffer("sightings");
   ring.on("event", (sighting) => seen.push(sighting));
   cause(1);
   const link = attach(object.program(program));
@@ -189,7 +189,7 @@ describe("attaching a whole object", () => {
     using _tracefs = new Tracefs();
     const object = await load("on_raw_tp", "on_syscall_tracepoint");
     const seen: sighting[] = [];
-    object.ringBuffer<sighting>("sightings").on("event", (sighting) => seen.push(sighting));
+    object.ringBuffer("sightings").on("event", (sighting) => seen.push(sighting));
     const links = object.attach();
     expect(links.map(({ program }) => program).sort()).toEqual(["on_raw_tp", "on_syscall_tracepoint"]);
     expect(object.links).toEqual(links);

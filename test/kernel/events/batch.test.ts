@@ -2,7 +2,7 @@ import type { RecordBatch, RingBuffer } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
 import { Uncaught } from "../support/uncaught.js";
 import { until } from "../support/until.js";
-import { type Blob, expected, type Loaded, READERS, type Rec, readBy, send } from "./streams.js";
+import { expected, type Loaded, READERS, type Rec, readBy, send } from "./streams.js";
 
 describe.each(READERS)("batches, read by a %s", (reader) => {
   const loadFixture = readBy(reader);
@@ -29,7 +29,7 @@ describe.each(READERS)("batches, read by a %s", (reader) => {
 
   test("iterate, index, view and columns say the same", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     const [got] = await batches(ring, "generate", 100, (batch) => ({
       objects: [...batch],
       indexed: Array.from({ length: batch.length }, (_, i) => batch.at(i)),
@@ -55,7 +55,7 @@ describe.each(READERS)("batches, read by a %s", (reader) => {
   test("columns go into an array of the caller's, and not into one that is too short or of another kind", async () => {
     object = await loadFixture("ring");
     const into = new Uint32Array(64);
-    await batches(object.ringBuffer<Rec>("records"), "generate", 10, (batch) => {
+    await batches(object.ringBuffer("records"), "generate", 10, (batch) => {
       expect(batch.column("value", into)).toBe(into);
       expect(() => batch.column("value", new Uint32Array(9))).toThrow(/Uint32Array/);
       expect(() => batch.column("value", new Int32Array(10))).toThrow(/Uint32Array/);
@@ -70,7 +70,7 @@ describe.each(READERS)("batches, read by a %s", (reader) => {
       opened.rodata["blob_length"] = 0;
       opened.rodata["blob_spread"] = 50;
     });
-    const got = await batches(object.ringBuffer<Blob>("blobs"), "generate_blob", 100, (batch) => ({
+    const got = await batches(object.ringBuffer("blobs"), "generate_blob", 100, (batch) => ({
       lengths: [...batch.column("length")],
       tails: Array.from(batch.views(), (blob) => blob.data.length),
       whole: Array.from(batch, (blob) => [Number(blob.seq), blob.data.length, blob.data[0] ?? -1]),
@@ -85,7 +85,7 @@ describe.each(READERS)("batches, read by a %s", (reader) => {
 
   test("a batch is one object, and over when its handler returns", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     const kept: RecordBatch<Rec>[] = [];
     let walk: IterableIterator<unknown> | undefined;
     let late: unknown;
@@ -122,7 +122,7 @@ describe.each(READERS)("batches, read by a %s", (reader) => {
     object = await loadFixture("events_streams", (opened) => {
       opened.rodata["odd_every"] = 4;
     });
-    const ring = object.ringBuffer<Rec>("odd");
+    const ring = object.ringBuffer("odd");
     const errors: Error[] = [];
     const seqs: bigint[] = [];
     ring.on("error", (error) => errors.push(error));
@@ -144,7 +144,7 @@ describe.each(READERS)("batches, read by a %s", (reader) => {
 
   test("a batch handler that comes in the middle of a batch sees what is left of it", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     send(object, "generate", 10);
     for (let seq = 0; seq < 4; seq++) expect((await ring.next())?.seq).toBe(BigInt(seq));
     const seen: bigint[] = [];
@@ -156,7 +156,7 @@ describe.each(READERS)("batches, read by a %s", (reader) => {
 
   test("listeners of both kinds see every record, and what a batch handler throws loses none", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     using uncaught = new Uncaught();
     let events = 0;
     let inBatches = 0;

@@ -32,7 +32,7 @@ describe.each(READERS)("handlers, of what is read by a %s", (reader) => {
 
   test("a handler of losses that throws: the loss is told once, the records come, and close() closes", async () => {
     object = await tiny();
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     const reports: LostRecords[] = [];
     let got = 0;
     ring.on("lost", (report) => {
@@ -66,7 +66,7 @@ describe.each(READERS)("handlers, of what is read by a %s", (reader) => {
   test("a handler of errors that throws, and none at all: the process sees it, and the next records come", async () => {
     for (const listens of [true, false]) {
       object = await odd(3);
-      const ring = object.ringBuffer<Rec>("odd");
+      const ring = object.ringBuffer("odd");
       if (listens) ring.on("error", fail("error handler failed"));
       const seqs: bigint[] = [];
       ring.on("event", ({ seq }) => seqs.push(seq));
@@ -84,7 +84,7 @@ describe.each(READERS)("handlers, of what is read by a %s", (reader) => {
     const before = bpfDescriptors();
     const maps = await loadFixture("events_ring_maps");
     object = maps;
-    const slots = maps.ringBuffers<number, Rec>("slots", { reader });
+    const slots = maps.ringBuffers("slots", { reader });
     const rings = [0, 1, 2].map((key) => slots.add(key));
     const waiting = rings.map((ring) => ring.next());
     for (const ring of rings) ring.on("close", fail("close handler failed"));
@@ -98,7 +98,7 @@ describe.each(READERS)("handlers, of what is read by a %s", (reader) => {
   test("a handler of losses that closes the ring, when it is told by reading and when it is told by close()", async () => {
     for (const by of ["reading", "closing"] as const) {
       object = await tiny();
-      const ring = object.ringBuffer<Rec>("records");
+      const ring = object.ringBuffer("records");
       const told: number[] = [];
       let ends = 0;
       ring.on("close", () => ends++);
@@ -160,7 +160,7 @@ describe.each(READERS)("handlers, of what is read by a %s", (reader) => {
     "a handler of errors that closes the ring: nothing comes after it: %s",
     async (way, read) => {
       object = await odd(3);
-      const ring = object.ringBuffer<Rec>("odd");
+      const ring = object.ringBuffer("odd");
       const order: string[] = [];
       ring.on("error", (error) => {
         order.push(`error ${seqOf(error)}`);
@@ -181,7 +181,7 @@ describe.each(READERS)("handlers, of what is read by a %s", (reader) => {
     "a handler of errors that pauses: neither records nor errors until resume(), then all of them, once: %s",
     async (way, read) => {
       object = await odd(3);
-      const ring = object.ringBuffer<Rec>("odd");
+      const ring = object.ringBuffer("odd");
       const order: (number | string)[] = [];
       const wrong: string[] = [];
       const tell = (what: number | string) => {
@@ -221,7 +221,7 @@ describe.each(READERS)("handlers, of what is read by a %s", (reader) => {
   test("a handler of errors that takes itself away, or the listener that the batch was for", async () => {
     for (const gone of ["error", "batch"] as const) {
       object = await odd(3);
-      const ring = object.ringBuffer<Rec>("odd");
+      const ring = object.ringBuffer("odd");
       const seqs: number[] = [];
       const told: unknown[] = [];
       const onBatch = (batch: RecordBatch<Rec>) => {
@@ -267,7 +267,7 @@ describe.each(READERS)("handlers, of what is read by a %s", (reader) => {
     };
     for (const [way, records] of Object.entries(readers)) {
       object = await odd(3);
-      const ring = object.ringBuffer<Rec>("odd");
+      const ring = object.ringBuffer("odd");
       const errors: BpfError[] = [];
       ring.on("error", (error) => errors.push(error));
       send(object, "send_odd", 30);

@@ -1,7 +1,7 @@
 import type { LostRecords } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
 import { until } from "../support/until.js";
-import { type Loaded, READERS, type Rec, readBy, send } from "./streams.js";
+import { type Loaded, READERS, readBy, send } from "./streams.js";
 
 const now = () => process.hrtime.bigint();
 
@@ -34,7 +34,7 @@ describe.each(READERS)("losses are told, read by a %s", (reader) => {
 
   test("while the stream is paused, and where nobody reads", async () => {
     object = await tiny();
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     let told = 0;
     ring.on("lost", ({ count }) => {
       told += count;
@@ -59,7 +59,7 @@ describe.each(READERS)("losses are told, read by a %s", (reader) => {
     const before = now();
     object = await tiny();
     const loaded = now();
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     const lost: LostRecords[] = [];
     ring.on("lost", (report) => lost.push(report)).on("event", () => {});
     let previous: bigint | undefined;

@@ -20,7 +20,7 @@ describe.each(READERS)("payloads, read by a %s", (reader) => {
       opened.maps.large.maxEntries = ringBytes;
       opened.maps.large.wakeup = wakeup;
     });
-    return object.ringBuffer<Blob>("large");
+    return object.ringBuffer("large");
   };
   let payloads = 0;
   const digest = (bytes: Uint8Array) => createHash("sha1").update(bytes).digest("hex");
@@ -134,7 +134,7 @@ describe.each(READERS)("payloads, read by a %s", (reader) => {
         opened.rodata["blob_length"] = length;
         opened.rodata["blob_spread"] = spread;
       });
-      const ring = object.ringBuffer<Blob>("blobs");
+      const ring = object.ringBuffer("blobs");
       const kept: Blob[] = [];
       const bytes: Uint8Array[] = [];
       ring.on("event", (blob, raw) => {
@@ -166,7 +166,7 @@ describe.each(READERS)("payloads, read by a %s", (reader) => {
       opened.rodata["blob_length"] = 900;
     });
     const kept: Uint8Array[] = [];
-    object.ringBuffer<Blob>("blobs").on("event", ({ data }) => kept.push(data));
+    object.ringBuffer("blobs").on("event", ({ data }) => kept.push(data));
     send(object, "generate_blob", 12);
     await until("twelve blobs", () => kept.length === 12);
     for (const [seq, data] of kept.entries()) {
@@ -197,7 +197,7 @@ describe.each(READERS)("payloads, read by a %s", (reader) => {
     });
     const kept = new Map<number, Uint8Array>();
     let seen = 0;
-    object.ringBuffer<Blob>("blobs").on("batch", (batch) => {
+    object.ringBuffer("blobs").on("batch", (batch) => {
       for (let i = 0; i < batch.length; i += i % 3 === 0 ? 1 : 40) kept.set(seen + i, batch.view(i).data);
       kept.set(seen + batch.length - 1, batch.at(batch.length - 1).data);
       seen += batch.length;

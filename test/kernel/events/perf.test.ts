@@ -29,7 +29,7 @@ describe("perf buffer", () => {
         expect(opened.ring("either").buffer).toBe(kind);
         opened.rodata["per_run"] = 10;
       });
-      const stream = object.ringBuffer<Rec>("either");
+      const stream = object.ringBuffer("either");
       const got = await collect(stream);
       for (let round = 0; round < 10; round++) {
         send(object, "send_either", 10);
@@ -53,7 +53,7 @@ describe("perf buffer", () => {
       without.mockRestore();
     }
     expect(object.rodata).toMatchObject({ ebpf_perf__either: 1 });
-    const stream = object.ringBuffer<Rec>("either");
+    const stream = object.ringBuffer("either");
     const cpus: unknown[] = [];
     stream.on("event", (_, raw) => cpus.push(raw.cpu));
     const got = await collect(stream);
@@ -88,7 +88,7 @@ describe("perf buffer", () => {
       addon.Object = NativeObject;
     }
     expect(cleared).toBe(1);
-    const stream = object.ringBuffer<Rec>("either");
+    const stream = object.ringBuffer("either");
     const got = await collect(stream);
     send(object, "send_either", 2);
     await until("all of them", () => got.length === 128);
@@ -120,7 +120,7 @@ describe("perf buffer", () => {
       opened.ring("either").buffer = "perf";
       opened.rodata["per_run"] = 64;
     });
-    const stream = object.ringBuffer<Rec>("either");
+    const stream = object.ringBuffer("either");
     const lost: LostRecords[] = [];
     stream.on("lost", (report) => lost.push(report));
     const got = await collect(stream);

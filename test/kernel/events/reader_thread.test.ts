@@ -6,7 +6,7 @@ import type { ReaderChoice, Wakeup } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
 import { Ring } from "../../fixtures/ring.bpf.js";
 import { until } from "../support/until.js";
-import { type Blob, expected, type Loaded, loadFixture, READERS, type Rec, send } from "./streams.js";
+import { expected, type Loaded, loadFixture, READERS, type Rec, send } from "./streams.js";
 
 const PRODUCER = fileURLToPath(new URL("children/produce_meanwhile.mjs", import.meta.url));
 const RING_BYTES = 256 * 1024;
@@ -202,7 +202,7 @@ describe("a thread that reads", () => {
     expect(got).toEqual(Array.from({ length: 100 }, (_, seq) => expected(seq, "streams")));
     streams.close();
     const maps = await loadFixture("events_ring_maps");
-    const slots = maps.ringBuffers<number, Rec>("slots", { reader: "thread" });
+    const slots = maps.ringBuffers("slots", { reader: "thread" });
     const seqs: bigint[] = [];
     slots.add(0).on("event", ({ seq }) => seqs.push(seq));
     expect(slots.get(0)?.reader).toBe("thread");
@@ -243,6 +243,6 @@ describe("a thread that reads", () => {
       ring.reader = "thread";
     }).toThrow(expect.objectContaining({ code: "INVALID_STATE" }));
     expect(() => object.ringBuffer("blobs", { reader: "process" as never })).toThrow(/blobs\.reader must be/);
-    expect(object.ringBuffer<Blob>("blobs", { reader: "thread" }).reader).toBe("thread");
+    expect(object.ringBuffer("blobs", { reader: "thread" }).reader).toBe("thread");
   });
 });

@@ -12,7 +12,7 @@ import { fixture } from "../support/fixture.js";
 import { requires } from "../support/requires.js";
 import { Child } from "../support/run.js";
 import { until } from "../support/until.js";
-import { type Blob, expected, type Loaded, otherReader, READERS, type Rec, readBy, send } from "./streams.js";
+import { expected, type Loaded, otherReader, READERS, type Rec, readBy, send } from "./streams.js";
 
 /**
  * A hundred slabs are 25 MiB, a hundred perf buffers 50 MiB, and eight hundred objects that were refused 32 MiB and more. V8's heap and malloc's
@@ -33,7 +33,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
 
   test("a slow handler gives way: timers run between the records of one batch", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     ring.budget = { milliseconds: 1 };
     expect(ring.budget).toEqual({ records: 8192, milliseconds: 1 });
     let handled = 0;
@@ -56,7 +56,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
 
   test("no batch is larger than the budget's records", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     ring.budget = { records: 10 };
     const lengths: number[] = [];
     ring.on("batch", (batch) => lengths.push(batch.length));
@@ -72,7 +72,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
 
   test("a handler that awaits for ever holds nothing up", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     let seen = 0;
     ring.on("event", async () => {
       seen++;
@@ -84,7 +84,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
 
   test("two readers of one ring: the second is refused, however it reads, until the first is gone", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     expect(ring.available).toBe(0);
     const other = otherReader(ring.fd);
     await expect(other.next()).rejects.toMatchObject({ code: "BUSY" });
@@ -102,7 +102,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
 
   test("another process that reads the ring is seen, and another user who only says so is not", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     const [, id = ""] = /^map_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${ring.fd}`, "utf8")) ?? [];
     // The name of the lock, held by whoever this is.
     const holder = new Child("perl", [child("hold_lock.pl"), id, reader === "loop" ? "0" : "65534"]);
@@ -121,7 +121,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
 
   test("a stream that could not begin leaves the others what they had", async () => {
     object = await loadFixture("events_streams");
-    const ring = object.ringBuffer<Rec>("either");
+    const ring = object.ringBuffer("either");
     expect(() => ring.toReadable({ highWaterMark: 0 })).toThrow(/highWaterMark/);
     expect(() => ring.toWebStream({ highWaterMark: 0 })).toThrow(/highWaterMark/);
     // A reader of the same ring, so that whoever begins to read is refused.
@@ -153,7 +153,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
     object = await loadFixture("events_streams", (opened) => {
       opened.rodata["large_bytes"] = 1 << 20;
     });
-    const ring = object.ringBuffer<Blob>("large");
+    const ring = object.ringBuffer("large");
     const got: { seq: bigint; length: number; first: number | undefined; last: number | undefined }[] = [];
     ring.on("event", ({ seq, data }) => got.push({ seq, length: data.length, first: data[0], last: data.at(-1) }));
     for (let round = 0; round < 3; round++) {
@@ -170,7 +170,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
     object = await loadFixture("events_streams", (opened) => {
       opened.rodata["odd_every"] = 3;
     });
-    const ring = object.ringBuffer<Rec>("odd");
+    const ring = object.ringBuffer("odd");
     const errors: Error[] = [];
     const order: string[] = [];
     ring.on("error", (error) => {
@@ -186,7 +186,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
 
   test("a listener that is not there any more gets nothing, in the middle of a batch too; removeAllListeners() ends reading", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     let seen = 0;
     ring.on("event", () => {
       if (++seen === 5) ring.removeAllListeners();
@@ -201,7 +201,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
 
   test("who listens is known at each record, whatever was taken away or is about to come", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     const seen = { first: 0, second: 0, batches: 0 };
     const first = () => {
       if (++seen.first === 5) ring.on("event", () => seen.second++);
@@ -232,7 +232,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
   test("closing the object inside a batch handler, and inside an event handler", async () => {
     for (const kind of ["event", "batch"] as const) {
       object = await loadFixture("ring");
-      const ring = object.ringBuffer<Rec>("records");
+      const ring = object.ringBuffer("records");
       let calls = 0;
       ring.on(kind, () => {
         calls++;
@@ -248,7 +248,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
 
   test("a Node stream: every record in order, with back-pressure; what is destroyed takes no record with it", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     send(object, "generate", 3000);
     const readable = ring.toReadable({ highWaterMark: 16 });
     const got: Rec[] = [];
@@ -264,7 +264,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
 
   test("pipelines: into a slow sink every record in order, and one that fails leaves the ring to others", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     send(object, "generate", 2000);
     const got: bigint[] = [];
     const aborting = new AbortController();
@@ -303,7 +303,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
 
   test("a Node stream keeps the order of records that come one by one while it is being read", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     const total = 200;
     let sent = 0;
     const more = (count: number) => {
@@ -323,7 +323,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
 
   test("a destroyed stream that was waiting leaves the next record to others", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     const readable = ring.toReadable();
     readable.on("data", () => {});
     await new Promise(setImmediate);
@@ -335,7 +335,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
 
   test("a web stream: every record in order, with back-pressure; what is cancelled takes no record with it", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     send(object, "generate", 3000);
     const got: Rec[] = [];
     for await (const record of ring.toWebStream({ highWaterMark: 16 })) {
@@ -350,7 +350,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
 
   test("a web stream ends when the ring is closed", async () => {
     object = await loadFixture("ring");
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     send(object, "generate", 50);
     const reader = ring.toWebStream().getReader();
     for (let seq = 0; seq < 50; seq++) expect((await reader.read()).value).toEqual(expected(seq));
@@ -363,7 +363,7 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
     "a producer that never stops keeps neither timers nor sockets from their turn, read %s",
     async (how) => {
       object = await loadFixture("ring");
-      const ring = object.ringBuffer<Rec>("records");
+      const ring = object.ringBuffer("records");
       // Destroyed at the end with bytes on their way.
       const server = createServer((socket) => socket.on("error", () => {}).pipe(socket));
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -1,7 +1,7 @@
 /** What a turn of the event loop takes: batch after batch, as far as the budget goes. */
 import { afterEach, describe, expect, test } from "vitest";
 import { until } from "../support/until.js";
-import { type Blob, type Loaded, loadFixture, send } from "./streams.js";
+import { type Loaded, loadFixture, send } from "./streams.js";
 
 /** Of 1,000 bytes: the ring holds many times what fits into one batch. */
 const RECORDS = 3000;
@@ -17,7 +17,7 @@ describe("a turn of the event loop", () => {
       opened.rodata["blob_length"] = 1000;
     });
     send(object, "generate_blob", RECORDS);
-    return object.ringBuffer<Blob>("blobs");
+    return object.ringBuffer("blobs");
   }
 
   /** Reads all; for each batch, how many records, and the turn in which they came. */

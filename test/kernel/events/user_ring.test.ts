@@ -32,7 +32,7 @@ gate.describe("user ring buffer", () => {
     const opened = EventsUserRing.open();
     configure(opened);
     object = await opened.load();
-    return object.userRingBuffer<Command>("commands");
+    return object.userRingBuffer("commands");
   };
   const drain = (program = "drain_commands") => object.program(program).testRun({ data: PACKET });
   const command = (id: number): Command => ({ id: BigInt(id), value: id * 3, flag: id & 255, name: `c${id}` });
@@ -43,7 +43,7 @@ gate.describe("user ring buffer", () => {
   };
   const echoes = (): Command[] => {
     const got: Command[] = [];
-    object.ringBuffer<Command>("echo").on("event", (record) => got.push(record));
+    object.ringBuffer("echo").on("event", (record) => got.push(record));
     return got;
   };
 
@@ -224,7 +224,9 @@ gate.describe("user ring buffer", () => {
     await expect(commands.reserveAsync(5000)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     expect(() => commands.reserve(-1)).toThrow(/whole number/);
     await expect(commands.writeAsync(command(1), { timeuot: 1 } as never)).rejects.toThrow(/timeout/);
+    // @ts-expect-error the compiler knows it, too
     expect(() => object.userRingBuffer("echo")).toThrow(/not a user ring buffer/);
+    // @ts-expect-error the compiler knows it, too
     expect(() => object.ringBuffer("commands")).toThrow(/not a ring buffer/);
     drain();
     expect(object.bss["drained"]).toBe(1n);
@@ -233,9 +235,9 @@ gate.describe("user ring buffer", () => {
 
   test("records with a tail of any length, up to the ring's size", async () => {
     await load();
-    const messages = object.userRingBuffer<Message>("messages");
+    const messages = object.userRingBuffer("messages");
     const got: Message[] = [];
-    object.ringBuffer<Message>("echo_messages").on("event", (message) => got.push(message));
+    object.ringBuffer("echo_messages").on("event", (message) => got.push(message));
     const lengths = [0, 1, 5, 100, 4000, 4096, 8192];
     const sent = lengths.map((length, id) => ({
       id: BigInt(id),
@@ -259,17 +261,18 @@ gate.describe("user ring buffer", () => {
 
   test("a ring declared without the header: bytes, or a type by name", async () => {
     await load();
-    const plain = object.userRingBuffer<Uint8Array>("plain");
+    const plain = object.userRingBuffer("plain");
     plain.write(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
     drain("drain_plain");
     expect(object.bss["plain_word"]).toBe(0x0807060504030201n);
     expect(plain.totals).toEqual({ written: 1, drained: undefined, pending: undefined });
+    // @ts-expect-error the compiler knows it, too
     expect(() => object.userRingBuffer("nowhere")).toThrow(expect.objectContaining({ code: "NOT_FOUND" }));
   });
 
   test("a program that drains without waking anybody: a wait with a time limit finds the room at its end", async () => {
     await load();
-    const plain = object.userRingBuffer<Uint8Array>("plain");
+    const plain = object.userRingBuffer("plain");
     for (let i = 0; i < 256; i++) plain.write(new Uint8Array(8));
     const wait = plain.writeAsync(new Uint8Array(8), { timeout: 200 });
     // Room that is there when the loop begins to watch is found by that; this is made after.

@@ -3,7 +3,7 @@ import type { Wakeup } from "ebpf";
 import { afterEach, describe, expect, test } from "vitest";
 import { Ring } from "../../fixtures/ring.bpf.js";
 import { until } from "../support/until.js";
-import { type Loaded, loadFixture, READERS, type Rec, send } from "./streams.js";
+import { type Loaded, loadFixture, READERS, send } from "./streams.js";
 
 const NONE = 0xffffffffffffffffn;
 const LIVE = 0xfffffffffffffffen;
@@ -35,7 +35,7 @@ describe("wake-ups", () => {
         opened.ring("records").wakeup = mode;
         opened.ring("records").reader = reader;
       });
-      const ring = object.ringBuffer<Rec>("records");
+      const ring = object.ringBuffer("records");
       expect(ring.wakeup).toEqual(mode);
       let next = 0;
       let wrong = 0;
@@ -67,7 +67,7 @@ describe("wake-ups", () => {
       opened.ring("records").wakeup = mode;
       opened.ring("records").reader = reader;
     });
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     let got = 0;
     ring.on("event", () => got++);
     // Another ring, woken by each record: what it was sent after the first ring's records has come when those could have.
@@ -75,7 +75,7 @@ describe("wake-ups", () => {
       opened.ring("records").reader = reader;
     });
     let passed = 0;
-    barrier.ringBuffer<Rec>("records").on("event", () => passed++);
+    barrier.ringBuffer("records").on("event", () => passed++);
     const barriers = async () => {
       for (let i = 0; i < 3; i++) {
         const before = passed;
@@ -99,14 +99,14 @@ describe("wake-ups", () => {
       opened.ring("records").wakeup = { milliseconds: 0x7fffffff };
       opened.ring("records").reader = reader;
     });
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     let got = 0;
     ring.on("event", () => got++);
     using barrier = await loadFixture("ring");
     for (let i = 0; i < 3; i++) {
       send(object, "generate", 300);
       send(barrier, "generate", 1);
-      await barrier.ringBuffer<Rec>("records").next();
+      await barrier.ringBuffer("records").next();
     }
     expect(got).toBe(0);
     expect(ring.flush()).toBe(900);
@@ -117,7 +117,7 @@ describe("wake-ups", () => {
     object = await loadFixture("ring", (opened) => {
       opened.ring("records").wakeup = "adaptive";
     });
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     let got = 0;
     ring.on("event", () => got++);
     expect(control()).toBe(0n);
@@ -137,7 +137,7 @@ describe("wake-ups", () => {
     object = await loadFixture("ring", (opened) => {
       opened.ring("records").wakeup = { milliseconds: 1 };
     });
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
     let got = 0;
     const listener = () => got++;
@@ -159,7 +159,7 @@ describe("wake-ups", () => {
       object = await loadFixture("ring", (opened) => {
         opened.ring("records").wakeup = mode;
       });
-      const ring = object.ringBuffer<Rec>("records");
+      const ring = object.ringBuffer("records");
       const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
       let got = 0;
       const before = timers();
@@ -177,8 +177,8 @@ describe("wake-ups", () => {
   test("many rings share the event loop's poller: no thread for any of them", async () => {
     const threads = () => readdirSync("/proc/self/task").length;
     object = await loadFixture("ring");
-    object.ringBuffer<Rec>("records").on("event", () => {});
-    object.ringBuffer<Rec>("records").flush();
+    object.ringBuffer("records").on("event", () => {});
+    object.ringBuffer("records").flush();
     const before = threads();
     const others: Loaded[] = [];
     const got: number[] = [];
@@ -186,10 +186,10 @@ describe("wake-ups", () => {
       const other = await loadFixture("ring");
       others.push(other);
       got.push(0);
-      other.ringBuffer<Rec>("records").on("event", () => {
+      other.ringBuffer("records").on("event", () => {
         got[i] = (got[i] ?? 0) + 1;
       });
-      other.ringBuffer<Rec>("records").flush();
+      other.ringBuffer("records").flush();
     }
     try {
       expect(threads()).toBe(before);
@@ -204,7 +204,7 @@ describe("wake-ups", () => {
     object = await loadFixture("ring", (opened) => {
       opened.ring("records").wakeup = { bytes: 100_000, milliseconds: 0x7fffffff };
     });
-    const ring = object.ringBuffer<Rec>("records");
+    const ring = object.ringBuffer("records");
     let got = 0;
     expect(ring.flush()).toBe(0);
     ring.on("event", () => got++);

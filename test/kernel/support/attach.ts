@@ -1,4 +1,4 @@
-import type { Link, OpenedProgram } from "ebpf";
+import type { Link, LoadedObject, OpenedProgram, RingBuffer } from "ebpf";
 import { expect } from "vitest";
 import { AttachCgroup, type seen } from "../../fixtures/attach_cgroup.bpf.js";
 import { AttachExt } from "../../fixtures/attach_ext.bpf.js";
@@ -67,7 +67,12 @@ export class Watched<Name extends FixtureName = FixtureName> implements Disposab
 
   private constructor(object: Loaded<Name>) {
     this.object = object;
-    object.ringBuffer<Seen>("sightings").on("event", (record) => this.seen.push(record));
+    this.#sightings.on("event", (record) => this.seen.push(record));
+  }
+
+  /** By name: each fixture has it, and the compiler knows each by itself. */
+  get #sightings(): RingBuffer<Seen> {
+    return (this.object as unknown as LoadedObject).ringBuffer<Seen>("sightings");
   }
 
   static async load<Name extends FixtureName>(
@@ -82,7 +87,7 @@ export class Watched<Name extends FixtureName = FixtureName> implements Disposab
 
   /** Records that the programs have made, whether they have been read or not. */
   get produced(): number {
-    return this.object.ringBuffer("sightings").totals.produced ?? 0;
+    return this.#sightings.totals.produced ?? 0;
   }
 
   /** Waits until everything that was made has been read. */

@@ -117,7 +117,7 @@ export interface MapsObject extends ObjectShape {
     readonly attached: CgroupStorageMap<bpf_cgroup_storage_key, route>;
   };
   readonly sections: Record<never, never>;
-  /** What records can be said to be of an array whose declaration does not say it. */
+  /** What records can be said to be of a map whose declaration does not say it. */
   readonly types: {
     readonly "struct route": route;
     readonly "struct path_prefix": path_prefix;

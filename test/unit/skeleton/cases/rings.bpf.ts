@@ -124,7 +124,7 @@ export interface RingsObject extends ObjectShape {
     readonly packets: PerfBuffer<line>;
   };
   readonly sections: Record<never, never>;
-  /** What records can be said to be of an array whose declaration does not say it. */
+  /** What records can be said to be of a map whose declaration does not say it. */
   readonly types: {
     readonly "struct opened": opened;
     readonly "struct closed": closed;
