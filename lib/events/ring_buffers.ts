@@ -1,12 +1,17 @@
 import { BpfError, closedError } from "../errors.js";
 import type { MapOfMaps } from "../map/map_of_maps.js";
 import { checkOptions, integer } from "../options.js";
+import type { ReaderChoice } from "./reader_choice.js";
 import type { RecordStream } from "./record_stream.js";
 import type { RingBuffer } from "./ring_buffer.js";
+import type { Wakeup } from "./wakeup.js";
 
 /** What a map of rings is made of. @internal */
 export interface RingsSource<K, T> {
   readonly name: string;
+  /** Of each of its rings. */
+  readonly wakeup: Wakeup;
+  readonly reader: ReaderChoice;
   readonly rings: MapOfMaps<K>;
   /** Makes a ring of so many bytes, by default of as many as its declaration says, and puts it there. */
   add(key: K, bytes: number | undefined): void;
@@ -31,7 +36,7 @@ export interface AddRingOptions {
  * event loop: a ring more is a descriptor more, not a thread or timer.
  *
  * Declared with `EBPF_RINGBUF_HASH` or `EBPF_RINGBUF_ARRAY` of `<ebpf/events.h>`, the record type is known from BTF, and what each ring had no room
- * for is counted.
+ * for is counted. When their readers are woken is chosen before load for all of them, as for a single ring: `opened.ring("tenants").wakeup`.
  *
  * @example
  * ```ts
@@ -64,6 +69,16 @@ export class RingBuffers<K, T> implements Iterable<[K, RingBuffer<T>]>, Disposab
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** When the BPF side wakes the reader of each ring; chosen before load. */
+  get wakeup(): Wakeup {
+    return this.#source.wakeup;
+  }
+
+  /** Who empties the rings. */
+  get reader(): ReaderChoice {
+    return this.#source.reader;
   }
 
   /** Records that programs sent to keys without a ring; undefined where the BPF side does not count. @throws BpfError CLOSED */

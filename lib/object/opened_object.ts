@@ -14,6 +14,8 @@ import { LoadedObject } from "./loaded_object.js";
 import type { AnyObject, ObjectShape, OpenedMaps, OpenedPrograms, SectionName, SectionOf } from "./object_shape.js";
 import { OpenedRing } from "./opened_ring.js";
 import { chooseBuffers } from "./perf.js";
+import { declaredRings, isMapOfMaps } from "./ring_declarations.js";
+import { sizeRingEntries } from "./ring_entries.js";
 import { sectionRecord } from "./sections.js";
 import { type ObjectSource, readObject } from "./source.js";
 import { type VariantSpec, Variants } from "./variants.js";
@@ -83,7 +85,7 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
       for (const name of core.mapNames) {
         if (core.map(name).isInternal) continue;
         const { type } = core.map(name);
-        if (type === MapType.ringbuf || type === MapType.perfEventArray) {
+        if (type === MapType.ringbuf || type === MapType.perfEventArray || declaredRings(core, name) !== undefined) {
           record[name] = new OpenedRing(core, name);
           continue;
         }
@@ -108,11 +110,18 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
     return this.#maps[name] as OpenedMap;
   }
 
-  /** A ring buffer or perf event array by name. @throws BpfError NOT_FOUND, naming the nearest; INVALID_ARGUMENT for another type */
+  /**
+   * A ring buffer, perf event array or map of rings by name.
+   * @throws BpfError NOT_FOUND, naming the nearest; INVALID_ARGUMENT for another type, and for a map of maps that is not declared with
+   * `EBPF_RINGBUF_HASH` or `EBPF_RINGBUF_ARRAY`
+   */
   ring(name: string): OpenedRing {
     const map = this.map(name);
     if (map instanceof OpenedRing) return map;
-    throw invalid(`map ${name} is a ${map.type}, not a ring buffer or perf event array`);
+    const declared = isMapOfMaps(this.#core.map(name).type)
+      ? " declared with EBPF_RINGBUF_HASH or EBPF_RINGBUF_ARRAY"
+      : "";
+    throw invalid(`map ${name} is a ${map.type}, not a ring buffer, perf event array or map of rings${declared}`);
   }
 
   /** The object's BTF. @throws BpfError BTF_MISSING */
@@ -173,7 +182,10 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
         ? Object.values(this.#programs).flatMap((program) => (program.autoattach ? [program.name] : []))
         : [],
     );
-    if (core.phase === "opened") chooseBuffers(core);
+    if (core.phase === "opened") {
+      chooseBuffers(core);
+      sizeRingEntries(core);
+    }
     await core.load();
     return this.#make(core, autoattach);
   }

@@ -1,16 +1,19 @@
 import { BpfError } from "../errors.js";
 import { checkReader, type ReaderChoice, threadOf } from "../events/reader_choice.js";
-import { checkWakeup, type Wakeup, wakeupConstant, wakeupOf } from "../events/wakeup.js";
+import { checkWakeup, type Wakeup, wakeupConstant } from "../events/wakeup.js";
 import { MapType } from "../kernel/abi.js";
 import { OpenedMap } from "../map/opened_map.js";
 import { invalid, shown } from "../options.js";
 import type { ObjectCore } from "./core.js";
-import { sectionOf } from "./globals.js";
 import { type BufferKind, chooseBuffer } from "./perf.js";
-import { declaredRing, wakeupVariable } from "./rings.js";
+import { ringRecordType } from "./ring_declarations.js";
+import { ringWakeup, wakeupConstantOf } from "./ring_wakeup.js";
 import { choose, chosen } from "./stream_choices.js";
 
-/** A ring buffer or perf event array of an opened object: what is set here takes effect at `load()`. */
+/**
+ * A ring buffer, perf event array or map of rings of an opened object: what is set here takes effect at `load()`, for a map of rings in all
+ * of them, whoever makes them.
+ */
 export class OpenedRing extends OpenedMap {
   readonly #core: ObjectCore;
 
@@ -24,19 +27,13 @@ export class OpenedRing extends OpenedMap {
   }
 
   /**
-   * When the BPF side wakes the reader. Rings must be declared with `EBPF_RINGBUF` or `EBPF_EVENTS` of `<ebpf/events.h>`.
+   * When the BPF side wakes the reader. Rings must be declared with a macro of `<ebpf/events.h>`: `EBPF_RINGBUF`, `EBPF_EVENTS`,
+   * `EBPF_RINGBUF_HASH` or `EBPF_RINGBUF_ARRAY`.
    * @throws BpfError INVALID_ARGUMENT; INVALID_STATE for a ring declared otherwise, and after load
    */
   get wakeup(): Wakeup {
-    const core = this.#core;
-    core.mustBeOpened(`map ${this.name}`);
-    const { wakeup } = chosen(core, this.name);
-    if (wakeup !== undefined) return wakeup;
-    const offset = core.btfOrUndefined === undefined ? undefined : wakeupVariable(core.btf, this.name);
-    if (offset === undefined) return "event";
-    const word = new BigUint64Array(1);
-    core.sectionMap(".rodata", sectionOf)?.readData(offset, new Uint8Array(word.buffer));
-    return wakeupOf(word[0] as bigint);
+    this.#core.mustBeOpened(`map ${this.name}`);
+    return ringWakeup(this.#core, this.name).wakeup;
   }
 
   set wakeup(value: Wakeup) {
@@ -45,16 +42,12 @@ export class OpenedRing extends OpenedMap {
     core.mustBeOpened(`map ${name}`);
     const wakeup = checkWakeup(name, value);
     this.#checkThread(this.reader, wakeup);
-    const btf = core.btfOrUndefined;
-    const declaration = declaredRing(core, name);
-    const offset = btf === undefined ? undefined : wakeupVariable(btf, name);
-    if (btf !== undefined && declaration !== undefined && offset !== undefined) {
-      const constant = BigUint64Array.of(wakeupConstant(wakeup, btf.size(declaration.recordType) ?? 0));
-      core.sectionMap(".rodata", sectionOf)?.writeData(offset, new Uint8Array(constant.buffer));
-    } else if (core.map(name).type === MapType.ringbuf) {
+    const constant = wakeupConstantOf(core, name);
+    if (constant === undefined && !this.#isPerf) {
       const message = `ring ${name} is not declared with EBPF_RINGBUF, so its program decides when to wake, not the loader`;
       throw new BpfError({ code: "INVALID_STATE", message });
     }
+    constant?.set(wakeupConstant(wakeup, core.btf.size(ringRecordType(core.btf, name) ?? 0) ?? 0));
     choose(core, name, { wakeup });
   }
 
@@ -76,7 +69,11 @@ export class OpenedRing extends OpenedMap {
 
   #checkThread(reader: ReaderChoice, wakeup: Wakeup): void {
     // What is adaptive of a ring is a threshold of a perf event array.
-    if (this.#core.map(this.name).type === MapType.ringbuf) threadOf(this.name, reader, wakeup);
+    if (!this.#isPerf) threadOf(this.name, reader, wakeup);
+  }
+
+  get #isPerf(): boolean {
+    return this.#core.map(this.name).type === MapType.perfEventArray;
   }
 
   /**
@@ -86,7 +83,7 @@ export class OpenedRing extends OpenedMap {
    */
   get buffer(): BufferKind {
     this.#core.mustBeOpened(`map ${this.name}`);
-    return this.#core.map(this.name).type === MapType.ringbuf ? "ring" : "perf";
+    return this.#isPerf ? "perf" : "ring";
   }
 
   set buffer(kind: BufferKind) {

@@ -12,7 +12,8 @@ import type { NativeMapDefinition, NativePerfOptions } from "../native.js";
 import type { OptionCheck } from "../options.js";
 import type { ObjectCore } from "./core.js";
 import { sectionOf, variablesOf } from "./globals.js";
-import { declaredRing, RING_OPTIONS, type RingOptions, recordType } from "./rings.js";
+import { declaredRing } from "./ring_declarations.js";
+import { RING_OPTIONS, type RingOptions, recordType } from "./rings.js";
 import { chosen } from "./stream_choices.js";
 
 const PERF_PREFIX = "ebpf_perf__";

@@ -1,4 +1,4 @@
-/** What `EBPF_RINGBUF` (bpf/include/ebpf/events.h) left in the object: a ring's record type and its counters. */
+/** What streams over an object's rings and perf event arrays read: records of a type, counters, wake-ups. */
 import type { Btf } from "../btf/btf.js";
 import type { BtfKind } from "../btf/types.js";
 import { bytesCodec, type Codec, compileCodec } from "../codec/codec.js";
@@ -9,21 +9,17 @@ import { compileReader } from "../codec/reader.js";
 import type { CountersReader, RingCounters } from "../events/loss.js";
 import { checkReader, type ReaderChoice, threadOf } from "../events/reader_choice.js";
 import type { RecordAccess, RecordSource } from "../events/record_source.js";
-import { WAKEUP_LIVE, type WakeupControl, wakeupOf } from "../events/wakeup.js";
+import type { WakeupControl } from "../events/wakeup.js";
 import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
 import type { NativeMapDefinition, NativePerfOptions } from "../native.js";
 import { invalid, type OptionCheck } from "../options.js";
 import type { ObjectCore } from "./core.js";
-import { sectionOf, variablesOf } from "./globals.js";
 import { recordCodec, taggedUnion } from "./records.js";
+import { declaredRing, RINGS_SECTION, type RingDeclaration } from "./ring_declarations.js";
+import { ringWakeup } from "./ring_wakeup.js";
+import { dataSection, sectionWord } from "./section_word.js";
 import { chosen } from "./stream_choices.js";
-
-export const RINGS_SECTION = ".data.ebpf";
-const VARIABLE_PREFIX = "ebpf_ring__";
-const USER_PREFIX = "ebpf_user_ring__";
-const RINGS_PREFIX = "ebpf_rings__";
-const WAKEUP_PREFIX = "ebpf_ring_wakeup__";
 
 export interface RingOptions<T = unknown> {
   /** Makes of each decoded record what listeners get. It must return something other than undefined. */
@@ -47,15 +43,6 @@ export const RING_OPTIONS: Readonly<Record<keyof RingOptions, OptionCheck>> = {
   reader: { wants: "a reader", accepts: () => true },
 };
 
-/** A ring's declaration as BTF has it. */
-export interface RingDeclaration {
-  readonly recordType: number;
-  /** Where the word is that programs read for EBPF_WAKEUP_LIVE. */
-  readonly controlOffset: number;
-  /** Where the counters of CPU 0 are in the section, and how they lie. */
-  readonly counters: { readonly offset: number; readonly slots: number; readonly type: number };
-}
-
 /** struct ebpf_ring_counters, of one CPU. */
 export interface CounterSlot {
   readonly produced: number | bigint;
@@ -74,72 +61,6 @@ export function sumCounters(slots: Iterable<CounterSlot>): RingCounters {
     if (slot.last_lost_ns > sum.lastLostNs) sum.lastLostNs = slot.last_lost_ns;
   }
   return sum;
-}
-
-/** A variable of the rings' section: where it is, and its members that are arrays. */
-function ringVariable(btf: Btf, name: string) {
-  const variable = variablesOf(btf, RINGS_SECTION).find((candidate) => candidate.name === name);
-  if (variable === undefined) return undefined;
-  const struct = btf.type(btf.resolve(variable.type));
-  if (struct.kind !== "struct") return undefined;
-  const member = (wanted: string) => {
-    const found = struct.members.find((candidate) => candidate.name === wanted);
-    const type = found === undefined ? undefined : btf.type(btf.resolve(found.type));
-    return found !== undefined && type?.kind === "array" ? { offset: found.bitOffset / 8, array: type } : undefined;
-  };
-  return { offset: variable.offset, member };
-}
-
-/** As {@link findRing}, of an object that may have no BTF. */
-export function declaredRing({ btfOrUndefined: btf }: ObjectCore, name: string): RingDeclaration | undefined {
-  return btf === undefined ? undefined : findRing(btf, name);
-}
-
-/** The declaration of a ring, or undefined when it was not declared with `EBPF_RINGBUF`. */
-export function findRing(btf: Btf, name: string): RingDeclaration | undefined {
-  const variable = ringVariable(btf, VARIABLE_PREFIX + name);
-  const record = variable?.member("record");
-  const cpu = variable?.member("cpu");
-  if (variable === undefined || record === undefined || cpu === undefined) return undefined;
-  return {
-    recordType: record.array.element,
-    // struct ebpf_ring_control comes first, and `wakeup` first in it.
-    controlOffset: variable.offset,
-    counters: { offset: variable.offset + cpu.offset, slots: cpu.array.length, type: cpu.array.element },
-  };
-}
-
-/** A user ring's declaration: its record type, and where the count of drained records is in the section. */
-export function findUserRing(
-  btf: Btf,
-  name: string,
-): { readonly recordType: number; readonly drainedOffset: number } | undefined {
-  const variable = ringVariable(btf, USER_PREFIX + name);
-  const record = variable?.member("record");
-  if (variable === undefined || record === undefined) return undefined;
-  // `drained` comes first.
-  return { recordType: record.array.element, drainedOffset: variable.offset };
-}
-
-/** A declaration of many rings: their record type, and where in the section the count of unrouted records and the size of a ring are. */
-export interface RingsDeclaration {
-  readonly recordType: number;
-  readonly unroutedOffset: number;
-  readonly bytesOffset: number;
-}
-
-/** The declaration of a map of rings, or undefined when it was not declared with `EBPF_RINGBUF_HASH` or `EBPF_RINGBUF_ARRAY`. */
-export function findRings(btf: Btf, name: string): RingsDeclaration | undefined {
-  const variable = ringVariable(btf, RINGS_PREFIX + name);
-  const record = variable?.member("record");
-  if (variable === undefined || record === undefined) return undefined;
-  // `unrouted` comes first, then `bytes`.
-  return { recordType: record.array.element, unroutedOffset: variable.offset, bytesOffset: variable.offset + 8 };
-}
-
-/** BTF type id of the records on a ring, or rings, of either direction, that `<ebpf/events.h>` declared. */
-export function ringRecordType(btf: Btf, name: string): number | undefined {
-  return (findRing(btf, name) ?? findUserRing(btf, name) ?? findRings(btf, name))?.recordType;
 }
 
 /** A reader of a ring's counters, summed over the CPUs there are. */
@@ -161,38 +82,6 @@ export function ringCounters(
     for (let cpu = 0; cpu < slots; cpu++) decoded[cpu] = codec.decode(memory, cpu * codec.size);
     return sumCounters(decoded);
   };
-}
-
-/** Where the constant is that chooses a ring's wake-ups: in .rodata, set before load. */
-export function wakeupVariable(btf: Btf, name: string): number | undefined {
-  return variablesOf(btf, ".rodata").find((variable) => variable.name === WAKEUP_PREFIX + name)?.offset;
-}
-
-function wakeupControl(
-  core: ObjectCore,
-  name: string,
-  declaration: RingDeclaration | undefined,
-): WakeupControl | undefined {
-  const offset = declaration === undefined ? undefined : wakeupVariable(core.btf, name);
-  const constants = core.sectionMap(".rodata", sectionOf);
-  if (declaration === undefined || offset === undefined || constants === undefined) return undefined;
-  const word = new BigUint64Array(1);
-  const bytes = new Uint8Array(word.buffer);
-  constants.readData(offset, bytes);
-  const constant = word[0] as bigint;
-  const set = (value: bigint): void => {
-    if (core.phase === "closed") return;
-    word[0] = value;
-    ringsSection(core).writeData(declaration.controlOffset, bytes);
-  };
-  return { wakeup: chosen(core, name).wakeup ?? wakeupOf(constant), set: constant === WAKEUP_LIVE ? set : undefined };
-}
-
-export function ringsSection(core: ObjectCore): NativeMapDefinition {
-  core.mustBeOpen();
-  const map = core.sectionMap(RINGS_SECTION, sectionOf);
-  if (map === undefined) throw invalid(`${core.image.label} has no section ${RINGS_SECTION}`);
-  return map;
 }
 
 /** A type as C writes it: `struct record`, or a name alone. A map or a variable may have the name of a struct. */
@@ -286,6 +175,11 @@ export function recordSource<T>(
   const declaration = declaredRing(core, name);
   const type = recordType(core, name, declaration?.recordType, options.type);
   const { reader = chosen(core, name).reader } = options;
+  const { wakeup, live } = ringWakeup(core, name);
+  const setWakeup = (value: bigint): void => {
+    if (core.phase === "closed" || declaration === undefined) return;
+    sectionWord(core, RINGS_SECTION, declaration.controlOffset).set(value);
+  };
   return makeSource(
     core,
     type,
@@ -296,8 +190,8 @@ export function recordSource<T>(
       counters:
         btf === undefined || declaration === undefined
           ? undefined
-          : ringCounters(btf, declaration, core.addon.possibleCpus(), () => ringsSection(core)),
-      wakeup: perf?.control ?? wakeupControl(core, name, declaration),
+          : ringCounters(btf, declaration, core.addon.possibleCpus(), () => dataSection(core, RINGS_SECTION)),
+      wakeup: perf?.control ?? { wakeup, set: live ? setWakeup : undefined },
       perf: perf?.options,
       fd: () => core.map(name).fd(),
     },

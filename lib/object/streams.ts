@@ -19,8 +19,9 @@ import {
   type RecorderOptions,
   recorderSource,
 } from "./perf.js";
-import { isMapOfMaps, isRingMap, makeRingBuffers } from "./ring_maps.js";
-import { declaredRing, RING_OPTIONS, type RingOptions, recordSource } from "./rings.js";
+import { declaredRing, declaredRings, isMapOfMaps } from "./ring_declarations.js";
+import { makeRingBuffers } from "./ring_maps.js";
+import { RING_OPTIONS, type RingOptions, recordSource } from "./rings.js";
 import { type UserRingOptions, userRingSource } from "./user_rings.js";
 
 export class ObjectStreams {
@@ -45,7 +46,7 @@ export class ObjectStreams {
     const core = this.#core;
     if (this.#isRing(name)) return this.ringBuffer(name, {});
     if (core.map(name).type === MapType.userRingbuf) return this.userRingBuffer(name, {});
-    if (isRingMap(core, name)) return this.ringBuffers(name, {});
+    if (declaredRings(core, name) !== undefined) return this.ringBuffers(name, {});
     const isPerf = core.map(name).type === MapType.perfEventArray && declaredRing(core, name) !== undefined;
     return isPerf ? this.perfBuffer(name, {}) : undefined;
   }

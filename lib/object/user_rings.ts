@@ -4,7 +4,9 @@ import type { UserRingSource } from "../events/user_ring_buffer.js";
 import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
 import type { ObjectCore } from "./core.js";
-import { findUserRing, recordType, ringsSection } from "./rings.js";
+import { declaredUserRing, RINGS_SECTION } from "./ring_declarations.js";
+import { recordType } from "./rings.js";
+import { sectionWord } from "./section_word.js";
 
 export interface UserRingOptions {
   /** The C type of the records, for a ring that was not declared with `EBPF_USER_RINGBUF`: `struct command`. By default bytes. */
@@ -12,21 +14,16 @@ export interface UserRingOptions {
 }
 
 export function userRingSource<T>(core: ObjectCore, name: string, options: UserRingOptions): UserRingSource<T> {
-  const btf = core.btfOrUndefined;
-  const declaration = btf === undefined ? undefined : findUserRing(btf, name);
+  const declaration = declaredUserRing(core, name);
+  const drained = declaration === undefined ? undefined : sectionWord(core, RINGS_SECTION, declaration.drainedOffset);
   const label = `user ring ${name}`;
-  const word = new BigUint64Array(1);
-  const drained = ({ drainedOffset }: { readonly drainedOffset: number }): number => {
-    ringsSection(core).readData(drainedOffset, new Uint8Array(word.buffer));
-    return Number(word[0]);
-  };
   const meaning = "somebody else writes it, and two writers would overwrite each other's records";
   return {
     name,
     label,
     codec: recordType(core, name, declaration?.recordType, options.type).codec as Codec<T>,
     size: () => core.map(name).maxEntries,
-    drained: declaration === undefined ? undefined : () => drained(declaration),
+    drained: drained === undefined ? undefined : () => Number(drained.get()),
     fd: () => core.map(name).fd(),
     open: (onDrained) =>
       attempt(

@@ -2,7 +2,7 @@
 import type { Btf } from "../btf/btf.js";
 import { ARENA_SECTION, arenaVariables } from "../object/arena_section.js";
 import { type GlobalVariable, sectionOf, variablesOf } from "../object/globals.js";
-import { RINGS_SECTION, ringRecordType } from "../object/rings.js";
+import { RINGS_SECTION, ringRecordType } from "../object/ring_declarations.js";
 
 export interface ProgramDescription {
   readonly name: string;
@@ -56,7 +56,7 @@ export interface DescribedObject {
 }
 
 /** What the macros of <ebpf/events.h> declare beside a ring: the ring itself offers it. */
-const OWN_NAMES = /^ebpf_(ring|ring_wakeup|perf|scratch|counters)__/;
+const OWN_NAMES = /^ebpf_(ring|ring_wakeup|perf|scratch|counters|control)__/;
 
 export function describeObject(object: DescribedObject, btf: Btf | undefined): ObjectDescription {
   const sized = (typeId: number, size: number) =>

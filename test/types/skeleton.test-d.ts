@@ -204,8 +204,15 @@ describe("maps", () => {
   test("rings stream their record", async () => {
     expectTypeOf(openedRings.maps.lines.reader).toEqualTypeOf<ReaderChoice>();
     expectTypeOf(openedRings.maps).not.toHaveProperty("line");
-    expectTypeOf<typeof openedRings.maps.tenants>().not.toHaveProperty("reader");
+    for (const opened of [openedRings.maps.tenants, openedRings.maps.slots])
+      expectTypeOf(opened).toEqualTypeOf<OpenedRing>();
+    expectTypeOf<typeof openedRings.maps.scratch>().not.toHaveProperty("reader");
     () => {
+      openedRings.maps.tenants.wakeup = { records: 64, milliseconds: 5 };
+      // @ts-expect-error: there is no such wake-up
+      openedRings.maps.tenants.wakeup = { record: 64 };
+      // @ts-expect-error: chosen before load
+      rings.maps.tenants.wakeup = "adaptive";
       openedRings.maps.lines.reader = { thread: { bytes: 1 << 20 } };
       // @ts-expect-error: there is no such way to read
       openedRings.maps.lines.reader = "threads";

@@ -95,11 +95,14 @@
  * ----------
  * EBPF_RINGBUF_HASH(name, key, record, bytes, most) declares a hash of up to `most` rings, for example one for each tenant, and
  * EBPF_RINGBUF_ARRAY(name, record, bytes, most) an array of them (the key is a __u32), for example one for each CPU. The reader makes the
- * rings (`bytes` is what they hold unless it says otherwise), and takes them away. Each has counters of its own.
+ * rings (`bytes` is what they hold unless it says otherwise), and takes them away. Each has counters of its own, in ebpf_counters__<name>. When
+ * their reader is woken is chosen for all of them, by ebpf_ring_wakeup__<name> (see "Wake-ups"); what each ring shares with its reader
+ * is in ebpf_control__<name>, by its key. A ring that somebody else puts there needs neither: the program makes both.
  *
  *   record *name_reserve(const key *)       room for one record in that ring; NULL when it is full (counted as lost), or not there (counted in
  *                                           ebpf_rings__<name>.unrouted: it belongs to no ring)
  *   void name_submit(const key *, record *), name_submit_flags(const key *, record *, flags)
+ *                                           with a threshold, name_submit looks the ring up once more, to see how much waits in it
  *   void name_discard(record *)
  *   long name_output(const key *, data, size)   0, -EAGAIN (lost) or -ENOENT (no ring)
  *
@@ -136,15 +139,15 @@
  *
  * Wake-ups
  * --------
- * A wake-up is paid for by the traced side. ebpf_ring_wakeup__<name> chooses, per ring, before load:
+ * A wake-up is paid for by the traced side. ebpf_ring_wakeup__<name> chooses, per ring or for all rings of a map, before load:
  *   EBPF_WAKEUP_DEFAULT (0)  the kernel's adaptive way: wakes when the consumer has caught up with the very record that is
  *                            submitted, so at most one wake-up per record and none while the consumer is behind
  *   N bytes                  wakes once when N bytes wait in the ring (each record counts its size rounded up to 8, plus 8),
  *                            and again only after the consumer drained below N. More than half the ring counts as
  *                            half the ring. Fewer than N bytes stay until the consumer looks by itself: give it a timer
  *   EBPF_WAKEUP_NONE (~0)    never wakes: the consumer drains on a timer
- *   EBPF_WAKEUP_LIVE (~0-1)  one of the above, read for each record from ebpf_ring__<name>.control.wakeup, which the reader may
- *                            write at any time: for a reader that adapts
+ *   EBPF_WAKEUP_LIVE (~0-1)  one of the above, read for each record from ebpf_ring__<name>.control.wakeup, or of a map's ring from
+ *                            ebpf_control__<name>[key].wakeup, which the reader may write at any time: for a reader that adapts
  * The value is constant once loaded, so the verifier removes the branches not taken and the default costs nothing.
  */
 #ifndef EBPF_EVENTS_H
@@ -239,15 +242,19 @@ struct ebpf_ring_control {
 	} \
 	struct ebpf_ring_semicolon_
 
-/* Rings by key; the reader puts them there. */
+/* Rings by key; the reader puts them there. With _WAKEUP: as EBPF_RINGBUF_WAKEUP, for all of them. */
 #define EBPF_RINGBUF_HASH(ring_name, key_type, record_type, ring_bytes, most_rings) \
-	EBPF_RINGS_(ring_name, BPF_MAP_TYPE_HASH_OF_MAPS, BPF_MAP_TYPE_PERCPU_HASH, key_type, record_type, ring_bytes, \
-		    most_rings)
+	EBPF_RINGBUF_HASH_WAKEUP(ring_name, key_type, record_type, ring_bytes, most_rings, EBPF_WAKEUP_DEFAULT)
+
+#define EBPF_RINGBUF_HASH_WAKEUP(ring_name, key_type, record_type, ring_bytes, most_rings, wakeup_default) \
+	EBPF_RINGS_(ring_name, HASH, key_type, record_type, ring_bytes, most_rings, wakeup_default)
 
 /* Rings by number. */
 #define EBPF_RINGBUF_ARRAY(ring_name, record_type, ring_bytes, most_rings) \
-	EBPF_RINGS_(ring_name, BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, record_type, ring_bytes, \
-		    most_rings)
+	EBPF_RINGBUF_ARRAY_WAKEUP(ring_name, record_type, ring_bytes, most_rings, EBPF_WAKEUP_DEFAULT)
+
+#define EBPF_RINGBUF_ARRAY_WAKEUP(ring_name, record_type, ring_bytes, most_rings, wakeup_default) \
+	EBPF_RINGS_(ring_name, ARRAY, __u32, record_type, ring_bytes, most_rings, wakeup_default)
 
 /* A ring that user space writes. Needs the kernel's headers, or a vmlinux.h, of Linux 6.1. */
 #define EBPF_USER_RINGBUF(ring_name, record_type, ring_bytes) \
@@ -337,22 +344,41 @@ EBPF_INLINE_ void *ebpf_ring_reserve_(void *ring, struct ebpf_ring_counters *cou
 	return record;
 }
 
+/* Whether a wake-up is the same for each record, and then with which flags. All others depend on what waits in the ring. */
+EBPF_INLINE_ int ebpf_wakeup_is_fixed_(__u64 wakeup, __u64 *flags)
+{
+	if (wakeup == EBPF_WAKEUP_DEFAULT) {
+		*flags = 0;
+		return 1;
+	}
+	if (wakeup == EBPF_WAKEUP_NONE) {
+		*flags = BPF_RB_NO_WAKEUP;
+		return 1;
+	}
+	return 0;
+}
+
+/* Not NO_WAKEUP where there is a threshold: the consumer may be waiting for this record, with others ready behind it. */
+EBPF_INLINE_ __u64 ebpf_wakeup_discard_flags_(__u64 wakeup)
+{
+	return wakeup == EBPF_WAKEUP_NONE ? BPF_RB_NO_WAKEUP : 0;
+}
+
+EBPF_INLINE_ __u64 ebpf_wakeup_now_(struct ebpf_ring_control *control, __u64 wakeup)
+{
+	return wakeup == EBPF_WAKEUP_LIVE ? *(volatile __u64 *)&control->wakeup : wakeup;
+}
+
 /* `pending` is what the record about to be added will take in the ring: bpf_ringbuf_output reserves only later. */
-EBPF_INLINE_ __u64 ebpf_ring_wakeup_flags_(void *ring, struct ebpf_ring_control *control, __u64 wakeup, __u64 pending)
+EBPF_INLINE_ __u64 ebpf_wakeup_threshold_flags_(void *ring, struct ebpf_ring_control *control, __u64 threshold,
+						__u64 pending)
 {
 	volatile __u64 *armed = &control->armed;
-	__u64 half;
+	__u64 half = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2;
 
-	if (wakeup == EBPF_WAKEUP_LIVE)
-		wakeup = *(volatile __u64 *)&control->wakeup;
-	if (wakeup == EBPF_WAKEUP_DEFAULT)
-		return 0;
-	if (wakeup == EBPF_WAKEUP_NONE)
-		return BPF_RB_NO_WAKEUP;
-	half = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2;
-	if (wakeup > half)
-		wakeup = half; /* else a full ring would lose for ever, with nobody woken */
-	if (bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) + pending < wakeup) {
+	if (threshold > half)
+		threshold = half; /* else a full ring would lose for ever, with nobody woken */
+	if (bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) + pending < threshold) {
 		if (!*armed)
 			*armed = 1;
 		return BPF_RB_NO_WAKEUP;
@@ -367,6 +393,16 @@ EBPF_INLINE_ __u64 ebpf_ring_wakeup_flags_(void *ring, struct ebpf_ring_control 
 	 * (several reserved at once), or it waits for this very record behind which others are ready.
 	 */
 	return 0;
+}
+
+EBPF_INLINE_ __u64 ebpf_ring_wakeup_flags_(void *ring, struct ebpf_ring_control *control, __u64 wakeup, __u64 pending)
+{
+	__u64 flags;
+
+	wakeup = ebpf_wakeup_now_(control, wakeup);
+	if (ebpf_wakeup_is_fixed_(wakeup, &flags))
+		return flags;
+	return ebpf_wakeup_threshold_flags_(ring, control, wakeup, pending);
 }
 
 EBPF_INLINE_ void ebpf_ring_submit_(void *record, struct ebpf_ring_counters *counters, __u64 flags)
@@ -426,8 +462,7 @@ EBPF_INLINE_ long ebpf_perf_output_(void *ctx, void *map, struct ebpf_ring_count
 	} \
 	EBPF_INLINE_ void ring##_discard(record_type *rec) \
 	{ \
-		/* Not NO_WAKEUP: the consumer may be waiting for this record, with others ready behind it. */ \
-		bpf_ringbuf_discard(rec, ebpf_ring_wakeup__##ring == EBPF_WAKEUP_NONE ? BPF_RB_NO_WAKEUP : 0); \
+		bpf_ringbuf_discard(rec, ebpf_wakeup_discard_flags_(ebpf_ring_wakeup__##ring)); \
 	} \
 	EBPF_INLINE_ long ring##_output_flags(void *data, __u64 size, __u64 flags) \
 	{ \
@@ -440,21 +475,45 @@ EBPF_INLINE_ long ebpf_perf_output_(void *ctx, void *map, struct ebpf_ring_count
 	} \
 	struct ebpf_ring_semicolon_
 
-/* The program makes the counters of a ring that somebody else put there. */
-EBPF_INLINE_ struct ebpf_ring_counters *ebpf_rings_slot_(void *counters, const void *key)
+_Static_assert(sizeof(struct ebpf_ring_control) == sizeof(struct ebpf_ring_counters), "one size of entries");
+
+/* A ring's counters, or its control. The program makes those of a ring that somebody else put there. */
+EBPF_INLINE_ void *ebpf_rings_entry_(void *entries, const void *key)
 {
 	struct ebpf_ring_counters zero = {};
-	struct ebpf_ring_counters *slot = bpf_map_lookup_elem(counters, key);
+	void *entry = bpf_map_lookup_elem(entries, key);
 
-	if (slot)
-		return slot;
-	bpf_map_update_elem(counters, key, &zero, BPF_NOEXIST);
-	return bpf_map_lookup_elem(counters, key);
+	if (entry)
+		return entry;
+	bpf_map_update_elem(entries, key, &zero, BPF_NOEXIST);
+	return bpf_map_lookup_elem(entries, key);
+}
+
+/* As ebpf_ring_wakeup_flags_, looking up no more than the wake-up needs. `ring` may be NULL for one that was not looked up yet. */
+EBPF_INLINE_ __u64 ebpf_rings_wakeup_flags_(void *rings, void *ring, void *controls, const void *key, __u64 wakeup,
+					    __u64 pending)
+{
+	struct ebpf_ring_control *control;
+	__u64 flags;
+
+	if (ebpf_wakeup_is_fixed_(wakeup, &flags))
+		return flags;
+	control = ebpf_rings_entry_(controls, key);
+	if (!control)
+		return 0;
+	wakeup = ebpf_wakeup_now_(control, wakeup);
+	if (ebpf_wakeup_is_fixed_(wakeup, &flags))
+		return flags;
+	if (!ring)
+		ring = bpf_map_lookup_elem(rings, key);
+	if (!ring)
+		return 0; /* taken away since the record was reserved */
+	return ebpf_wakeup_threshold_flags_(ring, control, wakeup, pending);
 }
 
 EBPF_INLINE_ void ebpf_rings_count_(void *counters, const void *key, __u64 lost_size, int lost)
 {
-	struct ebpf_ring_counters *slot = ebpf_rings_slot_(counters, key);
+	struct ebpf_ring_counters *slot = ebpf_rings_entry_(counters, key);
 
 	if (!slot)
 		return;
@@ -480,21 +539,23 @@ EBPF_INLINE_ void *ebpf_rings_reserve_(void *rings, void *counters, __u64 *unrou
 	return record;
 }
 
-EBPF_INLINE_ long ebpf_rings_output_(void *rings, void *counters, __u64 *unrouted, const void *key, void *data,
-				     __u64 size)
+EBPF_INLINE_ long ebpf_rings_output_(void *rings, void *counters, void *controls, __u64 *unrouted, const void *key,
+				     void *data, __u64 size, __u64 wakeup)
 {
 	struct ebpf_ring_counters *slot;
 	void *ring = bpf_map_lookup_elem(rings, key);
+	__u64 flags;
 	long error;
 
 	if (!ring) {
 		__sync_fetch_and_add(unrouted, 1);
 		return -2; /* ENOENT */
 	}
-	slot = ebpf_rings_slot_(counters, key);
+	flags = ebpf_rings_wakeup_flags_(rings, ring, controls, key, wakeup, size + 8);
+	slot = ebpf_rings_entry_(counters, key);
 	if (slot)
 		__sync_fetch_and_add(&slot->produced, 1);
-	error = bpf_ringbuf_output(ring, data, size, 0);
+	error = bpf_ringbuf_output(ring, data, size, flags);
 	if (error && slot) {
 		ebpf_ring_count_lost_(slot, size);
 		ebpf_ring_tell_(ring, size);
@@ -502,28 +563,35 @@ EBPF_INLINE_ long ebpf_rings_output_(void *rings, void *counters, __u64 *unroute
 	return error;
 }
 
-#define EBPF_RINGS_(ring_name, outer_type, counters_type, key_type, record_type, ring_bytes, most_rings) \
+#define EBPF_RINGS_(ring_name, kind, key_type, record_type, ring_bytes, most_rings, wakeup_default) \
 	struct ebpf_inner__##ring_name { \
 		__uint(type, BPF_MAP_TYPE_RINGBUF); \
 		__uint(max_entries, ring_bytes); \
 	}; \
 	struct { \
-		__uint(type, outer_type); \
+		__uint(type, BPF_MAP_TYPE_##kind##_OF_MAPS); \
 		__uint(max_entries, most_rings); \
 		__type(key, key_type); \
 		__array(values, struct ebpf_inner__##ring_name); \
 	} ring_name SEC(".maps"); \
 	struct { \
-		__uint(type, counters_type); \
+		__uint(type, BPF_MAP_TYPE_PERCPU_##kind); \
 		__uint(max_entries, most_rings); \
 		__type(key, key_type); \
 		__type(value, struct ebpf_ring_counters); \
 	} ebpf_counters__##ring_name SEC(".maps"); \
 	struct { \
+		__uint(type, BPF_MAP_TYPE_##kind); \
+		__uint(max_entries, most_rings); \
+		__type(key, key_type); \
+		__type(value, struct ebpf_ring_control); \
+	} ebpf_control__##ring_name SEC(".maps"); \
+	struct { \
 		__u64 unrouted; \
 		__u64 bytes; \
 		record_type record[0]; \
-	} ebpf_rings__##ring_name SEC(".data.ebpf") = {0, ring_bytes}; \
+	} ebpf_rings__##ring_name SEC(".data.ebpf") = {.bytes = ring_bytes}; \
+	const volatile __u64 ebpf_ring_wakeup__##ring_name = wakeup_default; \
 	EBPF_INLINE_ record_type *ring_name##_reserve(const key_type *key) \
 	{ \
 		return ebpf_rings_reserve_(&ring_name, &ebpf_counters__##ring_name, &ebpf_rings__##ring_name.unrouted, \
@@ -537,16 +605,19 @@ EBPF_INLINE_ long ebpf_rings_output_(void *rings, void *counters, __u64 *unroute
 	} \
 	EBPF_INLINE_ void ring_name##_submit(const key_type *key, record_type *rec) \
 	{ \
-		ring_name##_submit_flags(key, rec, 0); \
+		ring_name##_submit_flags(key, rec, \
+					 ebpf_rings_wakeup_flags_(&ring_name, NULL, &ebpf_control__##ring_name, key, \
+								  ebpf_ring_wakeup__##ring_name, 0)); \
 	} \
 	EBPF_INLINE_ void ring_name##_discard(record_type *rec) \
 	{ \
-		bpf_ringbuf_discard(rec, 0); \
+		bpf_ringbuf_discard(rec, ebpf_wakeup_discard_flags_(ebpf_ring_wakeup__##ring_name)); \
 	} \
 	EBPF_INLINE_ long ring_name##_output(const key_type *key, void *data, __u64 size) \
 	{ \
-		return ebpf_rings_output_(&ring_name, &ebpf_counters__##ring_name, &ebpf_rings__##ring_name.unrouted, \
-					  key, data, size); \
+		return ebpf_rings_output_(&ring_name, &ebpf_counters__##ring_name, &ebpf_control__##ring_name, \
+					  &ebpf_rings__##ring_name.unrouted, key, data, size, \
+					  ebpf_ring_wakeup__##ring_name); \
 	} \
 	struct ebpf_ring_semicolon_
 
@@ -571,7 +642,7 @@ EBPF_INLINE_ long ebpf_rings_output_(void *rings, void *counters, __u64 *unroute
 	EBPF_INLINE_ void ring##_discard(record_type *rec) \
 	{ \
 		if (!ebpf_perf__##ring) \
-			bpf_ringbuf_discard(rec, ebpf_ring_wakeup__##ring == EBPF_WAKEUP_NONE ? BPF_RB_NO_WAKEUP : 0); \
+			bpf_ringbuf_discard(rec, ebpf_wakeup_discard_flags_(ebpf_ring_wakeup__##ring)); \
 	} \
 	EBPF_INLINE_ long ring##_output(void *ctx, void *data, __u64 size) \
 	{ \

@@ -1,7 +1,7 @@
 /** `produced = delivered + lost (+ pending)`, while several processes produce and at rest, under every kind of load. */
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import type { LoadedObject, LostRecords, ReaderChoice, RecordStream, Wakeup } from "ebpf";
+import type { LoadedObject, LostRecords, ReaderChoice, RecordStream, RingBuffers, Wakeup } from "ebpf";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Child } from "../support/run.js";
 import { until } from "../support/until.js";
@@ -316,19 +316,36 @@ describe("nothing is unaccounted for", () => {
     checkReports(reading.lost, stream.totals.lost ?? 0);
   });
 
-  test("several rings at once", async () => {
+  const ringMaps: Record<string, { wakeup?: Wakeup; reader?: ReaderChoice }> = {
+    "woken by each record": {},
+    "woken by bytes": { wakeup: { bytes: 2048, milliseconds: 2 } },
+    "woken by more than a ring holds": { wakeup: { bytes: 1 << 20, milliseconds: 2 } },
+    "woken by records": { wakeup: { records: 20, milliseconds: 2 } },
+    "looked into by time": { wakeup: { milliseconds: 1 } },
+    "with an adaptive wake-up": { wakeup: "adaptive" },
+    "each read by a thread": { reader: "thread" },
+    "each read by a thread that is woken by bytes": { wakeup: { bytes: 2048, milliseconds: 2 }, reader: "thread" },
+  };
+
+  test.each(
+    Object.entries(ringMaps).flatMap(([how, choice]) =>
+      (["tenants", "slots"] as const).map((name) => [name, how, choice] as const),
+    ),
+  )("several rings at once: %s, %s", async (name, _, { wakeup = "event", reader = "loop" }) => {
     object = await loadFixture("events_ring_maps", (opened) => {
-      opened.rodata["keys"] = 3;
+      opened.rodata.keys = 3;
+      opened.maps[name].wakeup = wakeup;
+      opened.maps[name].reader = reader;
     });
-    const rings = object.ringBuffers("tenants");
+    const rings = object.ringBuffers(name) as RingBuffers<unknown, Rec>;
     const readings = [4096, 16384, 1 << 20].map((bytes, id) => {
       const reading = new Reading();
-      const ring = rings.add({ id, zone: 7, pad: 0 }, { bytes });
+      const ring = rings.add(name === "slots" ? id : { id, zone: 7, pad: 0 }, { bytes });
       ring.on("lost", (report) => reading.lost.push(report));
       ring.on("event", reading.take);
       return { ring, reading };
     });
-    await produce("send_tenants", () => {
+    await produce(`send_${name}`, () => {
       for (const { ring } of readings) inBounds(ring);
     });
     await until("empty rings", () => readings.every(({ ring }) => ring.totals.pending === 0));

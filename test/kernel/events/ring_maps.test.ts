@@ -1,4 +1,4 @@
-import { ArrayOfMaps, createMap, type LostRecords, RingBuffers } from "ebpf";
+import { ArrayOfMaps, createMap, HashMap, type LostRecords, type RingBuffer, RingBuffers, type Wakeup } from "ebpf";
 import { afterEach, expect, test } from "vitest";
 import { EventsRingMaps, type OpenedEventsRingMaps } from "../../fixtures/events_ring_maps.bpf.js";
 import { bpfDescriptors } from "../support/descriptors.js";
@@ -146,6 +146,176 @@ requires({ mapType: ["ringbuf", "hashOfMaps"] }).describe("maps of rings", () =>
     expect(() => object.ringBuffers("ebpf_counters__slots")).toThrow(/not a map of ring buffers/);
     // @ts-expect-error the compiler knows it, too
     expect(() => object.ringBuffers("tenant")).toThrow(/tenants/);
+  });
+
+  /** What programs share with the readers of tenants' rings. */
+  const controls = () => object.map("ebpf_control__tenants", HashMap<Tenant, { wakeup: bigint; armed: bigint }>);
+  const NONE = 0xffffffffffffffffn;
+  const NEVER = 0x7fffffff;
+  /** A stream that begins, or was woken, looks once more: after these turns of the event loop it has. */
+  const looked = async () => {
+    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+  };
+
+  test("each ring has a threshold of its own, and one that is taken away leaves nothing to the next", async () => {
+    const tenants = await load((opened) => {
+      opened.maps.tenants.wakeup = { records: 10, milliseconds: NEVER };
+    });
+    expect(tenants.wakeup).toEqual({ records: 10, milliseconds: NEVER });
+    const got = [0, 0];
+    const begin = (id: number) => {
+      const ring = tenants.add(tenant(id));
+      expect(controls().get(tenant(id))).toEqual({ wakeup: 0n, armed: 0n });
+      ring.on("event", () => {
+        got[id] = (got[id] ?? 0) + 1;
+      });
+      return ring;
+    };
+    const zero = begin(0);
+    const one = begin(1);
+    await looked();
+    // 9 and 9: together they are more than a threshold.
+    send(object, "send_tenants", 18);
+    expect([zero.available, one.available]).toEqual([360, 360]);
+    expect([0, 1].map((id) => controls().get(tenant(id))?.armed)).toEqual([1n, 1n]);
+    // The next one is ring 0's.
+    send(object, "send_tenants", 1);
+    await until("ring 0", () => got[0] === 10);
+    expect(one.available).toBe(360);
+    expect([0, 1].map((id) => controls().get(tenant(id))?.armed)).toEqual([0n, 1n]);
+    tenants.delete(tenant(1));
+    expect(controls().has(tenant(1))).toBe(false);
+    begin(1);
+    await looked();
+    // The next one is ring 1's: its 10 are complete when ring 0 has had one less.
+    send(object, "send_tenants", 19);
+    await until("the new ring 1", () => got[1] === 10);
+    await looked();
+    expect(zero.available).toBe(360);
+    expect(got).toEqual([10, 10]);
+    expect(one.flush()).toBe(9);
+    expect(one.totals).toEqual({ produced: 9, delivered: 9, lost: 0, pending: 0 });
+  });
+
+  test("adaptive: each ring goes its own way, and a ring that was taken away has no say in its successor's", async () => {
+    const tenants = await load((opened) => {
+      opened.maps.tenants.wakeup = "adaptive";
+      opened.rodata.keys = 1;
+    });
+    const busy = tenants.add(tenant(0));
+    const quiet = tenants.add(tenant(1));
+    busy.on("event", () => {});
+    quiet.on("event", () => {});
+    busy.budget = { records: 10 };
+    const goBusy = async () => {
+      send(object, "send_tenants", 1000);
+      await until("a ring on its timer", () => controls().get(tenant(0))?.wakeup === NONE);
+    };
+    await goBusy();
+    expect(controls().get(tenant(1))?.wakeup).toBe(0n);
+    // It stays as it is, on its timer, and says so when it is closed.
+    busy.pause();
+    tenants.delete(tenant(0));
+    let got = 0;
+    const next = tenants.add(tenant(0));
+    next.on("event", () => got++);
+    next.budget = { records: 10 };
+    expect(controls().get(tenant(0))?.wakeup).toBe(0n);
+    await goBusy();
+    busy.close();
+    expect(controls().get(tenant(0))?.wakeup).toBe(NONE);
+    await until("all of the next", () => got === 1000);
+  });
+
+  /** With a map that somebody else made, and a ring in it. */
+  const loadForeign = async (wakeup: Wakeup) => {
+    using ring = createMap({ type: "ringbuf", maxEntries: 4096 });
+    using rings = createMap({ type: "hash_of_maps", name: "tenants", key: 8, maxEntries: 16, inner: ring });
+    rings.set(Uint8Array.of(0, 0, 0, 0, 7, 0, 0, 0) as never, ring);
+    return await load((opened) => {
+      opened.maps.tenants.reuse(rings);
+      opened.maps.tenants.wakeup = wakeup;
+      opened.rodata.keys = 1;
+    });
+  };
+
+  test.each<Wakeup>(["event", "adaptive", { bytes: 400, milliseconds: NEVER }, { milliseconds: 1 }])(
+    "a ring that somebody else put there, with %j: the program makes what is beside it",
+    async (wakeup) => {
+      const tenants = await loadForeign(wakeup);
+      send(object, "send_tenants", 5);
+      const stream = tenants.get(tenant(0));
+      expect(stream?.totals).toMatchObject({ produced: 5, lost: 0, pending: 5 });
+      let got = 0;
+      stream?.on("event", () => got++);
+      send(object, "send_tenants", 5);
+      await until("all ten", () => got === 10);
+      // Where no wake-up needs it, it is not made.
+      const needed = wakeup === "adaptive" || (typeof wakeup === "object" && "bytes" in wakeup);
+      expect(controls().has(tenant(0))).toBe(needed);
+    },
+  );
+
+  test.each<Wakeup>(["adaptive", { bytes: 400, milliseconds: NEVER }])(
+    "a ring beside which there is no room, with %j: each record wakes",
+    async (wakeup) => {
+      const tenants = await loadForeign(wakeup);
+      for (let id = 1; id <= 16; id++) controls().set(tenant(id), { wakeup: 0n, armed: 0n });
+      const stream = tenants.get(tenant(0)) as RingBuffer<Rec>;
+      let got = 0;
+      stream.on("event", () => got++);
+      stream.budget = { records: 10 };
+      for (const count of [1, 1, 100, 1]) {
+        const before = got;
+        send(object, "send_tenants", count);
+        await until("these", () => got === before + count);
+      }
+    },
+  );
+
+  test("a map of rings that is made larger has room beside all of them", async () => {
+    const tenants = await load((opened) => {
+      opened.maps.tenants.maxEntries = 20;
+      opened.rodata.keys = 20;
+      opened.maps.tenants.wakeup = { bytes: 400 };
+    });
+    const rings = Array.from({ length: 20 }, (_, id) => tenants.add(tenant(id)));
+    send(object, "send_tenants", 40);
+    expect(rings.map(({ totals }) => totals.produced)).toEqual(Array(20).fill(2));
+    expect(controls().count()).toBe(20);
+  });
+
+  test("what is chosen before load is what all rings have; a plain map of maps has no such choice", async () => {
+    const opened = EventsRingMaps.open();
+    const constant = () => (opened.rodata as object as Record<string, bigint>)["ebpf_ring_wakeup__tenants"];
+    const ring = opened.ring("tenants");
+    expect(ring).toBe(opened.maps.tenants);
+    expect([ring.wakeup, ring.reader, ring.buffer]).toEqual(["event", "loop", "ring"]);
+    expect(constant()).toBe(0n);
+    ring.wakeup = { records: 10 };
+    expect(constant()).toBe(400n);
+    ring.reader = { thread: { bytes: 1 << 20 } };
+    for (const [choose, message] of [
+      [() => (ring.wakeup = "adaptive"), /tenants: an adaptive wake-up .* has no use for a thread/],
+      [() => (ring.wakeup = { byte: 1 } as never), /tenants\.wakeup: unknown option "byte"/],
+      [() => (ring.buffer = "perf"), /not declared with EBPF_EVENTS/],
+      [
+        () => opened.ring("plain"),
+        /plain is a array_of_maps, not a ring buffer, .* declared with EBPF_RINGBUF_HASH or EBPF_RINGBUF_ARRAY$/,
+      ],
+    ] as const)
+      expect(choose).toThrow(expect.objectContaining({ message: expect.stringMatching(message) }));
+    opened.ring("slots").wakeup = "adaptive";
+    object = await opened.load();
+    const tenants = object.ringBuffers("tenants");
+    expect([tenants.wakeup, tenants.reader]).toEqual([
+      { records: 10, milliseconds: undefined },
+      { thread: { bytes: 1 << 20 } },
+    ]);
+    expect(tenants.add(tenant(0)).reader).toEqual({ thread: { bytes: 1 << 20 } });
+    // Before there is any ring.
+    expect(() => object.ringBuffers("slots", { reader: "thread" })).toThrow(/slots: an adaptive wake-up/);
+    expect(() => ring.wakeup).toThrow(expect.objectContaining({ code: "INVALID_STATE" }));
   });
 
   test("opening and closing leaves no descriptor, and ends all streams", async () => {

@@ -1,0 +1,97 @@
+/** What is beside each ring of a map of rings: its counters and its control, as entries of other maps by the same keys. */
+import { BpfError } from "../errors.js";
+import type { CountersReader, RingCounters } from "../events/loss.js";
+import type { ArrayMap, PerCpuArrayMap } from "../map/array_map.js";
+import type { HashMap, PerCpuHashMap } from "../map/hash_map.js";
+import { invalid } from "../options.js";
+import type { ObjectCore } from "./core.js";
+import { declaredRings } from "./ring_declarations.js";
+import { type CounterSlot, sumCounters } from "./rings.js";
+
+/** The maps beside a map of rings. */
+function entriesOf(name: string): readonly string[] {
+  return [`ebpf_counters__${name}`, `ebpf_control__${name}`];
+}
+
+/** Before load: they have room for as many as there may be rings. */
+export function sizeRingEntries(core: ObjectCore): void {
+  const names = core.mapNames;
+  for (const name of names) {
+    if (declaredRings(core, name) === undefined) continue;
+    const { maxEntries } = core.map(name);
+    for (const map of entriesOf(name)) if (names.includes(map)) core.map(map).maxEntries = maxEntries;
+  }
+}
+
+/** struct ebpf_ring_control: what programs share with a ring's reader. */
+interface RingControl {
+  readonly wakeup: bigint;
+  readonly armed: bigint;
+}
+
+type CountersMap<K> = PerCpuHashMap<K, CounterSlot> | (PerCpuArrayMap<CounterSlot> & { delete?: never });
+type ControlMap<K> = HashMap<K, RingControl> | (ArrayMap<RingControl> & { delete?: never });
+
+/**
+ * Counters and controls of all rings of a map, by their keys. What counts for a ring that was taken away is what its counters said then: its key
+ * may be another's now.
+ */
+export class RingEntries<K> {
+  readonly #counters: CountersMap<K>;
+  readonly #controls: ControlMap<K>;
+  readonly #cpus: number;
+  /** By the id of the ring's map. */
+  readonly #last = new Map<number, RingCounters>();
+
+  /** `open` makes a handle of one of the object's maps. @throws BpfError INVALID_ARGUMENT */
+  constructor(core: ObjectCore, name: string, open: (name: string) => unknown) {
+    const missing = entriesOf(name).find((map) => !core.mapNames.includes(map));
+    if (missing !== undefined) {
+      const message = `${name}: ${core.image.label} has no map ${missing}; compile it with this version of <ebpf/events.h>`;
+      throw invalid(message);
+    }
+    const [counters, controls] = entriesOf(name).map(open);
+    this.#counters = counters as CountersMap<K>;
+    this.#controls = controls as ControlMap<K>;
+    this.#cpus = core.addon.possibleCpus();
+  }
+
+  counters(key: K, id: number): CountersReader {
+    return () => this.#last.get(id) ?? this.#sum(key);
+  }
+
+  /** For a ring that begins. */
+  reset(key: K): void {
+    const zero: CounterSlot = { produced: 0n, lost: 0n, lost_bytes: 0n, last_lost_ns: 0n };
+    this.#counters.set(key as K & number, Array<CounterSlot>(this.#cpus).fill(zero));
+    this.#controls.set(key as K & number, { wakeup: 0n, armed: 0n });
+  }
+
+  /** What programs read of a ring's wake-ups for each record. */
+  setWakeup(key: K, wakeup: bigint): void {
+    try {
+      this.#controls.set(key as K & number, { wakeup, armed: 0n });
+    } catch (error) {
+      // Of a ring that somebody else put there. Programs have no room for it either, and so wake at each record, as when it is 0.
+      if (!(error instanceof BpfError) || error.code !== "FULL") throw error;
+    }
+  }
+
+  removed(key: K, id: number, kept: boolean): void {
+    if (kept) this.#last.set(id, this.#sum(key));
+    for (const map of [this.#counters, this.#controls]) if (map.delete !== undefined) map.delete(key);
+  }
+
+  released(id: number): void {
+    this.#last.delete(id);
+  }
+
+  close(): void {
+    this.#counters.close();
+    this.#controls.close();
+  }
+
+  #sum(key: K): RingCounters {
+    return sumCounters(this.#counters.get(key as K & number) ?? []);
+  }
+}
