@@ -4,6 +4,7 @@ import { attempt } from "../kernel/explain.js";
 import { flagNames } from "../kernel/flags.js";
 import type { NativeAddon, NativeMapDefinition } from "../native.js";
 import { invalid, shown } from "../options.js";
+import type { Settable } from "../settable.js";
 import { BpfMap } from "./bpf_map.js";
 import { MAP_CREATE_FLAGS, type MapCreateFlag } from "./map_info.js";
 
@@ -17,24 +18,24 @@ export class OpenedMap {
   readonly name: string;
   /** libbpf's name of its type, for example `hash`, `ringbuf`. */
   readonly type: string;
-  readonly #native: () => NativeMapDefinition;
+  readonly #settable: Settable<NativeMapDefinition>;
 
   /** @internal */
-  constructor(addon: NativeAddon, native: () => NativeMapDefinition) {
-    this.#native = native;
-    const map = native();
+  constructor(addon: NativeAddon, settable: Settable<NativeMapDefinition>) {
+    this.#settable = settable;
+    const map = settable.native();
     this.name = map.name;
     this.type = mapTypeName(addon, map.type);
   }
 
   /** Bytes of a key; 0 for maps without one. */
   get keySize(): number {
-    return this.#native().keySize;
+    return this.#settable.native().keySize;
   }
 
   /** Bytes of a value. */
   get valueSize(): number {
-    return this.#native().valueSize;
+    return this.#settable.native().valueSize;
   }
 
   /**
@@ -42,14 +43,14 @@ export class OpenedMap {
    * (libbpf rounds up to one).
    */
   get maxEntries(): number {
-    return this.#native().maxEntries;
+    return this.#settable.native().maxEntries;
   }
 
   set maxEntries(value: number) {
     if (!Number.isInteger(value) || value < 1 || value > 0xffffffff) {
       throw invalid(`${this.name}.maxEntries must be a whole number from 1 to 4294967295, got ${shown(value)}`);
     }
-    const native = this.#native();
+    const native = this.#settable.native();
     if (native.dataSize > 0)
       throw new BpfError({
         code: "INVALID_ARGUMENT",
@@ -60,12 +61,12 @@ export class OpenedMap {
 
   /** Whether `load()` makes this map. A program that uses a map which was not made is rejected. */
   get autocreate(): boolean {
-    return this.#native().autocreate;
+    return this.#settable.native().autocreate;
   }
 
   set autocreate(value: boolean) {
     if (typeof value !== "boolean") throw invalid(`${this.name}.autocreate must be a boolean, got ${shown(value)}`);
-    this.#native().autocreate = value;
+    this.#settable.native().autocreate = value;
   }
 
   /**
@@ -73,29 +74,29 @@ export class OpenedMap {
    * Its type and sizes must be the same.
    */
   get pinPath(): string | undefined {
-    return this.#native().pinPath;
+    return this.#settable.native().pinPath;
   }
 
   set pinPath(value: string | undefined) {
     if (value !== undefined && (typeof value !== "string" || value === ""))
       throw invalid(`${this.name}.pinPath must be a path, got ${shown(value)}`);
-    this.#native().pinPath = value;
+    this.#settable.native().pinPath = value;
   }
 
   /** Flags of its creation: BPF_F_* in lower case. */
   get flags(): readonly MapCreateFlag[] {
-    return flagNames(MAP_CREATE_FLAGS, this.#native().flags);
+    return flagNames(MAP_CREATE_FLAGS, this.#settable.native().flags);
   }
 
   /** Memory node that `load()` allocates the map on; used with the flag `numa_node`. */
   get numaNode(): number {
-    return this.#native().numaNode;
+    return this.#settable.native().numaNode;
   }
 
   set numaNode(value: number) {
     if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff)
       throw invalid(`${this.name}.numaNode must be a whole number from 0, got ${shown(value)}`);
-    this.#native().numaNode = value;
+    this.#settable.native().numaNode = value;
   }
 
   /**
@@ -112,7 +113,7 @@ export class OpenedMap {
    * ```
    */
   reuse(map: BpfMap): void {
-    const native = this.#native();
+    const native = this.#settable.native();
     if (!(map instanceof BpfMap)) throw invalid(`${this.name}.reuse: expected a map, got ${shown(map)}`);
     const differences = [
       map.type === this.type ? "" : `its type is ${map.type}, not ${this.type}`,
@@ -121,7 +122,6 @@ export class OpenedMap {
     ].filter((difference) => difference !== "");
     if (differences.length > 0)
       throw invalid(`${this.name}.reuse: map ${map.name} cannot take its place: ${differences.join(", ")}`);
-    const { fd } = map;
     attempt(
       {
         doing: `reuse map ${map.name} as ${this.name}`,
@@ -129,7 +129,7 @@ export class OpenedMap {
           [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "it is not like the map that the object declares" },
         },
       },
-      () => native.reuse(fd),
+      () => this.#settable.keep("reuse", (next) => next.reuse(map.fd)),
     );
   }
 
@@ -139,9 +139,7 @@ export class OpenedMap {
    * @throws BpfError INVALID_ARGUMENT
    */
   setInnerMap(map: BpfMap): void {
-    const native = this.#native();
     if (!(map instanceof BpfMap)) throw invalid(`${this.name}.setInnerMap: expected a map, got ${shown(map)}`);
-    const { fd } = map;
     attempt(
       {
         doing: `set what the inner maps of ${this.name} are like`,
@@ -149,7 +147,7 @@ export class OpenedMap {
           [errno.EINVAL]: { code: "INVALID_ARGUMENT", text: "it is no map of maps, or declares its inner map itself" },
         },
       },
-      () => native.setInnerMap(fd),
+      () => this.#settable.keep("inner map", (native) => native.setInnerMap(map.fd)),
     );
   }
 }

@@ -13,6 +13,7 @@ import {
   type NativeProgram,
   needsLibbpf,
 } from "../native.js";
+import type { Settable } from "../settable.js";
 import { ARENA_SECTION } from "./arena_section.js";
 import { checkVariables } from "./globals.js";
 import { explainPinned } from "./pinned.js";
@@ -36,6 +37,10 @@ export class ObjectCore {
   /** Looked up in each turn of the event loop by a ring's counters. */
   readonly #sectionMaps = new Map<string, NativeMapDefinition>();
   #settings: ObjectSettings | undefined;
+  /** What was set and cannot be read back, by what it is: descriptors of maps and programs that were handed over. */
+  readonly #kept = new Map<string, (native: NativeObject) => void>();
+  /** As the object has them: libbpf's own is that of the map in whose place another is used, once one is. */
+  readonly #mapNames: readonly string[];
   #phase: Phase = "opened";
   #loadedNs = 0n;
   #btf: Btf | undefined;
@@ -53,6 +58,7 @@ export class ObjectCore {
     this.#hasBtf = checkObjectBtf(image.bytes, image.label);
     checkArena(addon, image);
     this.#native = this.#openNative();
+    this.#mapNames = this.#native.maps.map((map) => map.name);
     try {
       const btf = this.btfOrUndefined;
       if (btf !== undefined) checkVariables(btf, this.#native.maps, image.label);
@@ -76,8 +82,8 @@ export class ObjectCore {
     return this.#native.programs.map((program) => program.name);
   }
 
-  get mapNames(): string[] {
-    return this.#native.maps.map((map) => map.name);
+  get mapNames(): readonly string[] {
+    return this.#mapNames;
   }
 
   /** The object's BTF. @throws BpfError BTF_MISSING */
@@ -128,7 +134,33 @@ export class ObjectCore {
 
   map(name: string): NativeMapDefinition {
     this.mustBeOpen();
-    return this.#native.maps.find((map) => map.name === name) as NativeMapDefinition;
+    return this.#native.maps[this.#mapNames.indexOf(name)] as NativeMapDefinition;
+  }
+
+  /** A program, before load. */
+  settableProgram(name: string): Settable<NativeProgram> {
+    const index = this.programNames.indexOf(name);
+    return this.#settable(`program ${name}`, (native) => native.programs[index] as NativeProgram);
+  }
+
+  /** A map, before load. */
+  settableMap(name: string): Settable<NativeMapDefinition> {
+    const index = this.#mapNames.indexOf(name);
+    return this.#settable(`map ${name}`, (native) => native.maps[index] as NativeMapDefinition);
+  }
+
+  #settable<N>(what: string, pick: (native: NativeObject) => N): Settable<N> {
+    const native = () => {
+      this.mustBeOpened(what);
+      return pick(this.#native);
+    };
+    return {
+      native,
+      keep: (setting, set) => {
+        set(native());
+        this.#kept.set(`${what}: ${setting}`, (object) => set(pick(object)));
+      },
+    };
   }
 
   /** The map of a data section, such as `.bss`, if the object has one. */
@@ -164,6 +196,7 @@ export class ObjectCore {
           this.#native = this.#openNative();
           this.#sectionMaps.clear();
           restoreSettings(this.#native, this.#settings);
+          for (const set of this.#kept.values()) set(this.#native);
         }
       }
       // close() may have been called while the worker thread loaded.

@@ -9,19 +9,19 @@ export interface DeclaredTypes {
 }
 
 /**
- * The types in a map's declaration. libbpf forgets them at load where the kernel takes no BTF with a map of that type (queues,
- * maps of maps, sockmaps and others: libbpf.c, bpf_object__create_map).
+ * The types in a map's declaration, if it is declared. libbpf forgets them at load where the kernel takes no BTF with a map of that type (queues,
+ * maps of maps, sockmaps and others: libbpf.c, bpf_object__create_map), and where another map is used in its place (one that is
+ * pinned already, say) it has the ids of that one, which mean something in the BTF of whoever made it (bpf_map__reuse_fd).
  */
-export function declaredTypes(btf: Btf, name: string): DeclaredTypes {
-  const none = { keyTypeId: 0, valueTypeId: 0 };
+export function declaredTypes(btf: Btf, name: string): DeclaredTypes | undefined {
   const section = btf.find(".maps", "datasec");
   const maps = section === undefined ? undefined : btf.type(section);
-  if (maps?.kind !== "datasec") return none;
+  if (maps?.kind !== "datasec") return undefined;
   const variable = maps.variables.find(({ type }) => btf.name(type) === name);
   const declared = variable === undefined ? undefined : btf.type(variable.type);
-  if (declared?.kind !== "var") return none;
+  if (declared?.kind !== "var") return undefined;
   const struct = btf.type(btf.resolve(declared.type));
-  if (struct.kind !== "struct") return none;
+  if (struct.kind !== "struct") return undefined;
   const { members } = struct;
   return { keyTypeId: pointedTo(btf, members, "key"), valueTypeId: pointedTo(btf, members, "value") };
 }

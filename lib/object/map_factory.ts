@@ -8,6 +8,7 @@ import { declaredTypes } from "./map_declaration.js";
 
 export interface MapTypes {
   readonly btf: Btf | undefined;
+  /** As libbpf has them, for a map that is not declared: that of a struct_ops. */
   readonly keyTypeId: number;
   readonly valueTypeId: number;
   readonly cpus: number;
@@ -20,8 +21,7 @@ export interface MapTypes {
 /** A map by its declaration. Owns `native`: closes it when it throws. */
 export function makeMap(native: NativeMap, shape: MapShape, types: MapTypes): BpfMap {
   const { btf, cpus } = types;
-  const forgotten = types.keyTypeId === 0 && types.valueTypeId === 0;
-  const { keyTypeId, valueTypeId } = btf !== undefined && forgotten ? declaredTypes(btf, shape.name) : types;
+  const { keyTypeId, valueTypeId } = (btf && declaredTypes(btf, shape.name)) ?? types;
   try {
     return makeMapOf({
       native,

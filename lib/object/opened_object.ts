@@ -75,10 +75,7 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
     this.name = core.image.name;
     this.#programs = namedRecord<OpenedProgram>(`program in ${core.image.label}`, (record) => {
       for (const name of core.programNames) {
-        record[name] = new OpenedProgram(() => {
-          core.mustBeOpened(`program ${name}`);
-          return core.program(name);
-        });
+        record[name] = new OpenedProgram(core.settableProgram(name));
       }
     });
     this.#maps = namedRecord<OpenedMap>(`map in ${core.image.label}`, (record) => {
@@ -89,10 +86,7 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
           record[name] = new OpenedRing(core, name);
           continue;
         }
-        record[name] = new OpenedMap(core.addon, () => {
-          core.mustBeOpened(`map ${name}`);
-          return core.map(name);
-        });
+        record[name] = new OpenedMap(core.addon, core.settableMap(name));
       }
     });
     // A skeleton is held against its object when that is opened, so these are what its types say.

@@ -19,10 +19,7 @@ export class OpenedRing extends OpenedMap {
 
   /** @internal */
   constructor(core: ObjectCore, name: string) {
-    super(core.addon, () => {
-      core.mustBeOpened(`map ${name}`);
-      return core.map(name);
-    });
+    super(core.addon, core.settableMap(name));
     this.#core = core;
   }
 

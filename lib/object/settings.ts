@@ -8,6 +8,7 @@ export interface ObjectSettings {
     readonly keySize: number;
     readonly valueSize: number;
     readonly maxEntries: number;
+    readonly numaNode: number;
     readonly autocreate: boolean;
     readonly pinPath: string | undefined;
     readonly data: Uint8Array | undefined;
@@ -29,6 +30,7 @@ export function captureSettings(native: NativeObject): ObjectSettings {
         keySize,
         valueSize,
         maxEntries: map.maxEntries,
+        numaNode: map.numaNode,
         autocreate: map.autocreate,
         pinPath: map.pinPath,
         data,
@@ -53,6 +55,7 @@ export function restoreSettings(native: NativeObject, settings: ObjectSettings):
     if (map.keySize !== saved.keySize) map.keySize = saved.keySize;
     if (map.valueSize !== saved.valueSize) map.valueSize = saved.valueSize;
     if (map.maxEntries !== saved.maxEntries) map.maxEntries = saved.maxEntries;
+    if (map.numaNode !== saved.numaNode) map.numaNode = saved.numaNode;
     if (map.autocreate !== saved.autocreate) map.autocreate = saved.autocreate;
     if (map.pinPath !== saved.pinPath) map.pinPath = saved.pinPath;
     if (saved.data !== undefined) map.writeData(0, saved.data);

@@ -3,6 +3,7 @@ import { attempt } from "../kernel/explain.js";
 import { flagBits, flagNames } from "../kernel/flags.js";
 import type { NativeProgram } from "../native.js";
 import { invalid, shown } from "../options.js";
+import type { Settable } from "../settable.js";
 import { programTypeName } from "./program_info.js";
 
 /** What is the same of a program before and after load. */
@@ -37,13 +38,13 @@ export class OpenedProgram implements ProgramIdentity {
   readonly section: string;
   readonly optional: boolean;
   readonly type: string;
-  readonly #native: () => NativeProgram;
+  readonly #settable: Settable<NativeProgram>;
   #autoattach = true;
 
   /** @internal */
-  constructor(native: () => NativeProgram) {
-    this.#native = native;
-    const program = native();
+  constructor(settable: Settable<NativeProgram>) {
+    this.#settable = settable;
+    const program = settable.native();
     this.name = program.name;
     this.section = program.section;
     this.optional = program.optional;
@@ -52,7 +53,7 @@ export class OpenedProgram implements ProgramIdentity {
 
   /** Number of BPF instructions, before the verifier changes any. */
   get instructionCount(): number {
-    return this.#native().instructionCount;
+    return this.#settable.native().instructionCount;
   }
 
   /**
@@ -60,12 +61,12 @@ export class OpenedProgram implements ProgramIdentity {
    * @throws BpfError INVALID_STATE once the object is being loaded
    */
   get autoload(): boolean {
-    return this.#native().autoload;
+    return this.#settable.native().autoload;
   }
 
   set autoload(value: boolean) {
     if (typeof value !== "boolean") throw invalid(`${this.name}.autoload must be a boolean, got ${shown(value)}`);
-    this.#native().autoload = value;
+    this.#settable.native().autoload = value;
   }
 
   /** Whether `object.attach()` attaches this program. */
@@ -83,13 +84,13 @@ export class OpenedProgram implements ProgramIdentity {
    * only (added to the others). What it says of a program that loads is then {@link Program.verifierLog}. Verifying takes longer with it.
    */
   get logLevel(): number {
-    return this.#native().logLevel;
+    return this.#settable.native().logLevel;
   }
 
   set logLevel(value: number) {
     if (!Number.isInteger(value) || value < 0 || value > 7)
       throw invalid(`${this.name}.logLevel must be a whole number from 0 to 7, got ${shown(value)}`);
-    this.#native().logLevel = value;
+    this.#settable.native().logLevel = value;
   }
 
   /**
@@ -102,13 +103,13 @@ export class OpenedProgram implements ProgramIdentity {
    * @throws BpfError INVALID_ARGUMENT for a name that is none
    */
   get flags(): readonly ProgramLoadFlag[] {
-    return flagNames(PROGRAM_LOAD_FLAGS, this.#native().flags);
+    return flagNames(PROGRAM_LOAD_FLAGS, this.#settable.native().flags);
   }
 
   set flags(value: readonly ProgramLoadFlag[]) {
     if (!Array.isArray(value))
       throw invalid(`${this.name}.flags must be an array of BPF_F_* names, got ${shown(value)}`);
-    this.#native().flags = flagBits(`${this.name}.flags`, PROGRAM_LOAD_FLAGS, value);
+    this.#settable.native().flags = flagBits(`${this.name}.flags`, PROGRAM_LOAD_FLAGS, value);
   }
 
   /**
@@ -120,7 +121,6 @@ export class OpenedProgram implements ProgramIdentity {
     if (typeof functionName !== "string" || functionName === "") {
       throw invalid(`setAttachTarget: function name must be a non-empty string, got ${shown(functionName)}`);
     }
-    const native = this.#native();
     const place = program === undefined ? "the kernel's BTF" : `program ${program.name}`;
     attempt(
       {
@@ -131,7 +131,7 @@ export class OpenedProgram implements ProgramIdentity {
           [errno.ENOENT]: { code: "NOT_FOUND", text: `there is no ${functionName} in ${place}` },
         },
       },
-      () => native.setAttachTarget(program?.fd ?? 0, functionName),
+      () => this.#settable.keep("attach target", (native) => native.setAttachTarget(program?.fd ?? 0, functionName)),
     );
   }
 }

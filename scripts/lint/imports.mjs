@@ -6,7 +6,7 @@ import { dirname, join, relative, resolve, sep } from "node:path";
  * and from those before it. A file directly in lib/ is a room of its own name.
  */
 export const levels = [
-  ["native", "errors", "options", "named", "nearest", "interrupted"],
+  ["native", "errors", "options", "named", "nearest", "interrupted", "settable"],
   ["kernel"],
   ["btf", "build", "symbols"],
   ["codec", "features"],

@@ -1,4 +1,4 @@
-import { BpfObject, type Link, type Program, type VariantSpec, VerifierError } from "ebpf";
+import { BpfObject, createMap, type Link, mapByFd, type Program, type VariantSpec, VerifierError } from "ebpf";
 import { describe, expect, test } from "vitest";
 import { Probes, type sighting } from "../../fixtures/probes.bpf.js";
 import { UnknownFunc } from "../../fixtures/unknown_func.bpf.js";
@@ -334,6 +334,32 @@ describe("variants of one probe", () => {
       expect(seen).toMatchObject([{ size: 78n, retval: EISDIR, variant: 2 }]);
     },
   );
+
+  test("what was set holds for the variant that is used in the end, maps of other names too", async () => {
+    const cell = () => createMap({ type: "lru_hash", name: "elsewhere", key: "u64", value: "u64", maxEntries: 1024 });
+    using first = cell();
+    using shared = cell();
+    using opened = open(["read_dir_fexit", "xdp_only"]);
+    // Not on any kernel, as above.
+    if (requires({ tracing: true }).reason === undefined) opened.programs.read_dir_fexit.setAttachTarget("schedule");
+    for (const name of ["read_dir_kprobe", "read_dir_kretprobe"] as const) opened.programs[name].autoload = false;
+    opened.maps.sizes.reuse(first);
+    first.close();
+    opened.maps.sizes.reuse(shared);
+    expect(opened.maps.sizes.name).toBe("sizes");
+    opened.maps.reads.maxEntries = 8192;
+    using object = await opened.load();
+    expect(object.variants["read_dir"]).toMatchObject({
+      chosen: ["xdp_only"],
+      rejected: [{ programs: ["read_dir_fexit"] }],
+    });
+    expect(object.maps.sizes.info().id).toBe(shared.info().id);
+    object.maps.sizes.set(1n, 2n);
+    expect(shared.get(1n)).toBe(2n);
+    expect(object.map("sizes")).toBe(object.maps.sizes);
+    using reads = mapByFd(object.maps.reads.fd);
+    expect(reads.maxEntries).toBe(8192);
+  });
 
   test("where neither works, the last is used, with the reasons of both", async ({ skip }) => {
     if (requires({ tracing: true }).reason === undefined) skip("this kernel runs the first variant");

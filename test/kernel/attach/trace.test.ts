@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync } from "node:fs";
-import { kernelBtf, listBtf } from "ebpf";
+import { BpfObject, kernelBtf, listBtf } from "ebpf";
 import { describe, expect } from "vitest";
 import { AttachExt } from "../../fixtures/attach_ext.bpf.js";
 import { Actor } from "../support/actor.js";
@@ -7,6 +7,7 @@ import { type Opened, openOnly, runsOnlyWhileAttached, Watched } from "../suppor
 import { TestCgroup } from "../support/cgroup.js";
 import { nothingStaysOpen } from "../support/descriptors.js";
 import { errorOf } from "../support/errors.js";
+import { fixture } from "../support/fixture.js";
 import { bpfIsAnLsm, NO_BPF_LSM } from "../support/lsm.js";
 import { Receiver } from "../support/receiver.js";
 import { requires } from "../support/requires.js";
@@ -177,6 +178,25 @@ describe("attach type", () => {
     const unknown = await errorOf(() => watched.object.program("replacement").attachFreplace(target, "no_such"));
     expect(unknown).toMatchObject({ code: "NOT_FOUND" });
   });
+
+  requires({ tracing: true, programType: "ext", kernel: ">=5.10" }).test(
+    "the attach target of a variant holds when the one before it was rejected",
+    async () => {
+      using object = await openOnly("attach_trace", ["target"]).load();
+      const target = object.program("target");
+      using opened = BpfObject.open(fixture("attach_ext"), { variants: { watch: ["replacement", "on_entry"] } });
+      // The replacement is not told of what program it is one.
+      opened.program("on_entry").setAttachTarget("target", target);
+      opened.program("on_exit").autoload = false;
+      using loaded = await opened.load();
+      expect(loaded.variants["watch"]).toMatchObject({
+        chosen: ["on_entry"],
+        rejected: [{ programs: ["replacement"] }],
+      });
+      using link = loaded.program("on_entry").attach();
+      expect(link).toMatchObject({ kind: "fentry", target: "target" });
+    },
+  );
 
   requires({ tracing: true, kernel: ">=5.10" }).test("fentry and fexit on another BPF program", async () => {
     using object = await openOnly("attach_trace", ["target"]).load();

@@ -56,6 +56,17 @@ test("pinPath goes before the name, and none turns it off", async () => {
   expect(existsSync(join(fs.path, "visits"))).toBe(false);
 });
 
+test("a map that somebody else made is read as this object declares it: type ids are those of each one's own BTF", async () => {
+  using theirs = createMap({ type: "hash", key: "u32", value: "u64", maxEntries: 4 });
+  theirs.set(1, 41n);
+  theirs.pin(join(fs.path, "visits"));
+  using object = await load();
+  object.programs.visit.testRun({ data: PACKET });
+  expect(object.maps.visits.get(1)).toBe(42n);
+  expect(theirs.get(1)).toBe(42n);
+  expect(object.maps.visits.info().id).toBe(theirs.info().id);
+});
+
 test("what is pinned there and is another map is refused, saying in what it differs", async () => {
   const path = join(fs.path, "visits");
   const refusal = async (): Promise<BpfError> => {
