@@ -101,10 +101,12 @@
  *
  *   record *name_reserve(const key *)       room for one record in that ring; NULL when it is full (counted as lost), or not there (counted in
  *                                           ebpf_rings__<name>.unrouted: it belongs to no ring)
+ *   record *name_reserve_size(const key *, constant)
  *   void name_submit(const key *, record *), name_submit_flags(const key *, record *, flags)
  *                                           with a threshold, name_submit looks the ring up once more, to see how much waits in it
  *   void name_discard(record *)
- *   long name_output(const key *, data, size)   0, -EAGAIN (lost) or -ENOENT (no ring)
+ *   long name_output(const key *, data, size), name_output_flags(const key *, data, size, flags)
+ *                                           0, -EAGAIN (lost) or -ENOENT (no ring)
  *
  * Records from user space
  * -----------------------
@@ -522,15 +524,22 @@ EBPF_INLINE_ void ebpf_rings_count_(void *counters, const void *key, __u64 lost_
 		ebpf_ring_count_lost_(slot, lost_size);
 }
 
-EBPF_INLINE_ void *ebpf_rings_reserve_(void *rings, void *counters, __u64 *unrouted, const void *key, __u64 size)
+/* The ring of a key. What is for none is counted. */
+EBPF_INLINE_ void *ebpf_rings_find_(void *rings, __u64 *unrouted, const void *key)
 {
 	void *ring = bpf_map_lookup_elem(rings, key);
+
+	if (!ring)
+		__sync_fetch_and_add(unrouted, 1);
+	return ring;
+}
+
+EBPF_INLINE_ void *ebpf_rings_reserve_(void *ring, void *counters, const void *key, __u64 size)
+{
 	void *record;
 
-	if (!ring) {
-		__sync_fetch_and_add(unrouted, 1);
+	if (!ring)
 		return NULL;
-	}
 	record = bpf_ringbuf_reserve(ring, size, 0);
 	if (!record) {
 		ebpf_rings_count_(counters, key, size, 1);
@@ -539,20 +548,13 @@ EBPF_INLINE_ void *ebpf_rings_reserve_(void *rings, void *counters, __u64 *unrou
 	return record;
 }
 
-EBPF_INLINE_ long ebpf_rings_output_(void *rings, void *counters, void *controls, __u64 *unrouted, const void *key,
-				     void *data, __u64 size, __u64 wakeup)
+#define EBPF_RINGS_ENOENT_ (-2)
+
+EBPF_INLINE_ long ebpf_rings_output_(void *ring, void *counters, const void *key, void *data, __u64 size, __u64 flags)
 {
-	struct ebpf_ring_counters *slot;
-	void *ring = bpf_map_lookup_elem(rings, key);
-	__u64 flags;
+	struct ebpf_ring_counters *slot = ebpf_rings_entry_(counters, key);
 	long error;
 
-	if (!ring) {
-		__sync_fetch_and_add(unrouted, 1);
-		return -2; /* ENOENT */
-	}
-	flags = ebpf_rings_wakeup_flags_(rings, ring, controls, key, wakeup, size + 8);
-	slot = ebpf_rings_entry_(counters, key);
 	if (slot)
 		__sync_fetch_and_add(&slot->produced, 1);
 	error = bpf_ringbuf_output(ring, data, size, flags);
@@ -592,10 +594,17 @@ EBPF_INLINE_ long ebpf_rings_output_(void *rings, void *counters, void *controls
 		record_type record[0]; \
 	} ebpf_rings__##ring_name SEC(".data.ebpf") = {.bytes = ring_bytes}; \
 	const volatile __u64 ebpf_ring_wakeup__##ring_name = wakeup_default; \
+	EBPF_INLINE_ void *ebpf_find__##ring_name(const key_type *key) \
+	{ \
+		return ebpf_rings_find_(&ring_name, &ebpf_rings__##ring_name.unrouted, key); \
+	} \
+	EBPF_INLINE_ record_type *ring_name##_reserve_size(const key_type *key, __u64 size) \
+	{ \
+		return ebpf_rings_reserve_(ebpf_find__##ring_name(key), &ebpf_counters__##ring_name, key, size); \
+	} \
 	EBPF_INLINE_ record_type *ring_name##_reserve(const key_type *key) \
 	{ \
-		return ebpf_rings_reserve_(&ring_name, &ebpf_counters__##ring_name, &ebpf_rings__##ring_name.unrouted, \
-					   key, sizeof(record_type)); \
+		return ring_name##_reserve_size(key, sizeof(record_type)); \
 	} \
 	EBPF_INLINE_ void ring_name##_submit_flags(const key_type *key, record_type *rec, __u64 flags) \
 	{ \
@@ -613,11 +622,23 @@ EBPF_INLINE_ long ebpf_rings_output_(void *rings, void *counters, void *controls
 	{ \
 		bpf_ringbuf_discard(rec, ebpf_wakeup_discard_flags_(ebpf_ring_wakeup__##ring_name)); \
 	} \
+	EBPF_INLINE_ long ring_name##_output_flags(const key_type *key, void *data, __u64 size, __u64 flags) \
+	{ \
+		void *ring = ebpf_find__##ring_name(key); \
+\
+		if (!ring) \
+			return EBPF_RINGS_ENOENT_; \
+		return ebpf_rings_output_(ring, &ebpf_counters__##ring_name, key, data, size, flags); \
+	} \
 	EBPF_INLINE_ long ring_name##_output(const key_type *key, void *data, __u64 size) \
 	{ \
-		return ebpf_rings_output_(&ring_name, &ebpf_counters__##ring_name, &ebpf_control__##ring_name, \
-					  &ebpf_rings__##ring_name.unrouted, key, data, size, \
-					  ebpf_ring_wakeup__##ring_name); \
+		void *ring = ebpf_find__##ring_name(key); \
+\
+		if (!ring) \
+			return EBPF_RINGS_ENOENT_; \
+		return ebpf_rings_output_(ring, &ebpf_counters__##ring_name, key, data, size, \
+					  ebpf_rings_wakeup_flags_(&ring_name, ring, &ebpf_control__##ring_name, key, \
+								   ebpf_ring_wakeup__##ring_name, size + 8)); \
 	} \
 	struct ebpf_ring_semicolon_
 

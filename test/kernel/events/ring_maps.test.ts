@@ -1,4 +1,13 @@
-import { ArrayOfMaps, createMap, HashMap, type LostRecords, type RingBuffer, RingBuffers, type Wakeup } from "ebpf";
+import {
+  ArrayOfMaps,
+  type BpfError,
+  createMap,
+  HashMap,
+  type LostRecords,
+  type RingBuffer,
+  RingBuffers,
+  type Wakeup,
+} from "ebpf";
 import { afterEach, expect, test } from "vitest";
 import { EventsRingMaps, type OpenedEventsRingMaps } from "../../fixtures/events_ring_maps.bpf.js";
 import { bpfDescriptors } from "../support/descriptors.js";
@@ -23,6 +32,10 @@ requires({ mapType: ["ringbuf", "hashOfMaps"] }).describe("maps of rings", () =>
     return object.ringBuffers("tenants");
   };
   const tenant = (id: number): Tenant => ({ id, zone: 7, pad: 0 });
+  /** A stream that begins, or was woken, looks once more: after these turns of the event loop it has. */
+  const looked = async () => {
+    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+  };
   /** Those of `count` records that go to a key. */
   const ofKey = (count: number, key: number, keys: number) =>
     Array.from({ length: count }, (_, seq) => seq)
@@ -126,6 +139,31 @@ requires({ mapType: ["ringbuf", "hashOfMaps"] }).describe("maps of rings", () =>
     expect(() => slots.add(4)).toThrow(/out of range/);
   });
 
+  test("records with flags of their own, and of a length of their own", async () => {
+    const NO_WAKEUP = 1n;
+    const FORCE_WAKEUP = 2n;
+    await load();
+    const ring = object.ringBuffers("slots").add(0);
+    const seqs: bigint[] = [];
+    ring.on("event", ({ seq }) => seqs.push(seq));
+    // The reader waits by now: what wakes it would be seen in the turns that follow.
+    await looked();
+    object.bss.output_flags = NO_WAKEUP;
+    send(object, "send_flagged", 3);
+    await looked();
+    expect(seqs).toEqual([]);
+    expect(ring.totals).toMatchObject({ produced: 3, delivered: 0, pending: 3 });
+    object.bss.output_flags = FORCE_WAKEUP;
+    const errors: (BpfError & { bytes?: Uint8Array })[] = [];
+    ring.on("error", (error) => errors.push(error));
+    send(object, "send_longer", 1);
+    await until("all four", () => ring.totals.pending === 0);
+    expect(seqs).toEqual([0n, 1n, 2n]);
+    expect(errors.map(({ code, bytes }) => [code, bytes?.length])).toEqual([["SIZE_MISMATCH", 40]]);
+    expect(errors[0]?.bytes?.subarray(32)).toEqual(Uint8Array.of(8, 7, 6, 5, 4, 3, 2, 1));
+    expect(object.ringBuffers("slots").unrouted).toBe(0);
+  });
+
   test("a map of rings declared without the header: the record's type by name, no counters", async () => {
     await load();
     expect(object.map("plain")).toBeInstanceOf(ArrayOfMaps);
@@ -152,10 +190,6 @@ requires({ mapType: ["ringbuf", "hashOfMaps"] }).describe("maps of rings", () =>
   const controls = () => object.map("ebpf_control__tenants", HashMap<Tenant, { wakeup: bigint; armed: bigint }>);
   const NONE = 0xffffffffffffffffn;
   const NEVER = 0x7fffffff;
-  /** A stream that begins, or was woken, looks once more: after these turns of the event loop it has. */
-  const looked = async () => {
-    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
-  };
 
   test("each ring has a threshold of its own, and one that is taken away leaves nothing to the next", async () => {
     const tenants = await load((opened) => {
