@@ -1,9 +1,7 @@
 /** Variables that are in the object's arena: `int __arena counter;`, which clang has in a section of its own. Minimum kernel 6.9, libbpf 1.4. */
 import type { Btf } from "../btf/btf.js";
 import { MapType } from "../kernel/abi.js";
-import type { ArenaMap } from "../map/arena_map.js";
 import { type GlobalVariable, variablesOf } from "./globals.js";
-import type { LiveMemory } from "./live.js";
 
 /** clang names it by the address space that BPF's arenas are: 1. */
 export const ARENA_SECTION = ".addr_space.1";
@@ -12,12 +10,4 @@ export const ARENA_SECTION = ".addr_space.1";
 export function arenaVariables(btf: Btf | undefined, maps: readonly { readonly type: number }[]): GlobalVariable[] {
   if (btf === undefined || !maps.some(({ type }) => type === MapType.arena)) return [];
   return variablesOf(btf, ARENA_SECTION);
-}
-
-/** Through the kernel, as all of an arena: a program may have freed the page. `start` is where libbpf has put the variables. */
-export function arenaMemory(arena: () => ArenaMap, start: () => bigint): LiveMemory {
-  return {
-    read: (offset, target) => target.set(arena().read(start() + BigInt(offset), target.byteLength)),
-    write: (offset, source) => arena().write(start() + BigInt(offset), source),
-  };
 }

@@ -38,7 +38,10 @@ export class ObjectCore {
   readonly #sectionMaps = new Map<string, NativeMapDefinition>();
   #settings: ObjectSettings | undefined;
   /** What was set and cannot be read back, by what it is: descriptors of maps and programs that were handed over. */
-  readonly #kept = new Map<string, (native: NativeObject) => void>();
+  readonly #kept = {
+    program: new Map<string, (native: NativeObject) => void>(),
+    map: new Map<string, (native: NativeObject) => void>(),
+  };
   /** As the object has them: libbpf's own is that of the map in whose place another is used, once one is. */
   readonly #mapNames: readonly string[];
   #phase: Phase = "opened";
@@ -140,25 +143,25 @@ export class ObjectCore {
   /** A program, before load. */
   settableProgram(name: string): Settable<NativeProgram> {
     const index = this.programNames.indexOf(name);
-    return this.#settable(`program ${name}`, (native) => native.programs[index] as NativeProgram);
+    return this.#settable("program", name, (native) => native.programs[index] as NativeProgram);
   }
 
   /** A map, before load. */
   settableMap(name: string): Settable<NativeMapDefinition> {
     const index = this.#mapNames.indexOf(name);
-    return this.#settable(`map ${name}`, (native) => native.maps[index] as NativeMapDefinition);
+    return this.#settable("map", name, (native) => native.maps[index] as NativeMapDefinition);
   }
 
-  #settable<N>(what: string, pick: (native: NativeObject) => N): Settable<N> {
+  #settable<N>(kind: "program" | "map", name: string, pick: (native: NativeObject) => N): Settable<N> {
     const native = () => {
-      this.mustBeOpened(what);
+      this.mustBeOpened(`${kind} ${name}`);
       return pick(this.#native);
     };
     return {
       native,
       keep: (setting, set) => {
         set(native());
-        this.#kept.set(`${what}: ${setting}`, (object) => set(pick(object)));
+        this.#kept[kind].set(`${setting} of ${name}`, (object) => set(pick(object)));
       },
     };
   }
@@ -196,7 +199,8 @@ export class ObjectCore {
           this.#native = this.#openNative();
           this.#sectionMaps.clear();
           restoreSettings(this.#native, this.#settings);
-          for (const set of this.#kept.values()) set(this.#native);
+          for (const settings of [this.#kept.program, this.#kept.map])
+            for (const set of settings.values()) set(this.#native);
         }
       }
       // close() may have been called while the worker thread loaded.
@@ -214,6 +218,7 @@ export class ObjectCore {
     const companion = this.#openNative();
     try {
       if (this.#settings !== undefined) restoreSettings(companion, this.#settings);
+      for (const set of this.#kept.program.values()) set(companion);
       for (const program of companion.programs) program.autoload = programs.includes(program.name);
       companion.maps.forEach((map, i) => {
         const fd = this.#native.maps[i]?.fd() ?? -1;

@@ -1,25 +1,21 @@
 import type { Btf } from "../btf/btf.js";
-import { BpfError } from "../errors.js";
 import type { PerfBuffer } from "../events/perf_buffer.js";
 import type { PerfRecorder } from "../events/perf_recorder.js";
 import type { RingBuffer } from "../events/ring_buffer.js";
 import type { RingBuffers } from "../events/ring_buffers.js";
 import type { UserRingBuffer } from "../events/user_ring_buffer.js";
-import { MapType } from "../kernel/abi.js";
 import type { Link } from "../link/link.js";
 import type { ArenaMap } from "../map/arena_map.js";
 import { ArrayMap, PerCpuArrayMap } from "../map/array_map.js";
 import type { BpfMap } from "../map/bpf_map.js";
 import { HashMap } from "../map/hash_map.js";
 import { className, isOfClass, type MapClass } from "../map/map_class.js";
-import { mapTypeName } from "../map/opened_map.js";
 import { namedRecord, unknownName } from "../named.js";
 import { type AttachOptions, checkAttachOptions } from "../program/attach/by_section.js";
 import { Program } from "../program/program.js";
-import { arenaMemory } from "./arena_section.js";
+import { arenaMemory } from "./arena_memory.js";
 import type { ObjectCore } from "./core.js";
 import type { Globals } from "./globals.js";
-import type { LiveMemory } from "./live.js";
 import { makeMap } from "./map_factory.js";
 import type {
   AnyObject,
@@ -84,7 +80,7 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     this.#core = core;
     this.#autoattach = autoattach;
     this.name = core.image.name;
-    this.#streams = new ObjectStreams(core, (map) => this.#makeMap(map));
+    this.#streams = new ObjectStreams(core, (map) => makeMap(core, map));
     this.#programs = namedRecord<Program>(`program in ${core.image.label}`, (record) => {
       for (const name of core.programNames) {
         record[name] = new Program({
@@ -300,18 +296,8 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     return sectionRecord(this.#core, this.#sections, name, {
       check: () => this.#core.mustBeOpen(),
       readOnly: () => (constant ? "it is constant from load() on; set it on the opened object" : undefined),
-      arena: () => this.#arenaMemory(),
+      arena: () => arenaMemory(this.#core, (map) => this.#map(map) as ArenaMap),
     });
-  }
-
-  /** Of variables in the arena, of which libbpf takes one in an object. */
-  #arenaMemory(): LiveMemory {
-    const core = this.#core;
-    const name = core.mapNames.find((candidate) => core.map(candidate).type === MapType.arena) as string;
-    return arenaMemory(
-      () => this.#map(name) as ArenaMap,
-      () => core.map(name).dataAddress(),
-    );
   }
 
   /**
@@ -398,34 +384,8 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
     this.#core.mustBeOpen();
     const known = this.#made.get(name);
     if (known !== undefined) return known;
-    const made = this.#streams.ofMap(name) ?? this.#makeMap(name);
+    const made = this.#streams.ofMap(name) ?? makeMap(this.#core, name);
     this.#made.set(name, made);
     return made;
-  }
-
-  #makeMap(name: string): BpfMap {
-    const core = this.#core;
-    const definition = core.map(name);
-    if (definition.fd() < 0)
-      throw new BpfError({ code: "INVALID_STATE", message: `map ${name} was not made: its autocreate was off` });
-    return makeMap(
-      definition.open(),
-      {
-        name,
-        type: mapTypeName(core.addon, definition.type),
-        typeNumber: definition.type,
-        keySize: definition.keySize,
-        valueSize: definition.valueSize,
-        maxEntries: definition.maxEntries,
-      },
-      {
-        btf: core.btfOrUndefined,
-        keyTypeId: definition.keyTypeId,
-        valueTypeId: definition.valueTypeId,
-        cpus: core.addon.possibleCpus(),
-        mappedAt: () => definition.dataAddress(),
-        replaceAt: (link) => definition.replaceStructOps(link),
-      },
-    );
   }
 }

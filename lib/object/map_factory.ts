@@ -1,38 +1,33 @@
 /** A loaded object's maps: by the object's BTF, and what it declares. */
-import type { Btf } from "../btf/btf.js";
-import type { BpfMap, MapShape } from "../map/bpf_map.js";
+import { BpfError } from "../errors.js";
+import type { BpfMap } from "../map/bpf_map.js";
 import { makeMapOf, typeFromBtf } from "../map/map_classes.js";
 import { mapById } from "../map/open_map.js";
-import type { NativeLink, NativeMap } from "../native.js";
+import { mapTypeName } from "../map/opened_map.js";
+import type { ObjectCore } from "./core.js";
 import { declaredTypes } from "./map_declaration.js";
 
-export interface MapTypes {
-  readonly btf: Btf | undefined;
-  /** As libbpf has them, for a map that is not declared: that of a struct_ops. */
-  readonly keyTypeId: number;
-  readonly valueTypeId: number;
-  readonly cpus: number;
-  /** Some place in the mapping that libbpf has made of the map. */
-  readonly mappedAt?: (() => bigint) | undefined;
-  /** Of a struct_ops: puts it in the place of another at its link. */
-  readonly replaceAt?: ((link: NativeLink) => void) | undefined;
-}
-
-/** A map by its declaration. Owns `native`: closes it when it throws. */
-export function makeMap(native: NativeMap, shape: MapShape, types: MapTypes): BpfMap {
-  const { btf, cpus } = types;
-  const { keyTypeId, valueTypeId } = (btf && declaredTypes(btf, shape.name)) ?? types;
+/** A map by its declaration. @throws BpfError INVALID_STATE when it was not made */
+export function makeMap(core: ObjectCore, name: string): BpfMap {
+  const definition = core.map(name);
+  if (definition.fd() < 0)
+    throw new BpfError({ code: "INVALID_STATE", message: `map ${name} was not made: its autocreate was off` });
+  const btf = core.btfOrUndefined;
+  // What is not declared, a struct_ops say, has the types that libbpf has found.
+  const { keyTypeId, valueTypeId } = (btf && declaredTypes(btf, name)) ?? definition;
+  const { keySize, valueSize, maxEntries, type: typeNumber } = definition;
+  const native = definition.open();
   try {
     return makeMapOf({
       native,
-      shape,
+      shape: { name, type: mapTypeName(core.addon, typeNumber), typeNumber, keySize, valueSize, maxEntries },
       flags: native.info().flags,
-      keys: () => typeFromBtf(btf, keyTypeId, shape.keySize, `${shape.name} key`).codec,
-      values: () => typeFromBtf(btf, valueTypeId, shape.valueSize, `${shape.name} value`),
-      cpus,
+      keys: () => typeFromBtf(btf, keyTypeId, keySize, `${name} key`).codec,
+      values: () => typeFromBtf(btf, valueTypeId, valueSize, `${name} value`),
+      cpus: core.addon.possibleCpus(),
       open: mapById,
-      mappedAt: types.mappedAt,
-      replaceAt: types.replaceAt,
+      mappedAt: () => definition.dataAddress(),
+      replaceAt: (link) => definition.replaceStructOps(link),
     });
   } catch (error) {
     native.close();

@@ -198,6 +198,30 @@ describe("attach type", () => {
     },
   );
 
+  requires({ tracing: true, programType: "ext", kernel: ">=5.10" }).test(
+    "the attach target of a variant holds when the one before it could not be attached",
+    async () => {
+      using object = await openOnly("attach_trace", ["target"]).load();
+      const target = object.program("target");
+      const open = () => {
+        const opened = BpfObject.open(fixture("attach_ext"), { variants: { watch: ["replacement", "on_entry"] } });
+        opened.program("replacement").setAttachTarget("replaceable", target);
+        opened.program("on_entry").setAttachTarget("target", target);
+        opened.program("on_exit").autoload = false;
+        return opened;
+      };
+      using before = await open().load();
+      using replaced = await open().load();
+      // A function is replaced once.
+      expect(replaced.attach()).toMatchObject([{ kind: "freplace" }]);
+      expect(before.attach()).toMatchObject([{ kind: "fentry", target: "target" }]);
+      expect(before.variant("watch")).toMatchObject({
+        chosen: ["on_entry"],
+        rejected: [{ programs: ["replacement"] }],
+      });
+    },
+  );
+
   requires({ tracing: true, kernel: ">=5.10" }).test("fentry and fexit on another BPF program", async () => {
     using object = await openOnly("attach_trace", ["target"]).load();
     const target = object.program("target");

@@ -1,0 +1,14 @@
+import { MapType } from "../kernel/abi.js";
+import type { ArenaMap } from "../map/arena_map.js";
+import type { ObjectCore } from "./core.js";
+import type { LiveMemory } from "./live.js";
+
+/** Of variables in the object's arena, of which libbpf takes one. Through the kernel, as all of an arena: a program may have freed the page. */
+export function arenaMemory(core: ObjectCore, map: (name: string) => ArenaMap): LiveMemory {
+  const name = core.mapNames.find((candidate) => core.map(candidate).type === MapType.arena) as string;
+  const at = (offset: number): bigint => core.map(name).dataAddress() + BigInt(offset);
+  return {
+    read: (offset, target) => target.set(map(name).read(at(offset), target.byteLength)),
+    write: (offset, source) => map(name).write(at(offset), source),
+  };
+}
