@@ -385,7 +385,7 @@ export interface NativeMapDefinition {
   setInnerMap(fd: number): void;
   /** Size in bytes of the section's data (bpf_map__initial_value), 0 when the map has none. */
   readonly dataSize: number;
-  /** Where libbpf has the data (bpf_map__initial_value), 0 when it has none; after load where the object's variables in an arena are, or its start. */
+  /** Where libbpf has the data (bpf_map__initial_value), 0 when it has none; of an arena, once it is loaded and mapped, where its variables are, or its start. */
   dataAddress(): bigint;
   /**
    * Copies from the section's data: before load its initial value, after load the live mapping; no system call after the first.

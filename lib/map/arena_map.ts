@@ -33,7 +33,7 @@ export class ArenaMap extends BpfMap {
   #address: bigint | undefined;
   readonly #mappedAt: (() => bigint) | undefined;
 
-  /** `mappedAt`: some place in the mapping that libbpf has made. @internal */
+  /** `mappedAt`: some place in the mapping that libbpf has made; 0 where it has made none, as of an arena that is reused. @internal */
   constructor(native: NativeMap, shape: MapShape, mappedAt: (() => bigint) | undefined) {
     super(native, shape);
     this.#mappedAt = mappedAt;
@@ -50,7 +50,10 @@ export class ArenaMap extends BpfMap {
    */
   get address(): bigint {
     const { native } = this;
-    this.#address ??= this.#mappedAt === undefined ? this.#map(native) : this.#find(this.#mappedAt());
+    if (this.#address === undefined) {
+      const inside = this.#mappedAt?.() ?? 0n;
+      this.#address = inside === 0n ? this.#map(native) : this.#find(inside);
+    }
     return this.#address;
   }
 
@@ -125,7 +128,7 @@ export class ArenaMap extends BpfMap {
       const [, from, to] = /^([0-9a-f]+)-([0-9a-f]+) .*bpf-map/.exec(line) ?? [];
       if (from === undefined || to === undefined) continue;
       const [start, end] = [BigInt(`0x${from}`), BigInt(`0x${to}`)];
-      if (start <= inside && inside <= end && end - start === BigInt(this.byteLength)) return start;
+      if (start <= inside && inside < end && end - start === BigInt(this.byteLength)) return start;
     }
     throw new BpfError({ code: "NOT_FOUND", message: `arena ${this.name} is not mapped in this process` });
   }

@@ -1,3 +1,4 @@
+import { BpfError } from "../errors.js";
 import { MapType } from "../kernel/abi.js";
 import type { ArenaMap } from "../map/arena_map.js";
 import type { ObjectCore } from "./core.js";
@@ -6,7 +7,12 @@ import type { LiveMemory } from "./live.js";
 /** Of variables in the object's arena, of which libbpf takes one. Through the kernel, as all of an arena: a program may have freed the page. */
 export function arenaMemory(core: ObjectCore, map: (name: string) => ArenaMap): LiveMemory {
   const name = core.mapNames.find((candidate) => core.map(candidate).type === MapType.arena) as string;
-  const at = (offset: number): bigint => core.map(name).dataAddress() + BigInt(offset);
+  const at = (offset: number): bigint => {
+    const start = core.map(name).dataAddress();
+    if (start !== 0n) return start + BigInt(offset);
+    const message = `variables in arena ${name} are not there: it is another's, used in its place, and libbpf has put none into it`;
+    throw new BpfError({ code: "INVALID_STATE", message });
+  };
   return {
     read: (offset, target) => target.set(map(name).read(at(offset), target.byteLength)),
     write: (offset, source) => map(name).write(at(offset), source),

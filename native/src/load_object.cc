@@ -27,7 +27,12 @@ int LoadObject(bpf_object* object, void*& arenaData) {
   skeleton.map_cnt = 1;
   skeleton.map_skel_sz = sizeof maps;
   skeleton.maps = &maps;
-  return bpf_object__load_skeleton(&skeleton);
+  size_t size = 0;
+  const void* const image = bpf_map__initial_value(arena, &size);
+  const int result = bpf_object__load_skeleton(&skeleton);
+  // Of an arena that is reused libbpf makes no mapping: it keeps the image, and tells a place in what it has not made.
+  if (bpf_map__initial_value(arena, &size) == image) arenaData = nullptr;
+  return result;
 }
 
 }  // namespace ebpf

@@ -151,9 +151,9 @@ Napi::Value MapDefinition::DataSize(const Napi::CallbackInfo& info) {
 Napi::Value MapDefinition::DataAddress(const Napi::CallbackInfo& info) {
   size_t size = 0;
   bpf_map* const map = Use(info.Env(), kData);
-  // bpf_map__initial_value() gives an arena's start, and before load its variables' image.
-  const bool inArena = handle_->arenaData() != nullptr && static_cast<int>(bpf_map__type(map)) == kArenaMap;
-  const void* const data = inArena ? handle_->arenaData() : bpf_map__initial_value(map, &size);
+  // bpf_map__initial_value() gives an arena's start, and where it is not mapped its variables' image.
+  const bool isArena = static_cast<int>(bpf_map__type(map)) == kArenaMap;
+  const void* const data = isArena ? handle_->arenaData() : bpf_map__initial_value(map, &size);
   return Napi::BigInt::New(info.Env(), reinterpret_cast<uint64_t>(data));
 }
 

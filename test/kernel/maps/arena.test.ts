@@ -1,5 +1,7 @@
 import { ArenaMap, createMap, cType } from "ebpf";
 import { expect } from "vitest";
+import { MapType } from "../../../lib/kernel/abi.js";
+import { native } from "../../../lib/native.js";
 import { MapsArena } from "../../fixtures/maps_arena.bpf.js";
 import { requires } from "../support/requires.js";
 
@@ -87,4 +89,38 @@ gate.test("a page that is not to be made when touched is an error, not a fault",
   expect(() => arena.read(0, 1)).toThrowError(
     expect.objectContaining({ code: "NOT_FOUND", message: expect.stringContaining("BPF_F_SEGV_ON_FAULT") }),
   );
+});
+
+/** An address that nothing else in the process has. */
+const ADDRESS = 1n << 44n;
+
+gate.test(
+  "an arena that is reused has its address of whoever made it, and none of the object's variables",
+  async () => {
+    using made = createMap({ type: "arena", maxEntries: 16, extra: ADDRESS });
+    const opened = MapsArena.open();
+    opened.maps.arena.reuse(made);
+    using object = await opened.load();
+    const { arena } = object.maps;
+    expect(arena.address).toBe(ADDRESS);
+    expect(object.programs.make.testRun().returnValue).toBe(0);
+    expect(object.bss.head).toBeGreaterThanOrEqual(ADDRESS);
+    const node = cType<Node>("struct node", object.btf);
+    expect(arena.get(arena.get(object.bss.head, node).next, node).value).toBe(100n);
+    expect(() => object.section(".addr_space.1").visits).toThrowError(
+      expect.objectContaining({ code: "INVALID_STATE", message: expect.stringContaining("it is another's") }),
+    );
+  },
+);
+
+gate.test("of arenas side by side each is found where it is", () => {
+  const pages = 4;
+  const bytes = BigInt(pages * 4096);
+  using first = createMap({ type: "arena", maxEntries: pages, extra: ADDRESS });
+  using second = createMap({ type: "arena", maxEntries: pages, extra: ADDRESS + bytes });
+  expect([first.address, second.address]).toEqual([ADDRESS, ADDRESS + bytes]);
+  const { id, keySize, valueSize, maxEntries, type } = second.info();
+  const shape = { name: "second", type, typeNumber: MapType.arena, keySize, valueSize, maxEntries };
+  using found = new ArenaMap(native().mapFromId(id), shape, () => second.address);
+  expect(found.address).toBe(second.address);
 });
