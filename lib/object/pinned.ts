@@ -1,4 +1,4 @@
-/** Maps that `load()` finds pinned already. */
+/** Maps that `load()` pins, or finds pinned already. */
 import { errno } from "../kernel/errno.js";
 import type { Meaning } from "../kernel/explain.js";
 import { flagNames } from "../kernel/flags.js";
@@ -10,12 +10,20 @@ import type { NativeAddon, NativeMapDefinition } from "../native.js";
 /** What libbpf says, who found it: which of its parameters are others it does not. */
 const MISMATCH = /couldn't reuse pinned map at '([^']+)': parameter mismatch/;
 
-/** Why a pinned map cannot be used in place of the one that an object declares; undefined when that is not what `log` is about. */
+/** The same of a path that is no place for pins. */
+const NO_BPF_FS = /specified path (.+) is not on BPF FS/;
+
+/** Why a map cannot be pinned, or one that is pinned cannot be used in its place; nothing when that is not what `log` is about. */
 export function explainPinned(
   addon: NativeAddon,
   log: readonly string[],
   maps: readonly NativeMapDefinition[],
 ): Readonly<Record<number, Meaning>> {
+  const elsewhere = NO_BPF_FS.exec(log.join("\n"))?.[1];
+  if (elsewhere !== undefined) {
+    const text = `${elsewhere} is not in a bpf file system (mount -t bpf bpf /sys/fs/bpf), and so no map is pinned there`;
+    return { [errno.EINVAL]: { code: "INVALID_ARGUMENT", text } };
+  }
   const path = MISMATCH.exec(log.join("\n"))?.[1];
   const declared = path === undefined ? undefined : maps.find((map) => map.pinPath === path);
   if (path === undefined || declared === undefined) return {};

@@ -1,4 +1,5 @@
-import { existsSync, readdirSync, unlinkSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, unlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BpfError, createMap, HashMap, openMap } from "ebpf";
@@ -92,4 +93,18 @@ test("what is pinned there and is another map is refused, saying in what it diff
     other.pin(path);
   }
   expect((await refusal()).message).toContain("its type is array, not hash, its valueSize is 4, not 8;");
+});
+
+test("a pin root that is in no bpf file system is refused, saying so", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "ebpf-pins-"));
+  try {
+    await expect(MapsPinned.load({ pinRoot: folder })).rejects.toThrowError(
+      expect.objectContaining({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringContaining(`${folder}/visits is not in a bpf file system (mount -t bpf bpf /sys/fs/bpf)`),
+      }),
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
