@@ -208,7 +208,9 @@ export class ObjectCore {
       this.#phase = "loaded";
     } catch (error) {
       this.#native.close();
-      if (this.phase !== "closed") this.#phase = "failed";
+      // Whatever the load came to then, it is that which the caller has to know.
+      this.mustBeOpen();
+      this.#phase = "failed";
       throw error;
     }
   }
@@ -266,7 +268,8 @@ export class ObjectCore {
       },
       () => {
         try {
-          return new addon.Object(image.bytes, { ...this.#options, name: image.name });
+          // A dot is where a section's name begins in those of the maps of data sections.
+          return new addon.Object(image.bytes, { ...this.#options, name: image.name.replaceAll(".", "_") });
         } catch (failure) {
           throw asObjectError(failure, image.label, this.#hasBtf) ?? failure;
         }

@@ -27,7 +27,7 @@ import type {
 } from "./object_shape.js";
 import type { PerfOptions, RecorderOptions } from "./perf.js";
 import type { RingOptions } from "./rings.js";
-import { sectionRecord } from "./sections.js";
+import { kconfigReadOnly, sectionRecord } from "./sections.js";
 import type {
   PerfName,
   RecordName,
@@ -292,10 +292,10 @@ export class LoadedObject<S extends ObjectShape = AnyObject> implements Disposab
 
   #section(name: string): Globals {
     this.#core.mustBeOpen();
-    const constant = name === ".rodata" || name.startsWith(".rodata.") || name === ".kconfig";
+    const constant = name === ".rodata" || name.startsWith(".rodata.");
     return sectionRecord(this.#core, this.#sections, name, {
       check: () => this.#core.mustBeOpen(),
-      readOnly: () => (constant ? "it is constant from load() on; set it on the opened object" : undefined),
+      readOnly: () => (constant ? "it is constant from load() on; set it on the opened object" : kconfigReadOnly(name)),
       arena: () => arenaMemory(this.#core, (map) => this.#map(map) as ArenaMap),
     });
   }

@@ -16,12 +16,12 @@ import { OpenedRing } from "./opened_ring.js";
 import { chooseBuffers } from "./perf.js";
 import { declaredRings, isMapOfMaps } from "./ring_declarations.js";
 import { sizeRingEntries } from "./ring_entries.js";
-import { sectionRecord } from "./sections.js";
+import { kconfigReadOnly, sectionRecord } from "./sections.js";
 import { type ObjectSource, readObject } from "./source.js";
 import { type VariantSpec, Variants } from "./variants.js";
 
 export interface OpenOptions<S extends ObjectShape = AnyObject> {
-  /** What libbpf calls the object; by default its file's name up to the first dot. Prefixes the names of .bss and its kin in the kernel. */
+  /** What libbpf calls the object; by default its file's name up to the first dot. Prefixes the names of .bss and its kin in the kernel, its dots as `_`. */
   readonly name?: string | undefined;
   /**
    * Path of a BTF file to relocate against, for a kernel without /sys/kernel/btf/vmlinux. All of it is looked at first, since libbpf
@@ -140,8 +140,9 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
 
   /**
    * The variables of a data section, custom ones such as `.data.config` included. They are the opened object's: from `load()` on it is an
-   * error to read or set what was kept of them, and what `load()` returns has them.
-   * @throws BpfError NOT_FOUND; INVALID_STATE for `.addr_space.1`, an arena's, which is not made yet
+   * error to read or set what was kept of them, and what `load()` returns has them. Those of `.kconfig` are what `load()` finds: the option
+   * `kconfig` sets them.
+   * @throws BpfError NOT_FOUND; INVALID_STATE for `.addr_space.1`, an arena's, which is not made yet, and to set a variable of `.kconfig`
    */
   section<Name extends SectionName<S>>(name: Name): SectionOf<S, Name> {
     return this.#section(name) as SectionOf<S, Name>;
@@ -153,7 +154,7 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
     return sectionRecord(core, this.#sections, name, {
       // A record that was kept is of this phase as the object is: while libbpf loads, and after it, nothing is read or set here.
       check: () => core.mustBeOpened(name),
-      readOnly: () => undefined,
+      readOnly: () => kconfigReadOnly(name),
       arena: () => {
         throw new BpfError({
           code: "INVALID_STATE",
@@ -167,7 +168,7 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
    * Makes the maps, verifies and compiles the programs; on a thread of its own, so the event loop goes on.
    * Where a variant's programs do not load, the next one is tried. The opened object cannot be used afterwards; on failure it is closed.
    * @throws VerifierError a program was rejected: the reason, the C line, and the whole log
-   * @throws BpfError PERMISSION_DENIED, KERNEL_UNSUPPORTED, NOT_FOUND, ...
+   * @throws BpfError PERMISSION_DENIED, KERNEL_UNSUPPORTED, NOT_FOUND, ...; CLOSED when it was closed meanwhile
    */
   async load(): Promise<Loaded> {
     const core = this.#core;

@@ -15,6 +15,12 @@ export interface SectionPhase {
   arena(): LiveMemory;
 }
 
+/** Why `extern` variables of the kernel's configuration cannot be set: libbpf sets them, at load. @internal */
+export function kconfigReadOnly(section: string): string | undefined {
+  if (section !== ".kconfig") return undefined;
+  return "it is what load() finds in the kernel's configuration; give open() another by its option kconfig";
+}
+
 /** A section's record, made on first use. @internal */
 export function sectionRecord(
   core: ObjectCore,

@@ -168,6 +168,14 @@ describe("bad input gets a clear error and leaves nothing behind", () => {
     expect((await errorOf(() => opened.maps.records.maxEntries)).code).toBe("CLOSED");
   });
 
+  test("an opened object that is closed while it loads", async () => {
+    const opened = Ring.open();
+    const loading = opened.load();
+    opened.close();
+    expect((await errorOf(() => loading)).code).toBe("CLOSED");
+    expect((await errorOf(() => opened.load())).code).toBe("CLOSED");
+  });
+
   test("a cgroup path that is not one", async () => {
     using object = await Sockops.load();
     const program = object.programs.on_sockops;

@@ -35,8 +35,29 @@ test("kconfig: what open() is given reaches the program, and is read back", asyn
   });
   expect(() => {
     (globals.section(".kconfig") as { CONFIG_EBPF_NUMBER: number }).CONFIG_EBPF_NUMBER = 1; // past the compiler
-  }).toThrow(/constant from load\(\) on/);
+  }).toThrow(/what load\(\) finds in the kernel's configuration/);
 });
+
+test("kconfig: a variable that is set before load would be set again by libbpf, and so cannot be", () => {
+  using opened = Globals.open({ kconfig: KCONFIG });
+  const variables = opened.section(".kconfig");
+  expect(() => {
+    variables.CONFIG_EBPF_NUMBER = 1;
+  }).toThrow(
+    expect.objectContaining({ code: "INVALID_STATE", message: expect.stringContaining("by its option kconfig") }),
+  );
+});
+
+test.each(["a.b", "my.object.of.many.words", "data.rodata", ""])(
+  "name %j: sections are what they are",
+  async (name) => {
+    const opened = Globals.open({ kconfig: KCONFIG, name });
+    opened.bss.wide = 3n;
+    using globals = await opened.load();
+    expect(globals.name).toBe(name);
+    expect(globals.bss.wide).toBe(3n);
+  },
+);
 
 test("kconfig: what does not fit is an error", async () => {
   await expect(Globals.load({ kconfig: "CONFIG_EBPF_NUMBER=99999999999\n" })).rejects.toThrow(
