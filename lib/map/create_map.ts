@@ -1,5 +1,5 @@
 /** Maps without an object. */
-import { MapType } from "../kernel/abi.js";
+import { ENOTSUPP, MapType } from "../kernel/abi.js";
 import { errno } from "../kernel/errno.js";
 import { attempt } from "../kernel/explain.js";
 import { flagBits } from "../kernel/flags.js";
@@ -104,6 +104,8 @@ interface TypeRules {
   readonly value?: TypeSpec | false;
   readonly maxEntries?: number;
   readonly flags?: readonly MapCreateFlag[];
+  /** It holds maps. */
+  readonly inner?: true;
   /** The kernel demands BTF, or refuses it. */
   readonly btf?: "needed" | "refused";
 }
@@ -122,8 +124,8 @@ const RULES: Readonly<Record<CreatableType, readonly [number, TypeRules]>> = {
   queue: [MapType.queue, { key: false, btf: "refused" }],
   stack: [MapType.stack, { key: false, btf: "refused" }],
   bloom_filter: [MapType.bloomFilter, { key: false, btf: "refused" }],
-  hash_of_maps: [MapType.hashOfMaps, { value: "u32", btf: "refused" }],
-  array_of_maps: [MapType.arrayOfMaps, SLOTS],
+  hash_of_maps: [MapType.hashOfMaps, { value: "u32", inner: true, btf: "refused" }],
+  array_of_maps: [MapType.arrayOfMaps, { ...SLOTS, inner: true }],
   prog_array: [MapType.progArray, SLOTS],
   perf_event_array: [MapType.perfEventArray, SLOTS],
   cgroup_array: [MapType.cgroupArray, SLOTS],
@@ -190,6 +192,12 @@ function make(options: CreateMapOptions): BpfMap {
   if (maxEntries === undefined) throw invalid(`createMap: a map of type ${options.type} needs maxEntries`);
   if (rules.maxEntries === undefined && maxEntries === 0)
     throw invalid(`createMap: option "maxEntries" must be at least 1 for type ${options.type}`);
+  if (rules.inner && options.inner === undefined)
+    throw invalid(
+      `createMap: a map of type ${options.type} needs the option "inner", a map like those that it is to hold`,
+    );
+  if (!rules.inner && options.inner !== undefined)
+    throw invalid(`createMap: option "inner" is for maps of maps, and a map of type ${options.type} is none`);
   const name = options.name ?? "";
   const flags =
     flagBits("createMap", MAP_CREATE_FLAGS, [...(rules.flags ?? []), ...(options.flags ?? [])]) |
@@ -268,6 +276,11 @@ function explained(type: CreatableType, call: () => NativeMap): NativeMap {
               [errno.EINVAL]: {
                 code: "INVALID_ARGUMENT" as const,
                 text: "the kernel refuses this combination of sizes, maxEntries and flags",
+              },
+              // As of LRU maps with no_prealloc (kernel/bpf/hashtab.c: htab_map_alloc_check), and of maps of prog_arrays.
+              [ENOTSUPP]: {
+                code: "INVALID_ARGUMENT" as const,
+                text: "the kernel does not make such a map with these flags, or inner maps",
               },
               [errno.E2BIG]: { code: "INVALID_ARGUMENT" as const, text: "keys, values or maxEntries are too large" },
             };

@@ -28,10 +28,11 @@ export function oneValue<V>(type: ValueType<V>): ValueLayout<V> {
   const assign = assigner(type);
   return {
     bytes: size,
-    // The codec's methods are looked up at each call: the first one replaces them by compiled code.
+    // The codec's methods are looked up at each call: the first one replaces them by compiled code. They are given the size, as a flexible
+    // end would go on into what lies behind the value.
     decode: (memory, offset) => codec.decode(memory, offset, size),
     encode: (memory, offset, value) => {
-      codec.encode(memory, offset, value);
+      codec.encode(memory, offset, value, size);
     },
     assign: (memory, target) => assign(memory, 0, target),
   };
@@ -63,7 +64,7 @@ export function valuePerCpu<V>(type: ValueType<V>, cpus: number): ValueLayout<V[
       for (let cpu = 0; cpu < cpus; cpu++) {
         const at = offset + cpu * stride;
         memory.bytes.fill(0, at + size, at + stride);
-        codec.encode(memory, at, values[cpu] as V);
+        codec.encode(memory, at, values[cpu] as V, size);
       }
     },
     assign: (memory, target) => {

@@ -2,6 +2,7 @@ import { closeSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import {
   ArrayMap,
+  Btf,
   type CreateMapOptions,
   createMap,
   cType,
@@ -15,6 +16,7 @@ import {
   QueueMap,
 } from "ebpf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { BtfBuilder } from "../../../lib/map/btf_builder.js";
 import { native } from "../../../lib/native.js";
 import { type flow_key, type flow_value, Maps } from "../../fixtures/maps.bpf.js";
 import { MapsSpecial } from "../../fixtures/maps_special.bpf.js";
@@ -133,11 +135,47 @@ describe("maps without an object", () => {
     expect(() =>
       createMap({ type: "lru_hash", key: "u32", value: "u32", maxEntries: 8, flags: ["no_prealloc"] }),
     ).toThrowError(
-      expect.objectContaining({ message: expect.stringMatching(/^cannot create a map of type lru_hash: /) }),
+      expect.objectContaining({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringMatching(/^cannot create a map of type lru_hash: /),
+      }),
     );
     expect(() => createMap({ type: "array_of_maps", maxEntries: 1 })).toThrowError(
-      expect.objectContaining({ message: expect.stringMatching(/^cannot create a map of type array_of_maps: /) }),
+      'createMap: a map of type array_of_maps needs the option "inner", a map like those that it is to hold',
     );
+    using inner = createMap({ type: "array", value: "u64", maxEntries: 1 });
+    expect(() => createMap({ type: "array", value: "u64", maxEntries: 1, inner })).toThrowError(
+      'createMap: option "inner" is for maps of maps, and a map of type array is none',
+    );
+  });
+
+  test("a flexible end has the room that is left in the value, and none in the next one", () => {
+    const builder = new BtfBuilder();
+    const byte = builder.integer("unsigned char", 1, false);
+    const members = [
+      ["start", builder.integer("__u64", 8, false)],
+      ["length", byte, 8],
+      ["rest", builder.array(byte, 0), 9],
+    ] as const;
+    builder.struct("flexible", 16, members);
+    const btf = Btf.parse(builder.bytes(), { name: "flexible" });
+    const value = cType<{ start: bigint; length: number; rest: Uint8Array }>("struct flexible", btf);
+    const of = (...rest: number[]) => ({ start: 1n, length: rest.length, rest: Uint8Array.from(rest) });
+    const tooLong = of(1, 2, 3, 4, 5, 6, 7, 8);
+    using map = createMap({ type: "array", value, maxEntries: 2 });
+    map.setMany([
+      [0, of(1, 2, 3, 4, 5, 6, 7)],
+      [1, of()],
+    ]);
+    expect(map.get(0)).toEqual(of(1, 2, 3, 4, 5, 6, 7));
+    const tooMany: [number, typeof tooLong][] = [
+      [0, tooLong],
+      [1, of()],
+    ];
+    expect(() => map.setMany(tooMany)).toThrowError(/\.rest: 8 bytes do not fit: there is room for 7/);
+    using perCpu = createMap({ type: "percpu_array", value, maxEntries: 1 });
+    const values = [tooLong, ...Array.from({ length: native().possibleCpus() }, () => of())].slice(0, -1);
+    expect(() => perCpu.set(0, values)).toThrowError(/\.rest: 8 bytes do not fit: there is room for 7/);
   });
 
   test("maps of maps, by the example of one", () => {
