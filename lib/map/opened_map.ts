@@ -1,6 +1,6 @@
 import { BpfError } from "../errors.js";
 import { errno } from "../kernel/errno.js";
-import { attempt } from "../kernel/explain.js";
+import { attempt, type Meaning } from "../kernel/explain.js";
 import { flagNames } from "../kernel/flags.js";
 import type { NativeAddon, NativeMapDefinition } from "../native.js";
 import { invalid, shown } from "../options.js";
@@ -56,7 +56,9 @@ export class OpenedMap {
         code: "INVALID_ARGUMENT",
         message: `${this.name} is a section of the program's data; it has one entry`,
       });
-    native.maxEntries = value;
+    this.#set("maxEntries", () => {
+      native.maxEntries = value;
+    });
   }
 
   /** Whether `load()` makes this map. A program that uses a map which was not made is rejected. */
@@ -66,7 +68,10 @@ export class OpenedMap {
 
   set autocreate(value: boolean) {
     if (typeof value !== "boolean") throw invalid(`${this.name}.autocreate must be a boolean, got ${shown(value)}`);
-    this.#settable.native().autocreate = value;
+    const native = this.#settable.native();
+    this.#set("autocreate", () => {
+      native.autocreate = value;
+    });
   }
 
   /**
@@ -96,12 +101,15 @@ export class OpenedMap {
   set numaNode(value: number) {
     if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff)
       throw invalid(`${this.name}.numaNode must be a whole number from 0, got ${shown(value)}`);
-    this.#settable.native().numaNode = value;
+    const native = this.#settable.native();
+    this.#set("numaNode", () => {
+      native.numaNode = value;
+    });
   }
 
   /**
    * `load()` uses a map that there is in place of making one: from `openMap`, `createMap` or another object. Type, sizes, maxEntries and flags
-   * must be the same. The map may be closed after `load()`.
+   * must be the same, and cannot be set any more. The map may be closed after `load()`.
    * @throws BpfError INVALID_ARGUMENT, CLOSED
    * @example
    * ```ts
@@ -133,6 +141,10 @@ export class OpenedMap {
     );
   }
 
+  #set(setting: string, set: () => void): void {
+    attempt({ doing: `set ${this.name}.${setting}`, meanings: REUSED }, set);
+  }
+
   /**
    * What the inner maps of a map of maps are like, for one that is declared without `__array(values, ...)`. Only an example: it is not
    * put into the map, and may be closed after `load()`.
@@ -151,3 +163,11 @@ export class OpenedMap {
     );
   }
 }
+
+/** What a setter says once there is another map. */
+export const REUSED: Readonly<Record<number, Meaning>> = {
+  [errno.EBUSY]: {
+    code: "INVALID_STATE",
+    text: "another map is used in its place, by reuse(), which is as it was made",
+  },
+};

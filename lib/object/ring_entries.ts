@@ -1,8 +1,10 @@
 /** What is beside each ring of a map of rings: its counters and its control, as entries of other maps by the same keys. */
 import { BpfError } from "../errors.js";
 import type { CountersReader, RingCounters } from "../events/loss.js";
+import { attempt } from "../kernel/explain.js";
 import type { ArrayMap, PerCpuArrayMap } from "../map/array_map.js";
 import type { HashMap, PerCpuHashMap } from "../map/hash_map.js";
+import { REUSED } from "../map/opened_map.js";
 import { invalid } from "../options.js";
 import type { ObjectCore } from "./core.js";
 import { declaredRings } from "./ring_declarations.js";
@@ -19,7 +21,15 @@ export function sizeRingEntries(core: ObjectCore): void {
   for (const name of names) {
     if (declaredRings(core, name) === undefined) continue;
     const { maxEntries } = core.map(name);
-    for (const map of entriesOf(name)) if (names.includes(map)) core.map(map).maxEntries = maxEntries;
+    for (const entries of entriesOf(name)) {
+      if (!names.includes(entries)) continue;
+      const map = core.map(entries);
+      // Of another object, whose rings are used with them, they have that room already and take no other.
+      if (map.maxEntries === maxEntries) continue;
+      attempt({ doing: `make ${entries} as large as ${name}`, meanings: REUSED }, () => {
+        map.maxEntries = maxEntries;
+      });
+    }
   }
 }
 

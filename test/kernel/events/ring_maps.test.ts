@@ -1,6 +1,7 @@
 import {
   ArrayOfMaps,
   type BpfError,
+  type BpfMap,
   createMap,
   HashMap,
   type LostRecords,
@@ -289,6 +290,28 @@ requires({ mapType: ["ringbuf", "hashOfMaps"] }).describe("maps of rings", () =>
       expect(controls().has(tenant(0))).toBe(needed);
     },
   );
+
+  test("a second object has the rings of the first, with what is beside them", async () => {
+    using ring = createMap({ type: "ringbuf", maxEntries: 64 * 1024 });
+    using rings = createMap({ type: "hash_of_maps", name: "tenants", key: 8, maxEntries: 16, inner: ring });
+    const configure = (opened: OpenedEventsRingMaps) => {
+      opened.maps.tenants.reuse(rings);
+      opened.rodata.keys = 1;
+    };
+    const tenants = await load(configure);
+    const stream = tenants.add(tenant(0));
+    let got = 0;
+    stream.on("event", () => got++);
+    const opened = EventsRingMaps.open();
+    configure(opened);
+    // A skeleton does not have them.
+    for (const name of ["ebpf_counters__tenants", "ebpf_control__tenants"])
+      opened.map(name).reuse(object.map(name) as BpfMap);
+    using second = await opened.load();
+    send(second, "send_tenants", 5);
+    await until("the records of the second object", () => got === 5);
+    expect(stream.totals).toMatchObject({ produced: 5, delivered: 5, lost: 0 });
+  });
 
   test.each<Wakeup>(["adaptive", { bytes: 400, milliseconds: NEVER }])(
     "a ring beside which there is no room, with %j: each record wakes",

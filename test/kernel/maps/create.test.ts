@@ -253,6 +253,16 @@ describe("pins", () => {
       using squares = openMap(pinned);
       opened.maps.squares.reuse(squares);
     }
+    // It is as it was made.
+    const setters = [
+      () => (opened.maps.squares.maxEntries = 1),
+      () => (opened.maps.squares.autocreate = false),
+      () => (opened.maps.squares.numaNode = 1),
+    ];
+    for (const set of setters)
+      expect(set).toThrowError(
+        expect.objectContaining({ code: "INVALID_STATE", message: expect.stringContaining("another map is used") }),
+      );
     opened.rodata.entries = 3;
     using object = await opened.load();
     object.programs.fill.testRun({ data: new Uint8Array(64) });
