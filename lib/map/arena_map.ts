@@ -124,14 +124,44 @@ export class ArenaMap extends BpfMap {
 
   /** The start of the mapping that libbpf has made, of which it tells only where the arena's variables are. */
   #find(inside: bigint): bigint {
-    for (const line of readFileSync("/proc/self/maps", "latin1").split("\n")) {
-      const [, from, to] = /^([0-9a-f]+)-([0-9a-f]+) .*bpf-map/.exec(line) ?? [];
-      if (from === undefined || to === undefined) continue;
-      const [start, end] = [BigInt(`0x${from}`), BigInt(`0x${to}`)];
-      if (start <= inside && inside < end && end - start === BigInt(this.byteLength)) return start;
-    }
+    const there = mappings().find(({ start, end, text }) => {
+      return start <= inside && inside < end && end - start === BigInt(this.byteLength) && text.includes("bpf-map");
+    });
+    if (there !== undefined) return there.start;
     throw new BpfError({ code: "NOT_FOUND", message: `arena ${this.name} is not mapped in this process` });
   }
+}
+
+interface ProcessMapping {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly text: string;
+}
+
+function mappings(): ProcessMapping[] {
+  return readFileSync("/proc/self/maps", "latin1")
+    .split("\n")
+    .flatMap((text) => {
+      const [, from, to] = /^([0-9a-f]+)-([0-9a-f]+) /.exec(text) ?? [];
+      return from === undefined || to === undefined
+        ? []
+        : [{ start: BigInt(`0x${from}`), end: BigInt(`0x${to}`), text }];
+    });
+}
+
+/**
+ * Refuses an arena whose declared address is taken in this process, by the object's arena that was loaded before, say: libbpf maps it there all
+ * the same (MAP_FIXED), over what is there.
+ * @throws BpfError BUSY
+ */
+export function checkArenaAddress(name: string, address: bigint, pages: number): void {
+  const end = address + BigInt(pages * PAGE);
+  const there = mappings().find((mapping) => mapping.start < end && address < mapping.end);
+  if (there === undefined) return;
+  throw new BpfError({
+    code: "BUSY",
+    message: `cannot map arena ${name}: its address 0x${address.toString(16)} (map_extra) is taken in this process (${there.text.trim().replace(/ +/g, " ")})`,
+  });
 }
 
 const NO_PAGE: Readonly<Record<number, Meaning>> = {

@@ -1,6 +1,7 @@
+import { existsSync } from "node:fs";
 import { BpfError } from "../errors.js";
 import { MapType } from "../kernel/abi.js";
-import type { ArenaMap } from "../map/arena_map.js";
+import { type ArenaMap, checkArenaAddress } from "../map/arena_map.js";
 import type { ObjectCore } from "./core.js";
 import type { LiveMemory } from "./live.js";
 
@@ -17,4 +18,15 @@ export function arenaMemory(core: ObjectCore, map: (name: string) => ArenaMap): 
     read: (offset, target) => target.set(map(name).read(at(offset), target.byteLength)),
     write: (offset, source) => map(name).write(at(offset), source),
   };
+}
+
+/** Before load: an arena that the object makes has room where it is declared to be. @throws BpfError BUSY */
+export function checkArenas(core: ObjectCore): void {
+  for (const name of core.mapNames) {
+    const map = core.map(name);
+    if (map.type !== MapType.arena || map.mapExtra === 0n || !map.autocreate) continue;
+    // libbpf maps no arena that takes another's place: one that is given, or pinned already.
+    if (map.fd() >= 0 || (map.pinPath !== undefined && existsSync(map.pinPath))) continue;
+    checkArenaAddress(name, map.mapExtra, map.maxEntries);
+  }
 }

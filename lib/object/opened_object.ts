@@ -8,6 +8,7 @@ import { namedRecord } from "../named.js";
 import { native } from "../native.js";
 import { checkOptions, integer, invalid, type OptionCheck } from "../options.js";
 import { OpenedProgram } from "../program/opened_program.js";
+import { checkArenas } from "./arena_memory.js";
 import { ObjectCore } from "./core.js";
 import type { Globals } from "./globals.js";
 import { LoadedObject } from "./loaded_object.js";
@@ -168,7 +169,7 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
    * Makes the maps, verifies and compiles the programs; on a thread of its own, so the event loop goes on.
    * Where a variant's programs do not load, the next one is tried. The opened object cannot be used afterwards; on failure it is closed.
    * @throws VerifierError a program was rejected: the reason, the C line, and the whole log
-   * @throws BpfError PERMISSION_DENIED, KERNEL_UNSUPPORTED, NOT_FOUND, ...; CLOSED when it was closed meanwhile
+   * @throws BpfError PERMISSION_DENIED, KERNEL_UNSUPPORTED, NOT_FOUND, BUSY (the address of an arena), ...; CLOSED when it was closed meanwhile
    */
   async load(): Promise<Loaded> {
     const core = this.#core;
@@ -178,8 +179,14 @@ export class OpenedObject<S extends ObjectShape = AnyObject, Loaded extends Load
         : [],
     );
     if (core.phase === "opened") {
-      chooseBuffers(core);
-      sizeRingEntries(core);
+      try {
+        chooseBuffers(core);
+        sizeRingEntries(core);
+        checkArenas(core);
+      } catch (error) {
+        core.close();
+        throw error;
+      }
     }
     await core.load();
     return this.#make(core, autoattach);

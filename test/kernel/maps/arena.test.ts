@@ -3,6 +3,7 @@ import { expect } from "vitest";
 import { MapType } from "../../../lib/kernel/abi.js";
 import { native } from "../../../lib/native.js";
 import { MapsArena } from "../../fixtures/maps_arena.bpf.js";
+import { MapsArenaFixed } from "../../fixtures/maps_arena_fixed.bpf.js";
 import { requires } from "../support/requires.js";
 
 interface Node {
@@ -91,7 +92,7 @@ gate.test("a page that is not to be made when touched is an error, not a fault",
   );
 });
 
-/** An address that nothing else in the process has. */
+/** An address that nothing else in the process has; maps_arena_fixed declares it. */
 const ADDRESS = 1n << 44n;
 
 gate.test(
@@ -123,4 +124,23 @@ gate.test("of arenas side by side each is found where it is", () => {
   const shape = { name: "second", type, typeNumber: MapType.arena, keySize, valueSize, maxEntries };
   using found = new ArenaMap(native().mapFromId(id), shape, () => second.address);
   expect(found.address).toBe(second.address);
+});
+
+gate.test("an arena whose address is taken is not mapped over what is there", async () => {
+  {
+    using first = await MapsArenaFixed.load();
+    expect(first.maps.arena.address).toBe(ADDRESS);
+    first.maps.arena.write(0, Uint8Array.of(1));
+    const opened = MapsArenaFixed.open();
+    await expect(opened.load()).rejects.toThrowError(
+      expect.objectContaining({ code: "BUSY", message: expect.stringContaining("address 0x100000000000 (map_extra)") }),
+    );
+    expect(() => opened.maps.arena.maxEntries).toThrowError(expect.objectContaining({ code: "CLOSED" }));
+    expect(first.maps.arena.read(0, 1)).toEqual(Uint8Array.of(1));
+    // One that takes the first one's place is not mapped.
+    const sharing = MapsArenaFixed.open();
+    sharing.maps.arena.reuse(first.maps.arena);
+    (await sharing.load()).close();
+  }
+  (await MapsArenaFixed.load()).close();
 });
