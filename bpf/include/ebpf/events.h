@@ -407,6 +407,12 @@ EBPF_INLINE_ __u64 ebpf_ring_wakeup_flags_(void *ring, struct ebpf_ring_control 
 	return ebpf_wakeup_threshold_flags_(ring, control, wakeup, pending);
 }
 
+/* What a record of a size takes in a ring: as the kernel rounds it, and its header. */
+EBPF_INLINE_ __u64 ebpf_ring_bytes_(__u64 size)
+{
+	return ((size + 7) & ~7ULL) + 8;
+}
+
 EBPF_INLINE_ void ebpf_ring_submit_(void *record, struct ebpf_ring_counters *counters, __u64 flags)
 {
 	/* Before the record can be read, so that nobody sees more delivered than produced. */
@@ -473,7 +479,7 @@ EBPF_INLINE_ long ebpf_perf_output_(void *ctx, void *map, struct ebpf_ring_count
 	EBPF_INLINE_ long ring##_output(void *data, __u64 size) \
 	{ \
 		return ebpf_ring_output_(&ring, ebpf_ring__##ring.cpu, data, size, \
-					 EBPF_RING_WAKEUP_FLAGS_(ring, size + 8)); \
+					 EBPF_RING_WAKEUP_FLAGS_(ring, ebpf_ring_bytes_(size))); \
 	} \
 	struct ebpf_ring_semicolon_
 
@@ -638,7 +644,8 @@ EBPF_INLINE_ long ebpf_rings_output_(void *ring, void *counters, const void *key
 			return EBPF_RINGS_ENOENT_; \
 		return ebpf_rings_output_(ring, &ebpf_counters__##ring_name, key, data, size, \
 					  ebpf_rings_wakeup_flags_(&ring_name, ring, &ebpf_control__##ring_name, key, \
-								   ebpf_ring_wakeup__##ring_name, size + 8)); \
+								   ebpf_ring_wakeup__##ring_name, \
+								   ebpf_ring_bytes_(size))); \
 	} \
 	struct ebpf_ring_semicolon_
 
@@ -670,7 +677,7 @@ EBPF_INLINE_ long ebpf_rings_output_(void *ring, void *counters, const void *key
 		if (ebpf_perf__##ring) \
 			return ebpf_perf_output_(ctx, &ring, ebpf_ring__##ring.cpu, data, size, BPF_F_CURRENT_CPU); \
 		return ebpf_ring_output_(&ring, ebpf_ring__##ring.cpu, data, size, \
-					 EBPF_RING_WAKEUP_FLAGS_(ring, size + 8)); \
+					 EBPF_RING_WAKEUP_FLAGS_(ring, ebpf_ring_bytes_(size))); \
 	} \
 	struct ebpf_ring_semicolon_
 

@@ -345,6 +345,24 @@ describe("wake-ups", () => {
     }
   });
 
+  test("a record that is copied in counts as what it takes in the ring, padding and header included", async () => {
+    // 13 bytes, which take 24.
+    const bytes = 3 * 24;
+    object = await loadFixture("ring", (opened) => {
+      opened.rodata["blob_length"] = 1;
+      opened.maps.blobs.wakeup = { bytes, milliseconds: 0x7fffffff };
+    });
+    const ring = object.ringBuffer("blobs");
+    let got = 0;
+    ring.on("event", () => got++);
+    send(object, "generate_blob", 2);
+    expect(ring.flush()).toBe(2);
+    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+    send(object, "generate_blob", 3);
+    expect(ring.available).toBe(bytes);
+    await until("three", () => got === 5);
+  });
+
   test("flush() hands out what no wake-up has told of yet", async () => {
     object = await loadFixture("ring", (opened) => {
       opened.ring("records").wakeup = { bytes: 100_000, milliseconds: 0x7fffffff };
