@@ -23,12 +23,19 @@ export class HeldBatch {
   cpu = -1;
   /** Batch listeners have seen what was left of it. */
   shown = false;
+  /** A handler has it in its hands: what it looks at stays where it is, also when all of it was handed out. */
+  inUse = false;
   /** Records handed out, or reported as errors, of the batches before. */
   #before = 0;
 
   /** Records handed out since the stream began; those reported as errors included. */
   get delivered(): number {
     return this.#before + this.next;
+  }
+
+  /** The same, and those that are still held. */
+  get read(): number {
+    return this.#before + this.count;
   }
 
   /** Makes room for so many bytes. What the room before it held is forgotten. */

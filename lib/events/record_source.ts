@@ -40,6 +40,6 @@ export interface RecordSource<T> {
   /** The map's descriptor. */
   fd(): number;
   open(buffers: SourceBuffers): NativeRingReader;
-  /** The stream is closed, and the reader with it. */
-  release?(): void;
+  /** The stream is closed, and the reader with it; so many records were read. */
+  release?(read: number): void;
 }

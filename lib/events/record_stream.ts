@@ -255,7 +255,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     this.#immediate = undefined;
     this.#watchLoss(false);
     this.#reader.close();
-    this.#source.release?.();
+    this.#source.release?.(this.#held.read);
     this.#waiters.end();
     tell(() => this.emit("close"));
   }

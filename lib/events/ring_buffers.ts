@@ -100,7 +100,11 @@ export class RingBuffers<K, T> implements Iterable<[K, RingBuffer<T>]>, Disposab
     return this.get(key) as RingBuffer<T>;
   }
 
-  /** The ring that is there, of whoever put it; the same stream each time. Undefined when there is none. @throws BpfError CLOSED */
+  /**
+   * The ring that is there, of whoever put it; the same stream each time until it is closed, and then one that counts from where that one ended. Undefined
+   * when there is none.
+   * @throws BpfError CLOSED
+   */
   get(key: K): RingBuffer<T> | undefined {
     this.#mustBeOpen();
     const id = this.#source.rings.getId(key);

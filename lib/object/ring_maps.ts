@@ -30,7 +30,7 @@ export function makeRingBuffers<K, T>(
   // Before there is a ring that cannot be read.
   threadOf(name, reader, wakeup);
   const rings = open(name) as MapOfMaps<K>;
-  const entries = declaration === undefined ? undefined : new RingEntries<K>(core, name, open);
+  const entries = declaration === undefined ? undefined : new RingEntries<K>(core, name, rings, open);
   const word = (offset: number): number => Number(sectionWord(core, RINGS_SECTION, offset).get());
   const stream = (key: K, gone: () => void): RingBuffer<T> | undefined => {
     const map = rings.get(key);
@@ -41,13 +41,10 @@ export function makeRingBuffers<K, T>(
     }
     const label = `${name}[${inspect(key, { breakLength: Number.POSITIVE_INFINITY })}]`;
     const { id } = map.info();
-    // The key of a ring that was taken away may be another's now.
-    const setWakeup = (value: bigint) => {
-      if (rings.getId(key) === id) entries?.setWakeup(key, value);
-    };
-    const release = () => {
+    const setWakeup = (value: bigint) => entries?.setWakeup(key, id, value);
+    const release = (read: number) => {
       map.close();
-      entries?.released(id);
+      entries?.released(id, read);
       gone();
     };
     return new RingBuffer<T>(

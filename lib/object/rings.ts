@@ -117,8 +117,8 @@ export interface SourceParts {
   readonly wakeup: WakeupControl | undefined;
   readonly perf?: NativePerfOptions | undefined;
   fd(): number;
-  /** The stream was closed. */
-  release?(): void;
+  /** The stream was closed, and had read so many records. */
+  release?(read: number): void;
 }
 
 /** A source by its parts, and its records' type. */
@@ -151,7 +151,7 @@ export function makeSource<T>(
     reader: readBy,
     padding: perf !== undefined,
     fd: () => parts.fd(),
-    release: () => parts.release?.(),
+    release: (read) => parts.release?.(read),
     open: (buffers) =>
       attempt({ doing: `read ${label}`, meanings: { [errno.EBUSY]: { code: "BUSY", text: meaning } } }, () => {
         const options = { mapFd: parts.fd(), exclusive, ...buffers };

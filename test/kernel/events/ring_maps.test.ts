@@ -1,16 +1,20 @@
+import { join } from "node:path";
 import {
   ArrayOfMaps,
   type BpfError,
   type BpfMap,
   createMap,
   HashMap,
+  type HashOfMaps,
   type LostRecords,
+  openMap,
   type RingBuffer,
   RingBuffers,
   type Wakeup,
 } from "ebpf";
 import { afterEach, expect, test } from "vitest";
 import { EventsRingMaps, type OpenedEventsRingMaps } from "../../fixtures/events_ring_maps.bpf.js";
+import { BpfFs } from "../support/bpffs.js";
 import { bpfDescriptors } from "../support/descriptors.js";
 import { requires } from "../support/requires.js";
 import { until } from "../support/until.js";
@@ -120,6 +124,82 @@ requires({ mapType: ["ringbuf", "hashOfMaps"] }).describe("maps of rings", () =>
     expect((await second.next())?.seq).toBe(20n);
     first.close();
     expect(tenants.get(tenant(0))).toBe(second);
+  });
+
+  test("a stream that comes after another of the same ring counts from where that one ended, and tells of no loss again", async () => {
+    const tenants = await load((opened) => {
+      opened.rodata["keys"] = 1;
+    });
+    const first = tenants.add(tenant(0), { bytes: 4096 });
+    send(object, "send_tenants", 200);
+    const told: LostRecords[] = [];
+    first.on("lost", (lost) => told.push(lost));
+    first.budget = { records: 50 };
+    for (let n = 0; n < 75; n++) await first.next();
+    const { lost = 0 } = first.totals;
+    expect(first.totals).toEqual({ produced: 200, delivered: 75, lost, pending: 125 - lost });
+    first.close();
+    expect(told.map(({ count }) => count)).toEqual([lost]);
+    const second = tenants.get(tenant(0)) as RingBuffer<Rec>;
+    expect(second).not.toBe(first);
+    // The rest of a batch goes with the stream that has read it.
+    const pending = 100 - lost;
+    expect(second.totals).toEqual({ produced: pending, delivered: 0, lost: 0, pending });
+    const again: LostRecords[] = [];
+    second.on("lost", (lost) => again.push(lost));
+    second.on("event", () => {});
+    send(object, "send_tenants", 1);
+    await until("what is in the ring", () => second.totals.pending === 0);
+    expect(second.totals).toEqual({ produced: pending + 1, delivered: pending + 1, lost: 0, pending: 0 });
+    second.pause();
+    send(object, "send_tenants", 200);
+    await until("the loss", () => again.length > 0);
+    const { delivered, lost: more = 0 } = second.totals;
+    expect(second.totals).toEqual({ produced: delivered + 200, delivered, lost: more, pending: 200 - more });
+    expect(again.map(({ count, total }) => [count, total])).toEqual([[more, more]]);
+    // What went before goes with the ring.
+    tenants.delete(tenant(0));
+    second.close();
+    const third = tenants.add(tenant(0));
+    expect(third.totals).toEqual({ produced: 0, delivered: 0, lost: 0, pending: 0 });
+  });
+
+  test("a ring that somebody else takes away keeps its counters, whoever has its key then", async () => {
+    using bpffs = new BpfFs();
+    const path = join(bpffs.path, "tenants");
+    const tenants = await load((opened) => {
+      opened.rodata["keys"] = 1;
+      opened.maps.tenants.pinPath = path;
+    });
+    const first = tenants.add(tenant(0), { bytes: 4096 });
+    const told: number[] = [];
+    first.on("lost", ({ count }) => told.push(count));
+    first.on("event", () => {});
+    send(object, "send_tenants", 200);
+    await until("the loss", () => told.length > 0);
+    const { totals } = first;
+    expect(totals).toMatchObject({ produced: 200, pending: 0 });
+    using others = openMap(path) as HashOfMaps<Uint8Array>;
+    for (const key of [...others.keys()]) others.delete(key);
+    const second = tenants.add(tenant(0));
+    expect(first.totals).toEqual(totals);
+    send(object, "send_tenants", 3);
+    expect(first.totals).toEqual(totals);
+    expect(second.totals).toMatchObject({ produced: 3, lost: 0 });
+    first.close();
+    expect(told).toEqual([totals.lost]);
+    object.close();
+  });
+
+  test("a ring for which there is no room, or no such place, is refused by the name of its map", async () => {
+    const tenants = await load((opened) => {
+      opened.maps.tenants.maxEntries = 1;
+    });
+    tenants.add(tenant(0));
+    const full = { code: "FULL", message: expect.stringMatching(/map tenants: .* all the 1 entries/) };
+    expect(() => tenants.add(tenant(1))).toThrow(expect.objectContaining(full));
+    const outside = { code: "INVALID_ARGUMENT", message: expect.stringMatching(/map slots: .* there are 4/) };
+    expect(() => object.ringBuffers("slots").add(4)).toThrow(expect.objectContaining(outside));
   });
 
   test("an array of rings", async () => {
