@@ -140,12 +140,7 @@ export function gather(
   count: number,
   into = columnArray(from, count),
 ): ColumnArray {
-  if (into.constructor.name !== from.array || into.length < count) {
-    throw new BpfError({
-      code: "INVALID_ARGUMENT",
-      message: `a column of ${count} goes into a ${from.array} of as many elements, not a ${into.constructor.name} of ${into.length}`,
-    });
-  }
+  checkInto(from, count, into);
   if (
     count > 0 &&
     (start < 0 || stride < 0 || start + (count - 1) * stride + from.offset + from.size > memory.byteLength)
@@ -157,6 +152,15 @@ export function gather(
   }
   copy(memory, start + from.offset, stride, count, from, into);
   return into;
+}
+
+/** Whether an array takes a column of so many values. @throws BpfError INVALID_ARGUMENT */
+export function checkInto({ array }: Column, count: number, into: ColumnArray): void {
+  if (into.constructor.name === array && into.length >= count) return;
+  throw new BpfError({
+    code: "INVALID_ARGUMENT",
+    message: `a column of ${count} goes into a ${array} of as many elements, not a ${into.constructor.name} of ${into.length}`,
+  });
 }
 
 /** By the width of the values, not by their kind: each loop sees one kind of typed array, and no bigint is made on the way. */

@@ -32,7 +32,6 @@ export class Delivery<T> {
   readonly #batch: RecordBatch<T>;
   readonly #raw: RawRecord;
   readonly #fits: (length: number) => boolean;
-  #dispatching = false;
   #access: RecordAccess<T> | undefined;
   // Untyped: a stream of T is to be one of unknown too.
   #boundFrom: unknown;
@@ -51,29 +50,29 @@ export class Delivery<T> {
 
   /** A record is being handed out: this was called by its handler. */
   get dispatching(): boolean {
-    return this.#dispatching;
+    return this.#held.inUse;
   }
 
   /** Hands out records as long as someone takes them and there is time; false when the time is over. */
   dispatch(): boolean {
     // A handler may get here again (by flush(), say): the loop that called it goes on by itself.
-    if (this.#dispatching) return true;
-    this.#dispatching = true;
+    if (this.#held.inUse) return true;
+    this.#held.inUse = true;
     try {
       while (!this.#held.empty && this.#audience.wanted()) if (!this.#handOut()) return false;
       return true;
     } finally {
-      this.#dispatching = false;
+      this.#held.inUse = false;
     }
   }
 
   /** The next record, for who asks for it; listeners see it too. Undefined when it was an error. */
   take(): T | undefined {
-    this.#dispatching = true;
+    this.#held.inUse = true;
     try {
       return this.#one();
     } finally {
-      this.#dispatching = false;
+      this.#held.inUse = false;
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Codec } from "../codec/codec.js";
-import { type Column, type ColumnArray, columnArray, gather } from "../codec/column.js";
+import { type Column, type ColumnArray, checkInto, columnArray, gather } from "../codec/column.js";
 import type { Memory } from "../codec/memory.js";
 import type { Reader } from "../codec/reader.js";
 import { BpfError } from "../errors.js";
@@ -128,6 +128,7 @@ export class RecordBatch<T> implements Iterable<T> {
     const array = into ?? columnArray(column, length);
     const { memory, stride, index } = this.#held;
     if (stride > 0) return gather(column, memory, this.#base * stride, stride, length, array);
+    checkInto(column, length, array);
     const size = array.BYTES_PER_ELEMENT;
     const Same = array.constructor as new (buffer: ArrayBufferLike, offset: number, length: number) => ColumnArray;
     for (let i = 0; i < length; i++) {

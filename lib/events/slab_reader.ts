@@ -105,9 +105,14 @@ export class SlabReader<T> {
     return this.#report[Report.more] === 1;
   }
 
-  /** Before anything is read: other memory in place of what was handed out with its records. What there is then is nobody else's. */
+  /**
+   * Before anything is read: other memory in place of what was handed out with its records. What there is then is nobody else's. A handler that asks
+   * for more is not done with the last record; there will be another call before anything is read.
+   */
   #makeRoom(): void {
     const held = this.#held;
+    if (held.inUse) return;
+    this.#applyLimit();
     if (held.spent) {
       held.allocate(held.memory.byteLength);
       this.#native?.setBuffers(held.memory.buffer, held.index);
@@ -123,13 +128,13 @@ export class SlabReader<T> {
 
   /** What this turn of the event loop read was handed out, as far as that went. */
   delivered(): void {
-    this.#applyLimit();
     this.#waker?.delivered();
   }
 
   #applyLimit(): void {
     const held = this.#held;
-    if (this.#native === undefined || !held.empty || held.index.length === 2 * this.#records) return;
+    const rests = held.empty && !held.inUse;
+    if (this.#native === undefined || !rests || held.index.length === 2 * this.#records) return;
     held.index = new Int32Array(2 * this.#records);
     this.#native.setBuffers(held.memory.buffer, held.index);
   }

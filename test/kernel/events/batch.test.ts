@@ -65,6 +65,63 @@ describe.each(READERS)("batches, read by a %s", (reader) => {
     expect([...into.subarray(0, 10)]).toEqual(Array.from({ length: 10 }, (_, seq) => expected(seq).value));
   });
 
+  test("columns of records of many sizes too, and nothing is written behind the array", async () => {
+    object = await loadFixture("ring", (opened) => {
+      opened.rodata["blob_spread"] = 7;
+    });
+    const memory = new Uint32Array(12);
+    const into = memory.subarray(0, 9);
+    const [result] = await batches(object.ringBuffer("blobs"), "generate_blob", 10, (batch) => {
+      expect(() => batch.column("length", into)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+      expect(() => batch.column("length", new Int32Array(10))).toThrow(/Uint32Array/);
+      expect([...memory]).toEqual(Array(12).fill(0));
+      return [...batch.column("length", memory)];
+    });
+    expect(result).toEqual([100, 101, 102, 103, 104, 105, 106, 100, 101, 102, 0, 0]);
+  });
+
+  test("a batch stays what it is when its handler changes the budget, or asks for more", async () => {
+    object = await loadFixture("ring", (opened) => {
+      opened.rodata["blob_spread"] = 7;
+    });
+    const ring = object.ringBuffer("blobs");
+    const [lengths] = await batches(ring, "generate_blob", 8, (batch) => {
+      ring.budget = { records: 100 };
+      const next = ring.next({ timeout: 0 });
+      expect([...batch].map(({ seq, data }) => [Number(seq), data.length])).toEqual(
+        Array.from({ length: 8 }, (_, seq) => [seq, 100 + (seq % 7)]),
+      );
+      return [next, ...batch.column("length")];
+    });
+    expect(await lengths?.[0]).toBeUndefined();
+    expect(lengths?.slice(1)).toEqual([100, 101, 102, 103, 104, 105, 106, 100]);
+    // It holds from the next one on.
+    ring.removeAllListeners();
+    const sizes = await batches(ring, "generate_blob", 250, (batch) => batch.length);
+    expect(Math.max(...sizes)).toBe(100);
+  });
+
+  test("the bytes of the record that a handler has stay what they are when it asks for more", async () => {
+    object = await loadFixture("ring", (opened) => {
+      opened.rodata["blob_length"] = 2000;
+    });
+    const ring = object.ringBuffer("blobs");
+    const before: Uint8Array[] = [];
+    const after: Uint8Array[] = [];
+    let asked: Promise<unknown> | undefined;
+    send(object, "generate_blob", 100);
+    // Payloads of more than half the memory that is read into: it goes with them.
+    ring.on("event", (_, raw) => {
+      before.push(raw.bytes.slice());
+      // Of the last one: nothing is held then.
+      if (before.length === 100) asked = ring.next({ timeout: 0 });
+      after.push(raw.bytes.slice());
+    });
+    await until("all of them", () => after.length === 100);
+    expect(after).toEqual(before);
+    expect(await asked).toBeUndefined();
+  });
+
   test("records of many sizes: views, columns and bytes find each by its place", async () => {
     object = await loadFixture("ring", (opened) => {
       opened.rodata["blob_length"] = 0;
