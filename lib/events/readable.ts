@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { Readable } from "node:stream";
 import { ReadableStream } from "node:stream/web";
 import { checkOptions, integer } from "../options.js";
@@ -23,18 +24,24 @@ const HIGH_WATER_MARK = 1024;
 export function iterate<T>(stream: Readables<T>): AsyncIterableIterator<T, undefined> {
   const leave = stream.enter();
   let open = true;
+  // A record that came after return() would go to nobody.
+  const left = new AbortController();
+  // Each next() that waits is one.
+  setMaxListeners(0, left.signal);
   const end = (): IteratorResult<T, undefined> => {
     open = false;
     leave();
+    left.abort();
     return { done: true, value: undefined };
   };
   const iterator: AsyncIterableIterator<T, undefined> = {
     next: async () => {
       if (!open || stream.closed) return end();
       try {
-        const record = stream.take() ?? (await stream.wait());
+        const record = stream.take() ?? (await stream.wait(left.signal));
         return record === undefined ? end() : { done: false, value: record };
       } catch (error) {
+        if (!open) return end();
         // Whoever loops over it calls no return() then, and listeners would wait for this iterator for ever.
         end();
         throw error;

@@ -2,9 +2,10 @@ import { EventEmitter } from "node:events";
 import type { Readable } from "node:stream";
 import type { ReadableStream } from "node:stream/web";
 import { type BpfError, closedError } from "../errors.js";
+import { errno } from "../kernel/errno.js";
 import type { NativeRingReader } from "../native.js";
 import { abortSignal, checkOptions, integer } from "../options.js";
-import { Delivery, rethrow, tell } from "./delivery.js";
+import { Delivery, tell } from "./delivery.js";
 import { HeldBatch } from "./held_batch.js";
 import { Listeners } from "./listeners.js";
 import { type LossReporter, type LostRecords, lossReporter, type StreamTotals } from "./loss.js";
@@ -393,6 +394,11 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
     if (!told && this.#failed) this.#delivery.emitError(error);
   }
 
+  #readingFailed(error: BpfError): void {
+    if (error.errno === errno.EBADMSG) this.#cannotRead(error);
+    else this.#delivery.emitError(error);
+  }
+
   /** One turn of the event loop: batch after batch, as long as there is more, time is left, and handlers keep up. */
   #turn(first: number): void {
     this.#clock.begin(this.#budget.milliseconds);
@@ -407,7 +413,7 @@ export abstract class RecordStream<T> extends EventEmitter<StreamEvents<T>> impl
         count = this.#reader.fill();
       }
     } catch (error) {
-      process.nextTick(rethrow, error);
+      this.#readingFailed(error as BpfError);
     }
     if (read > 0) this.#delivered();
     // Woken for nothing to read: a record larger than the ring was lost.

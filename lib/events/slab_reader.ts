@@ -1,4 +1,6 @@
-import { type NativeRingReader, REPORT_LENGTH, Report } from "../native.js";
+import { errno } from "../kernel/errno.js";
+import { explain, type Meaning } from "../kernel/explain.js";
+import { type NativeFailure, type NativeRingReader, REPORT_LENGTH, Report } from "../native.js";
 import type { HeldBatch } from "./held_batch.js";
 import type { RecordSource } from "./record_source.js";
 import { DEFAULT_BUDGET } from "./turn.js";
@@ -6,6 +8,12 @@ import { Waker } from "./wakeup.js";
 
 /** Large enough to make the call into JavaScript vanish per record, small enough to stay in a core's second-level cache. */
 const SLAB_BYTES = 256 * 1024;
+
+/** The one page of a ring that whoever has its map may write. */
+const TAMPERED: Meaning = {
+  code: "SYSTEM",
+  text: "what comes next in it is no record, as somebody else has written the position to read from: two readers of one ring do that",
+};
 
 /** What a reader tells. */
 export interface SlabEvents {
@@ -75,12 +83,22 @@ export class SlabReader<T> {
 
   /**
    * Fills the held batch, which must be empty, with what is there now; returns how many records.
-   * @throws BpfError BUSY, PERMISSION_DENIED, ...; what the native reader throws
+   * @throws BpfError BUSY, PERMISSION_DENIED, ...; with EBADMSG when what is there is no record: the native reader rests then
    */
   fill(): number {
     const native = this.open();
     this.#makeRoom();
-    return this.filled(native.fill());
+    return this.filled(this.#nativeFill(native));
+  }
+
+  #nativeFill(native: NativeRingReader): number {
+    try {
+      return native.fill();
+    } catch (failure) {
+      // The native reader rests, and begins anew for whoever asks anew.
+      if ((failure as NativeFailure).errno === errno.EBADMSG) this.#waker?.stop();
+      throw explain(failure, { doing: `read ${this.#source.label}`, meanings: { [errno.EBADMSG]: TAMPERED } });
+    }
   }
 
   /** The held batch is of so many records that the native reader has put there; returns how many they are in the end. */
@@ -89,7 +107,7 @@ export class SlabReader<T> {
     let lost = report[Report.lost] as number;
     if (count === 0 && report[Report.oversize] !== 0) {
       this.#grow(report[Report.oversize] as number);
-      count = this.open().fill();
+      count = this.#nativeFill(this.open());
       lost += report[Report.lost] as number;
     }
     const cpu = whole(report[Report.cpu] as number);

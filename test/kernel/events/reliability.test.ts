@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { dirname } from "node:path";
-import { Writable } from "node:stream";
+import { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { WritableStream } from "node:stream/web";
 import { fileURLToPath } from "node:url";
@@ -10,7 +10,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { native, REPORT_LENGTH } from "../../../lib/native.js";
 import { fixture } from "../support/fixture.js";
 import { requires } from "../support/requires.js";
-import { Child } from "../support/run.js";
+import { Child, run } from "../support/run.js";
 import { until } from "../support/until.js";
 import { expected, type Loaded, otherReader, READERS, type Rec, readBy, send } from "./streams.js";
 
@@ -25,6 +25,11 @@ async function forEach<T>(stream: AsyncIterable<T>, handle: (record: T) => void)
 }
 
 const child = (name: string) => fileURLToPath(new URL(`children/${name}`, import.meta.url));
+
+function mapId({ fd }: { readonly fd: number }): string {
+  const [, id = ""] = /^map_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8")) ?? [];
+  return id;
+}
 
 describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
   const loadFixture = readBy(reader);
@@ -103,9 +108,8 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
   test("another process that reads the ring is seen, and another user who only says so is not", async () => {
     object = await loadFixture("ring");
     const ring = object.ringBuffer("records");
-    const [, id = ""] = /^map_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${ring.fd}`, "utf8")) ?? [];
     // The name of the lock, held by whoever this is.
-    const holder = new Child("perl", [child("hold_lock.pl"), id, reader === "loop" ? "0" : "65534"]);
+    const holder = new Child("perl", [child("hold_lock.pl"), mapId(ring), reader === "loop" ? "0" : "65534"]);
     try {
       await until("the holder", () => holder.stdout === "held\n" || (holder.process.exitCode ?? undefined));
       expect(holder.stderr).toBe("");
@@ -331,6 +335,52 @@ describe.each(READERS)("streams can be trusted, read by a %s", (reader) => {
     await new Promise((resolve) => readable.once("close", resolve));
     send(object, "generate", 1);
     expect((await ring.next())?.seq).toBe(0n);
+  });
+
+  test("an iterator that is left while it waits takes no record with it", async () => {
+    object = await loadFixture("ring");
+    const ring = object.ringBuffer("records");
+    const iterator = ring[Symbol.asyncIterator]();
+    const waiting = [iterator.next(), iterator.next()];
+    // Node leaves it so.
+    const readable = Readable.from(ring);
+    readable.resume();
+    await new Promise(setImmediate);
+    expect(await iterator.return?.()).toEqual({ done: true, value: undefined });
+    readable.destroy();
+    for (const next of waiting) expect(await next).toEqual({ done: true, value: undefined });
+    await once(readable, "close");
+    send(object, "generate", 2);
+    expect(await ring.next()).toMatchObject({ seq: 0n });
+    const seqs: bigint[] = [];
+    ring.on("event", ({ seq }) => seqs.push(seq));
+    await until("the listener's", () => seqs.length === 1);
+    expect(ring.totals).toEqual({ produced: 2, delivered: 2, lost: 0, pending: 0 });
+  });
+
+  test("a ring whose position somebody else wrote is an error that says so, to whoever reads, and ends nothing else", async () => {
+    for (const how of ["listener", "iterator", "flush"] as const) {
+      object = await loadFixture("ring", (opened) => {
+        // What will be taken for a record's length.
+        opened.rodata["first_seq"] = 1_000_000n;
+      });
+      const ring = object.ringBuffer("records");
+      send(object, "generate", 10);
+      run("perl", child("move_position.pl"), mapId(ring), "8");
+      const wanted = { code: "SYSTEM", message: expect.stringMatching(/ring records.*no record.*EBADMSG/) };
+      const errors: unknown[] = [];
+      if (how === "iterator") await expect(ring[Symbol.asyncIterator]().next()).rejects.toMatchObject(wanted);
+      else {
+        ring.on("error", (error) => errors.push(error));
+        ring.on("event", () => {});
+        if (how === "flush") expect(() => ring.flush()).toThrow(expect.objectContaining(wanted));
+        else await until("the error", () => errors.length > 0);
+      }
+      if (how === "listener") expect(errors).toEqual([expect.objectContaining(wanted)]);
+      // It goes on, with whatever is there then.
+      expect(await ring.next({ timeout: 0 })).toBeUndefined();
+      object.close();
+    }
   });
 
   test("a web stream: every record in order, with back-pressure; what is cancelled takes no record with it", async () => {
