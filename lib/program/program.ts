@@ -159,7 +159,7 @@ export class Program implements ProgramIdentity {
   /**
    * Runs the program when a function of user space is entered. Minimum kernel 4.3.
    * @param binary a path; or a library (`libc.so.6`, `libc`) or program by name, found as the dynamic loader and the shell would; with option `pid` among what
-   * that process has mapped, containers included.
+   * that process has mapped, files of containers and deleted ones included.
    * @param functionName a symbol; undefined: option `offset` is one within the file.
    * @throws BpfError NOT_FOUND (file, function, process), INVALID_ARGUMENT, KERNEL_UNSUPPORTED
    */

@@ -1,9 +1,10 @@
 /** Which file a program or library of user space is. */
 import { accessSync, constants, readFileSync, realpathSync, statSync } from "node:fs";
 import { endianness } from "node:os";
-import { delimiter, join } from "node:path";
+import { basename, delimiter, join } from "node:path";
 import { BpfError } from "../../errors.js";
 import { nearest } from "../../nearest.js";
+import { type MappedRegion, parseMaps, readProc, Unreadable } from "../../symbols/process_maps.js";
 
 const CACHE = "/etc/ld.so.cache";
 const CACHE_MAGIC = "glibc-ld.so.cache1.1";
@@ -46,6 +47,23 @@ function loaderCache(): Map<string, string> {
   return found;
 }
 
+/**
+ * A file by the path that has no links in it, for people to recognise. Links of /proc (`/proc/<pid>/root`, `/proc/<pid>/exe`) lead to a file that their
+ * text may not: in a container, or deleted, the text is the name of another here, or of none. Those stay as they are.
+ */
+function withoutLinks(path: string): string {
+  const identity = (file: string) => {
+    const { dev, ino } = statSync(file, { bigint: true });
+    return `${dev} ${ino}`;
+  };
+  try {
+    const real = realpathSync(path);
+    return identity(real) === identity(path) ? real : path;
+  } catch {
+    return path;
+  }
+}
+
 function isOurs(path: string): boolean {
   // The triplets' and lib64's own folders; lib32 and libx32 are others'.
   return !/\/(lib32|libx32|i386-linux-gnu)\//.test(path);
@@ -59,24 +77,34 @@ function notFound(operation: string, name: string, places: string, candidates: I
   });
 }
 
-/** Files that a process has mapped, seen from here: in a container its paths are below /proc/<pid>/root. */
-function mappedFiles(operation: string, pid: number): string[] {
-  try {
-    const lines = readFileSync(`/proc/${pid}/maps`, "utf8").split("\n");
-    return [
-      ...new Set(
-        lines.flatMap((line) =>
-          /^\S+ \S+ \S+ \S+ (?!0\s)\d+\s+(\/.*)$/.exec(line)?.[1] ? [/(\/.*)$/.exec(line)?.[1] as string] : [],
-        ),
-      ),
-    ];
-  } catch (cause) {
+interface MappedFile {
+  readonly name: string;
+  readonly region: MappedRegion;
+}
+
+function mappedFiles(operation: string, pid: number): MappedFile[] {
+  const maps = readProc(`/proc/${pid}/maps`);
+  if (maps instanceof Unreadable) {
     throw new BpfError({
       code: "NOT_FOUND",
-      message: `${operation}: there is no process ${pid}, or its memory map is not ours to read`,
-      cause,
+      message: `${operation}: there is no process ${pid}, or its memory map is not ours to read (${maps.code})`,
     });
   }
+  return parseMaps(maps)
+    .filter((region) => region.isFile)
+    .map((region) => ({ name: basename(region.path as string), region }));
+}
+
+/** Where a mapped file is from here: in a container its path is below /proc/<pid>/root, and one that was deleted since has none. */
+function pathOf(operation: string, pid: number, { name, region }: MappedFile): string {
+  const path = region.path as string;
+  const places = region.deleted ? [`/proc/${pid}/map_files/${region.name}`] : [`/proc/${pid}/root${path}`, path];
+  const found = places.find(isFile);
+  if (found !== undefined) return found;
+  throw new BpfError({
+    code: "NOT_FOUND",
+    message: `${operation}: process ${pid} has mapped ${name}, which is not at ${places[0]}: it was deleted, or to look there needs CAP_SYS_ADMIN`,
+  });
 }
 
 /**
@@ -88,16 +116,19 @@ function mappedFiles(operation: string, pid: number): string[] {
 export function resolveBinary(operation: string, name: string, pid: number | undefined): string {
   if (name.includes("/")) {
     if (!isFile(name)) throw new BpfError({ code: "NOT_FOUND", message: `${operation}: there is no file ${name}` });
-    return realpathSync(name);
+    return withoutLinks(name);
   }
   const fits = (file: string) => file === name || file.startsWith(`${name}.so`) || file.startsWith(`${name}-`);
   if (pid !== undefined && pid > 0) {
     const mapped = mappedFiles(operation, pid);
-    const base = (path: string) => path.slice(path.lastIndexOf("/") + 1);
-    const found = mapped.find((path) => base(path) === name) ?? mapped.find((path) => fits(base(path)));
-    if (found === undefined) throw notFound(operation, name, `among what process ${pid} has mapped`, mapped.map(base));
-    const seen = `/proc/${pid}/root${found}`;
-    return isFile(seen) ? seen : found;
+    const found = mapped.find((file) => file.name === name) ?? mapped.find((file) => fits(file.name));
+    if (found !== undefined) return pathOf(operation, pid, found);
+    throw notFound(
+      operation,
+      name,
+      `among what process ${pid} has mapped`,
+      mapped.map((file) => file.name),
+    );
   }
   if (/^lib|\.so(\.|$)/.test(name)) {
     const cache = loaderCache();
@@ -105,13 +136,13 @@ export function resolveBinary(operation: string, name: string, pid: number | und
     const folders = [...(process.env["LD_LIBRARY_PATH"] ?? "").split(delimiter).filter(Boolean)];
     for (const folder of folders)
       for (const candidate of [name, `${name}.so`])
-        if (isFile(join(folder, candidate))) return realpathSync(join(folder, candidate));
+        if (isFile(join(folder, candidate))) return withoutLinks(join(folder, candidate));
     for (const candidate of names) {
       const path = cache.get(candidate);
-      if (path !== undefined && isFile(path)) return realpathSync(path);
+      if (path !== undefined && isFile(path)) return withoutLinks(path);
     }
     for (const folder of ["/lib64", "/usr/lib64", "/lib", "/usr/lib"])
-      if (isFile(join(folder, name))) return realpathSync(join(folder, name));
+      if (isFile(join(folder, name))) return withoutLinks(join(folder, name));
     throw notFound(
       operation,
       name,
@@ -123,7 +154,7 @@ export function resolveBinary(operation: string, name: string, pid: number | und
     const path = join(folder, name);
     try {
       accessSync(path, constants.X_OK);
-      if (isFile(path)) return realpathSync(path);
+      if (isFile(path)) return withoutLinks(path);
     } catch {
       // Not in this folder.
     }

@@ -518,6 +518,39 @@ describe("bad input of probes of user space", () => {
     }
   });
 
+  requires({ uprobes: true }).test("a file of a container, and a deleted one, as /proc has them", async () => {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), "ebpf-container-")));
+    // Another file of that name outside, with the same functions.
+    const path = join(folder, "attach_child");
+    copyFileSync(childBinary(), path);
+    const script = 'mount -t tmpfs none "$1" && cp "$2" "$3" && exec "$3"';
+    try {
+      await using contained = await ProbedChild.start(path, [
+        ...(["unshare", "-m", "sh", "-c", script, "sh", folder, childBinary(), path] as const),
+      ]);
+      await using deleted = await ProbedChild.start(path);
+      rmSync(path);
+      copyFileSync(childBinary(), path);
+      for (const [child, binary, options, found] of [
+        [contained, `/proc/${contained.pid}/root${path}`, {}, undefined],
+        [contained, `/proc/${contained.pid}/exe`, {}, undefined],
+        [contained, "attach_child", { pid: contained.pid }, `/proc/${contained.pid}/root${path}`],
+        [deleted, `/proc/${deleted.pid}/exe`, {}, undefined],
+        [deleted, "attach_child", { pid: deleted.pid }, expect.stringContaining(`/proc/${deleted.pid}/map_files/`)],
+      ] as const) {
+        using watched = await load("on_uprobe", child.pid);
+        const link = await runsOnlyWhileAttached(watched, {
+          attach: () => watched.object.program("on_uprobe").attachUprobe(binary, "probe_add", options),
+          cause: () => child.call(6),
+          expected: { what: 1, a: 6n },
+        });
+        expect(link.target.replace(/:probe_add$/, "")).toEqual(found ?? binary);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   requires({ uprobes: true }).test("a USDT probe that is not there", async () => {
     await using child = await ProbedChild.start();
     using watched = await Watched.load("attach_usdt", ["on_usdt"]);

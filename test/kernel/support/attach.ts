@@ -170,9 +170,10 @@ export class ProbedChild implements AsyncDisposable {
     this.#dialogue = dialogue;
   }
 
-  /** Of a copy of the binary, or of the one that all share. */
-  static async start(binary = childBinary()): Promise<ProbedChild> {
-    return new ProbedChild(binary, await Dialogue.start(new Child(binary, [])));
+  /** Of a copy of the binary, or of the one that all share; started by a command that ends by being it, or as it is. */
+  static async start(binary = childBinary(), command: readonly [string, ...string[]] = [binary]): Promise<ProbedChild> {
+    const [file, ...args] = command;
+    return new ProbedChild(binary, await Dialogue.start(new Child(file, args)));
   }
 
   get pid(): number {
