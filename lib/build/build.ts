@@ -136,6 +136,12 @@ async function compile(clang: Clang, input: Input, options: BuildOptions, folder
   const here = input.code === undefined ? [] : ["-iquote", process.cwd()];
   const include = (options.include ?? []).flatMap((path) => ["-I", resolve(path)]);
   const define = Object.entries(options.define ?? {}).map(([name, value]) => `-D${name}=${value === true ? 1 : value}`);
+  // Clang writes it for a source with errors as well, unless an include is missing.
+  const dependencies = (): string[] => {
+    if (!existsSync(depfile)) return [];
+    const paths = prerequisites(readFileSync(depfile, "utf8")).map((path) => resolve(cwd ?? ".", path));
+    return input.code === undefined ? paths : paths.filter((path) => !path.startsWith(folder));
+  };
   const attempt = (vmlinux: readonly string[]) =>
     run(
       clang.command,
@@ -167,17 +173,16 @@ async function compile(clang: Clang, input: Input, options: BuildOptions, folder
         message: `cannot run ${clang.command}: ${result.error.message}`,
         cause: result.error,
       });
-    throw new CompileError(input.name, diagnostics, output);
+    throw new CompileError(input.name, diagnostics, output, dependencies());
   }
   const strip = await findStrip(clang);
   if (strip !== undefined) await run(strip, ["-g", object], { signal: options.signal });
-  const dependencies = prerequisites(readFileSync(depfile, "utf8")).map((path) => resolve(cwd ?? ".", path));
   return {
     object: new Uint8Array(readFileSync(object)),
     diagnostics,
     output,
     clang,
-    dependencies: input.code === undefined ? dependencies : dependencies.filter((path) => !path.startsWith(folder)),
+    dependencies: dependencies(),
   };
 }
 

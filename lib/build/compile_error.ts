@@ -19,8 +19,15 @@ export class CompileError extends BpfError {
   readonly diagnostics: readonly Diagnostic[];
   /** All that clang printed, as it printed it. */
   readonly output: string;
+  /** As {@link BuildResult.dependencies}, to build again when one changes; none where a file that is included was not found. */
+  readonly dependencies: readonly string[];
 
-  constructor(source: string, diagnostics: readonly Diagnostic[], output: string) {
+  constructor(
+    source: string,
+    diagnostics: readonly Diagnostic[],
+    output: string,
+    dependencies: readonly string[] = [],
+  ) {
     const errors = diagnostics.filter(({ severity }) => severity === "error");
     const first = errors[0];
     const place = first?.line === undefined ? "" : `${first.file}:${first.line}: `;
@@ -31,6 +38,7 @@ export class CompileError extends BpfError {
     });
     this.diagnostics = diagnostics;
     this.output = output;
+    this.dependencies = dependencies;
   }
 
   static {

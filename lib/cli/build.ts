@@ -32,16 +32,19 @@ export async function build(files: readonly string[], options: BuildCommandOptio
     return 0;
   }
   let failed = false;
-  for (const file of files) failed = (await buildOne(file, options, out)) === undefined || failed;
+  for (const file of files) failed = !(await buildOne(file, options, out)).built || failed;
   return failed ? 1 : 0;
 }
 
-/** Builds one source and returns the files it was made from; undefined when clang rejected it, which was then shown. */
-async function buildOne(
-  file: string,
-  options: BuildCommandOptions,
-  out: Output,
-): Promise<readonly string[] | undefined> {
+interface Outcome {
+  /** False when clang rejected it, which was then shown. */
+  readonly built: boolean;
+  /** The files that were read. */
+  readonly dependencies: readonly string[];
+}
+
+/** Builds one source. */
+async function buildOne(file: string, options: BuildCommandOptions, out: Output): Promise<Outcome> {
   const compiler: BuildOptions = {
     clang: options.clang,
     vmlinux: options.vmlinux,
@@ -61,12 +64,12 @@ async function buildOne(
     if (options.skeleton !== false) {
       gen(target, { ...options, output: typeof options.skeleton === "string" ? options.skeleton : undefined }, out);
     }
-    return dependencies;
+    return { built: true, dependencies };
   } catch (error) {
     if (!(error instanceof CompileError)) throw error;
     // As clang says it: no word of ours around it.
     out.stderr.write(error.output);
-    return undefined;
+    return { built: false, dependencies: error.dependencies };
   }
 }
 
@@ -81,15 +84,15 @@ async function watchOne(file: string, options: BuildCommandOptions, out: Output)
   for (;;) {
     // Watched from before the build on: a change while clang reads must not be missed.
     const changes = watch(known, options.signal);
-    let dependencies: readonly string[] | undefined;
+    let outcome: Outcome | undefined;
     try {
-      dependencies = await buildOne(file, options, out);
+      outcome = await buildOne(file, options, out);
     } catch (error) {
       if (options.signal?.aborted) return;
       if (!(error instanceof BpfError)) throw error;
       out.stderr.write(`ebpf: ${error.message}\n`);
     }
-    const fresh = dependencies?.filter((path) => !known.includes(path)) ?? [];
+    const fresh = outcome?.dependencies.filter((path) => !known.includes(path)) ?? [];
     if (fresh.length > 0) {
       changes.add(fresh);
       known = [...known, ...fresh];

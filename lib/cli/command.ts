@@ -151,7 +151,7 @@ Exit status: 0 done, 1 it failed, 2 called wrongly. Colours are for terminals; N
         command.error(`error: ${forOne[0]} names one file, and there are ${files.length} sources`, {
           exitCode: ExitStatus.usage,
         });
-      setStatus(await build(files, { ...options, signal }, out));
+      setStatus(await build(files, { ...options, signal: options.watch ? signal : undefined }, out));
     });
 
   program

@@ -1,9 +1,12 @@
 #!/usr/bin/env node
 import { runCommand } from "./command.js";
 
-// `ebpf vmlinux | head` closes the pipe: the rest has no reader, which is no mistake of anyone's.
+const unread = new AbortController();
+
+// `ebpf vmlinux | head` closes the pipe: the rest has no reader, which is no mistake of anyone's. What writes files, or removes links, goes on
+// to its end; what has none ends.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0);
+  if (error.code === "EPIPE") return unread.abort();
   console.error(`ebpf: cannot write the output: ${error.message}`);
   process.exit(1);
 });
@@ -11,4 +14,4 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 // Nobody reads why it failed; that it did, the status still says.
 process.stderr.on("error", () => {});
 
-process.exitCode = await runCommand(process.argv.slice(2), process);
+process.exitCode = await runCommand(process.argv.slice(2), process, { signal: unread.signal });

@@ -17,7 +17,7 @@ import {
   mapSize,
   mapTypeConstant,
 } from "./map_types.js";
-import { className, literalKey, ModuleNames, propertyName } from "./names.js";
+import { className, isClassName, literalKey, ModuleNames, propertyName } from "./names.js";
 import { bytes, type Declaration, noteOf, TypeCatalog } from "./types.js";
 
 export interface GenerateOptions {
@@ -44,7 +44,7 @@ interface Section extends SectionDescription {
 export function generateSkeleton(object: ObjectDescription, options: GenerateOptions): string {
   const { file, library = "ebpf" } = options;
   const name = options.className ?? className(file);
-  if (!/^[A-Za-z_$][\w$]*$/.test(name))
+  if (!isClassName(name))
     throw new BpfError({ code: "INVALID_ARGUMENT", message: `"${name}" cannot be the name of a class` });
   // `.data.x.y` and `.data.x_y` are two sections, and one word.
   const words = new ModuleNames([name, `Opened${name}`, `${name}Object`]);

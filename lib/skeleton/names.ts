@@ -1,4 +1,6 @@
 /** C names in TypeScript: kept, unless the language or the module has another use for them. */
+import { MapType } from "../kernel/abi.js";
+import { mapClassOf } from "../map/map_classes.js";
 
 /** Words that no type or constant of a module may have as its name. */
 const RESERVED = new Set(
@@ -25,6 +27,20 @@ const USED = new Set([
     "openSkeleton",
   ],
 ]);
+
+/** What the text of a skeleton imports, where it has such maps. */
+const MAPS = new Set([
+  ...Object.values(MapType).map((type) => mapClassOf(type).name),
+  ...["RingBuffer", "RingBuffers", "UserRingBuffer", "PerfBuffer"],
+]);
+
+/** Whether a class may be called so, and what is declared beside it after its name. */
+export function isClassName(name: string): boolean {
+  return (
+    /^[A-Za-z_$][\w$]*$/.test(name) &&
+    [name, `Opened${name}`, `${name}Object`].every((each) => !RESERVED.has(each) && !USED.has(each) && !MAPS.has(each))
+  );
+}
 
 /** Hands out the names of one module's declarations, each once. */
 export class ModuleNames {
@@ -53,7 +69,7 @@ export function literalKey(name: string): string {
   return name === "__proto__" ? '["__proto__"]' : propertyName(name);
 }
 
-/** `nf_verdicts.bpf.o` -> `NfVerdicts`. */
+/** `nf_verdicts.bpf.o` -> `NfVerdicts`; `hash_map.bpf.o` -> `BpfHashMap`, where the plain name means something else */
 export function className(file: string): string {
   const stem = file
     .replace(/^.*\//, "")
@@ -61,5 +77,5 @@ export function className(file: string): string {
     .replace(/\.bpf$/, "");
   const words = stem.split(/[^A-Za-z0-9]+/).filter((word) => word !== "");
   const name = words.map((word) => (word[0] as string).toUpperCase() + word.slice(1)).join("");
-  return /^[A-Za-z]/.test(name) ? name : `Bpf${name}`;
+  return isClassName(name) ? name : `Bpf${name}`;
 }

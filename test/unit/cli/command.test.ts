@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import {
   appendFileSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -188,6 +189,8 @@ describe("build", { timeout: 60_000 }, () => {
     const controller = new AbortController();
     const stdout = new Text();
     const stderr = new Text();
+    // The very first build fails, for a mistake in the header.
+    writeFileSync("limits.h", "#define LIMIT 128\nint mistaken(\n");
     const done = runCommand(["build", "--watch", source], { stdout, stderr }, { signal: controller.signal });
     const watching = (times: number) =>
       vi.waitFor(() => expect(stderr.text.match(/watching drops\.bpf\.c/g) ?? []).toHaveLength(times), {
@@ -195,6 +198,7 @@ describe("build", { timeout: 60_000 }, () => {
         interval: 20,
       });
     await watching(1);
+    expect(stderr.text).toContain("limits.h:2:13: note: to match this '('");
     writeFileSync("limits.h", "#define LIMIT 256\n");
     await watching(2);
     expect(stderr.text).toContain("ebpf: limits.h changed\n");
@@ -271,6 +275,21 @@ describe("gen", { timeout: 60_000 }, () => {
     await ebpf("build", "--no-skeleton", "drops.bpf.c");
   });
 
+  test("names the class after the file, unless its module has another use for the name", async () => {
+    for (const [file, name] of [
+      ["hash_map", "BpfHashMap"],
+      ["object", "BpfObject"],
+      ["opened", "BpfOpened"],
+      ["promise", "BpfPromise"],
+      ["2nd", "Bpf2nd"],
+      ["map_of_flows", "MapOfFlows"],
+    ] as const) {
+      copyFileSync("drops.bpf.o", `${file}.bpf.o`);
+      expect((await ebpf("gen", `${file}.bpf.o`)).stdout).toContain(`class ${name}: `);
+      expect(readFileSync(`${file}.bpf.ts`, "utf8")).toContain(`export class ${name} extends LoadedObject`);
+    }
+  });
+
   test("writes to standard output on request, and nothing else there", async () => {
     const made = await ebpf("gen", "-o", "-", "drops.bpf.o");
     expect(made).toMatchObject({ status: 0, stderr: "" });
@@ -294,6 +313,8 @@ describe("gen", { timeout: 60_000 }, () => {
     for (const args of [
       ["cut.bpf.o"],
       ["drops.bpf.o", "--class", "1st"],
+      ["drops.bpf.o", "--class", "class"],
+      ["drops.bpf.o", "--class", "RingBuffer"],
       ["drops.bpf.o", "-o", "/proc/nowhere/x.ts"],
       ["drops.bpf.o", "-o", "/dev/full"],
       ["drops.bpf.o", "-o", "/"],
@@ -578,6 +599,16 @@ describe("as a program", () => {
       status: 1,
       stderr: expect.stringMatching(/^ebpf: cannot write the output: ENOSPC.*\n$/),
     });
+    // What nobody reads is no reason to leave the other files unbuilt.
+    const sources = ["first.bpf.c", "second.bpf.c"];
+    for (const file of sources) writeFileSync(file, SOURCE);
+    const unread = spawnSync(
+      "/bin/sh",
+      ["-c", `{ { "${process.execPath}" "${main}" build ${sources.join(" ")}; echo $? >&3; } | true; } 3>&1`],
+      { encoding: "utf8" },
+    );
+    expect(unread).toMatchObject({ stdout: "0\n", stderr: "" });
+    for (const file of sources) expect(existsSync(file.replace(/\.c$/, ".ts")), file).toBe(true);
     // The status is told through a pipe of its own, as no one reads standard error.
     for (const [args, status] of [
       ["gen nothing.bpf.o", "1\n"],
