@@ -69,7 +69,7 @@ export function inNetns<T>(operation: string, path: string | undefined, body: ()
  */
 export function deviceIndex(operation: string, device: string | number, netns: string | undefined): number {
   if (typeof device === "number") {
-    if (!Number.isInteger(device) || device < 1)
+    if (!Number.isInteger(device) || device < 1 || device > 0x7fffffff)
       throw invalid(`${operation}: device must be a name or an index from 1, got ${shown(device)}`);
     return device;
   }

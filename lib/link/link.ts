@@ -1,5 +1,6 @@
 import { closeSync } from "node:fs";
 import { BpfError, closedError } from "../errors.js";
+import { descriptorOf } from "../kernel/descriptor.js";
 import { errno } from "../kernel/errno.js";
 import { attempt, BY_ID } from "../kernel/explain.js";
 import { descriptorKind, programNameById } from "../kernel/handles.js";
@@ -216,14 +217,17 @@ export class Link implements LinkTarget, Disposable {
    */
   update(program: ReplacementProgram | ReplacementStructOps): void {
     this.#mustBeOpen();
+    if (typeof program !== "object" || program === null)
+      throw invalid(`update: what takes the place must be a loaded program or a struct_ops, got ${shown(program)}`);
     if ("replaceAt" in program) this.#updateStructOps(program);
     else this.#updateProgram(program);
     this.#program = program.name;
   }
 
   #updateProgram(program: ReplacementProgram): void {
-    const { fd } = program;
+    const fd = descriptorOf("update", "program", program);
     const { attachment, links = [], gone = [], noDescriptor } = this.#parts;
+    if (this.#detached && attachment !== undefined) throw this.#notALink("update", "it is detached already");
     const cannot = {
       code: "KERNEL_UNSUPPORTED",
       text: `a program attached to ${this.kind} cannot be exchanged`,

@@ -162,6 +162,7 @@ export function testRun<Context, Data>(
           code: "INVALID_ARGUMENT",
           text: `a ${program.type} program cannot be run with this data and context`,
         },
+        [errno.ENXIO]: { code: "INVALID_ARGUMENT", text: `CPU ${options.cpu} is not there, or off line` },
         [errno.ENOSPC]: { code: "FULL", text: "what the program left is larger than dataRoom or contextRoom" },
       },
     },

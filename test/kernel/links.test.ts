@@ -180,6 +180,12 @@ describe("the life of a link", () => {
     using link = watched.object.program("on_socket").attachPacketSocket("lo");
     expect((await errorOf(() => link.info())).code).toBe("INVALID_STATE");
     expect((await errorOf(() => link.fd)).code).toBe("INVALID_STATE");
+    link.detach();
+    const late = await errorOf(() => link.update(watched.object.program("on_socket")));
+    expect(late).toMatchObject({ code: "INVALID_STATE", message: expect.stringContaining("it is detached already") });
+    // @ts-expect-error: for those who write JavaScript.
+    for (const update of [() => link.update(undefined), () => link.update({ name: "opened" })])
+      expect(await errorOf(update)).toMatchObject({ code: "INVALID_ARGUMENT" });
   });
 });
 
