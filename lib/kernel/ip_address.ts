@@ -38,6 +38,24 @@ export function parseAddress(text: string): Uint8Array | undefined {
   return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff]));
 }
 
+/** An address, or the addresses that begin with as many bits. */
+export interface Prefix {
+  /** 4 or 16 bytes in network byte order. */
+  readonly address: Uint8Array;
+  /** Bits; undefined where what stands behind the slash is no number of bits of such an address. */
+  readonly length: number | undefined;
+}
+
+/** "10.0.0.0/8"; without a length all bits of the address. Undefined when there is no address in front. */
+export function parsePrefix(text: string): Prefix | undefined {
+  const slash = text.indexOf("/");
+  const address = parseAddress(slash < 0 ? text : text.slice(0, slash));
+  if (address === undefined) return undefined;
+  const bits = 8 * address.length;
+  const length = slash < 0 ? String(bits) : text.slice(slash + 1);
+  return { address, length: /^\d{1,3}$/.test(length) && Number(length) <= bits ? Number(length) : undefined };
+}
+
 function ipv4Text(bytes: Uint8Array, offset: number): string {
   return `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}`;
 }

@@ -1,8 +1,8 @@
 /** Lightweight tunnels: a route that runs a program for each packet that takes it. The kernel's interface is rtnetlink. */
-import { isIP } from "node:net";
 import { ProgramType } from "../../kernel/abi.js";
 import { deviceIndex, deviceName, inNetns, NETNS_OPTION, type NetnsOption } from "../../kernel/device.js";
 import { errno } from "../../kernel/errno.js";
+import { AF_INET, AF_INET6, parseAddress, parsePrefix } from "../../kernel/ip_address.js";
 import { attribute, LwtEncap, message, NLA_F_NESTED, NlmFlag, Rtm, u16, u32 } from "../../kernel/netlink.js";
 import { BY_NETLINK } from "../../kernel/rights.js";
 import type { Link } from "../../link/link.js";
@@ -27,54 +27,30 @@ const LWT_BPF = { in: 1, out: 2, xmit: 3, headroom: 4 } as const;
 const ENCAP_PROGRAM = { fd: 1, name: 2 } as const;
 const SEG6_LOCAL = { action: 1, bpf: 8 } as const;
 const SEG6_LOCAL_ACTION_END_BPF = 15;
-const FAMILIES: Readonly<Record<number, { readonly family: number; readonly bits: number }>> = {
-  4: { family: 2, bits: 32 },
-  6: { family: 10, bits: 128 },
-};
 const SCOPE_UNIVERSE = 0;
 const SCOPE_LINK = 253;
 const RTPROT_STATIC = 4;
 const RTN_UNICAST = 1;
 
-/** An address in network order. */
-export function addressBytes(text: string): Buffer {
-  if (isIP(text) === 4) return Buffer.from(text.split(".").map(Number));
-  // `::` stands for as many zero groups as are missing; the last 32 bits may be written as IPv4.
-  const plain = text
-    .replace(/%.*$/, "")
-    .replace(
-      /(\d+)\.(\d+)\.(\d+)\.(\d+)$/,
-      (_all, a, b, c, d) =>
-        `${((Number(a) << 8) | Number(b)).toString(16)}:${((Number(c) << 8) | Number(d)).toString(16)}`,
-    );
-  const [head = "", tail] = plain.split("::");
-  const groups = (part: string) =>
-    part
-      .split(":")
-      .filter(Boolean)
-      .map((group) => Number.parseInt(group, 16));
-  const [left, right] = [groups(head), groups(tail ?? "")];
-  const all =
-    tail === undefined ? left : [...left, ...Array.from({ length: 8 - left.length - right.length }, () => 0), ...right];
-  return Buffer.from(all.flatMap((group) => [group >> 8, group & 255]));
-}
-
 interface Destination {
   readonly family: number;
   readonly length: number;
-  readonly address: Buffer;
+  readonly address: Uint8Array;
 }
 
+const familyOf = (address: Uint8Array): number => (address.length === 4 ? AF_INET : AF_INET6);
+
+/** Which device it is on is said by the route. */
+const nextHop = (text: string): Uint8Array | undefined => parseAddress(text.replace(/%.*$/, ""));
+
 function parseDestination(operation: string, text: string): Destination {
-  const [address = "", length] = text.split("/");
-  const known = FAMILIES[isIP(address)];
-  const bits = length === undefined ? known?.bits : /^\d+$/.test(length) ? Number(length) : Number.NaN;
-  if (known === undefined || bits === undefined || !(bits >= 0 && bits <= known.bits)) {
+  const { address, length } = parsePrefix(text) ?? {};
+  if (address === undefined || length === undefined) {
     throw invalid(
       `${operation}: destination must be an address or a prefix, such as "10.1.0.0/16" or "fd00::/8", got ${shown(text)}`,
     );
   }
-  return { family: known.family, length: bits, address: addressBytes(address) };
+  return { family: familyOf(address), length, address };
 }
 
 function routeMessage(
@@ -155,7 +131,7 @@ export function attachLwt(attacher: Attacher, destination: string, options: LwtO
       wants: "a device's name or index",
       accepts: (value) => typeof value === "string" || typeof value === "number",
     },
-    via: { wants: "an IP address", accepts: (value) => typeof value === "string" && isIP(value) !== 0 },
+    via: { wants: "an IP address", accepts: (value) => typeof value === "string" && nextHop(value) !== undefined },
     table: integer(1, 0xffffffff),
     headroom: integer(0, 256),
   });
@@ -166,9 +142,10 @@ export function attachLwt(attacher: Attacher, destination: string, options: LwtO
   if (options.headroom !== undefined && hook !== "xmit")
     throw invalid(`${operation}: option "headroom" is for lwt_xmit programs`);
   const to = parseDestination(operation, destination);
-  if (hook === "seg6local" && to.family !== FAMILIES[6]?.family)
+  if (hook === "seg6local" && to.family !== AF_INET6)
     throw invalid(`${operation}: a segment is an IPv6 address or prefix, got ${shown(destination)}`);
-  if (options.via !== undefined && FAMILIES[isIP(options.via)]?.family !== to.family)
+  const via = options.via === undefined ? undefined : nextHop(options.via);
+  if (via !== undefined && familyOf(via) !== to.family)
     throw invalid(`${operation}: via is of another family than ${destination}`);
   return inNetns(operation, options.netns, () => {
     const index = deviceIndex(operation, options.device, options.netns);
@@ -177,11 +154,8 @@ export function attachLwt(attacher: Attacher, destination: string, options: LwtO
       where,
       (native) => {
         const table = options.table ?? 254;
-        const scope = options.via === undefined && to.family === 2 ? SCOPE_LINK : SCOPE_UNIVERSE;
-        const path = [
-          attribute(RTA.oif, u32(index)),
-          ...(options.via === undefined ? [] : [attribute(RTA.gateway, addressBytes(options.via))]),
-        ];
+        const scope = via === undefined && to.family === AF_INET ? SCOPE_LINK : SCOPE_UNIVERSE;
+        const path = [attribute(RTA.oif, u32(index)), ...(via === undefined ? [] : [attribute(RTA.gateway, via)])];
         const encap = encapsulation(hook, native.fd(), attacher.name, options.headroom);
         return {
           attachment: attacher.addon.attachByNetlink(

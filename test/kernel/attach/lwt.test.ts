@@ -159,6 +159,10 @@ describe("attach type", () => {
     again.close();
     const ipv4 = await errorOf(() => program.attachLwt("10.97.0.0/24", { device: "veth0", netns: pair.b.path }));
     expect(ipv4.message).toContain('a segment is an IPv6 address or prefix, got "10.97.0.0/24"');
+    for (const odd of ["fd98::e/129", "fd98::/8/24", "fd98::e%veth0/128", "fd98::e/"])
+      expect((await errorOf(() => program.attachLwt(odd, { device: "veth0" }))).message).toContain(
+        `destination must be an address or a prefix, such as "10.1.0.0/16" or "fd00::/8", got "${odd}"`,
+      );
     const headroom = await errorOf(() => program.attachLwt("fd98::e", { device: "veth0", headroom: 8 }));
     expect(headroom.message).toContain('option "headroom" is for lwt_xmit programs');
     expect(watched.object.links).toEqual([]);

@@ -1,7 +1,14 @@
 import { isIPv6, SocketAddress } from "node:net";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { AF_INET, AF_INET6, addressText, addressTextOf, parseAddress } from "../../../lib/kernel/ip_address.js";
+import {
+  AF_INET,
+  AF_INET6,
+  addressText,
+  addressTextOf,
+  parseAddress,
+  parsePrefix,
+} from "../../../lib/kernel/ip_address.js";
 
 test.each([
   ["::", "::"],
@@ -25,6 +32,24 @@ test.each(["", "10.0.0", "10.0.0.256", "01.2.3.4", "fe80::1%eth0", ":::", "1:2:3
     expect(parseAddress(text)).toBeUndefined();
   },
 );
+
+test.each([
+  ["10.0.0.0/8", 4, 8],
+  ["10.0.0.1", 4, 32],
+  ["10.0.0.1/0", 4, 0],
+  ["fd00::/128", 16, 128],
+  ["10.0.0.0/33", 4, undefined],
+  ["fd00::/8/24", 16, undefined],
+  ["10.0.0.0/", 4, undefined],
+  ["10.0.0.0/-1", 4, undefined],
+])("%j is an address of %d bytes, %s of its bits", (text, bytes, length) => {
+  const prefix = parsePrefix(text);
+  expect([prefix?.address.length, prefix?.length]).toEqual([bytes, length]);
+});
+
+test.each(["/8", "10/8", "10.0.0.0 /8", ""])("%j is no prefix", (text) => {
+  expect(parsePrefix(text)).toBeUndefined();
+});
 
 const ipv4 = fc.uint8Array({ minLength: 4, maxLength: 4 });
 const ipv6 = fc.oneof(
