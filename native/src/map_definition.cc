@@ -151,9 +151,13 @@ Napi::Value MapDefinition::DataSize(const Napi::CallbackInfo& info) {
 Napi::Value MapDefinition::DataAddress(const Napi::CallbackInfo& info) {
   size_t size = 0;
   bpf_map* const map = Use(info.Env(), kData);
-  // bpf_map__initial_value() gives an arena's start, and where it is not mapped its variables' image.
-  const bool isArena = static_cast<int>(bpf_map__type(map)) == kArenaMap;
-  const void* const data = isArena ? handle_->arenaData() : bpf_map__initial_value(map, &size);
+  const void* data = bpf_map__initial_value(map, &size);
+  if (static_cast<int>(bpf_map__type(map)) == kArenaMap) {
+    // That is its start, or where it is not mapped the image of its variables. They may be at its end, and none of them
+    // then just behind it (libbpf 1.7 on kernels that can address them there).
+    const void* const variables = handle_->arenaData();
+    if (variables == nullptr || size > 0) data = variables;
+  }
   return Napi::BigInt::New(info.Env(), reinterpret_cast<uint64_t>(data));
 }
 
