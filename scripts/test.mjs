@@ -284,10 +284,10 @@ async function main() {
   const order = [
     "lint",
     "newest",
+    "6.1",
     "types",
     "unit",
     "kernel",
-    "6.1",
     "6.12",
     "5.10",
     "runner",
