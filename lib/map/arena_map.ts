@@ -5,6 +5,7 @@ import { errno } from "../kernel/errno.js";
 import { attempt, type Meaning } from "../kernel/explain.js";
 import type { NativeMap } from "../native.js";
 import { invalid, shown } from "../options.js";
+import { type MappedRegion, parseMaps, regionAt } from "../symbols/process_maps.js";
 import { BpfMap, type MapShape } from "./bpf_map.js";
 import type { CType } from "./c_type.js";
 
@@ -124,29 +125,14 @@ export class ArenaMap extends BpfMap {
 
   /** The start of the mapping that libbpf has made, of which it tells only where the arena's variables are. */
   #find(inside: bigint): bigint {
-    const there = mappings().find(({ start, end, text }) => {
-      return start <= inside && inside < end && end - start === BigInt(this.byteLength) && text.includes("bpf-map");
-    });
-    if (there !== undefined) return there.start;
+    const there = regionAt(ownRegions(), inside);
+    if (there?.path?.includes("bpf-map") && there.end - there.start === BigInt(this.byteLength)) return there.start;
     throw new BpfError({ code: "NOT_FOUND", message: `arena ${this.name} is not mapped in this process` });
   }
 }
 
-interface ProcessMapping {
-  readonly start: bigint;
-  readonly end: bigint;
-  readonly text: string;
-}
-
-function mappings(): ProcessMapping[] {
-  return readFileSync("/proc/self/maps", "latin1")
-    .split("\n")
-    .flatMap((text) => {
-      const [, from, to] = /^([0-9a-f]+)-([0-9a-f]+) /.exec(text) ?? [];
-      return from === undefined || to === undefined
-        ? []
-        : [{ start: BigInt(`0x${from}`), end: BigInt(`0x${to}`), text }];
-    });
+function ownRegions(): MappedRegion[] {
+  return parseMaps(readFileSync("/proc/self/maps", "utf8"));
 }
 
 /**
@@ -156,11 +142,11 @@ function mappings(): ProcessMapping[] {
  */
 export function checkArenaAddress(name: string, address: bigint, pages: number): void {
   const end = address + BigInt(pages * PAGE);
-  const there = mappings().find((mapping) => mapping.start < end && address < mapping.end);
+  const there = ownRegions().find((region) => region.start < end && address < region.end);
   if (there === undefined) return;
   throw new BpfError({
     code: "BUSY",
-    message: `cannot map arena ${name}: its address 0x${address.toString(16)} (map_extra) is taken in this process (${there.text.trim().replace(/ +/g, " ")})`,
+    message: `cannot map arena ${name}: its address 0x${address.toString(16)} (map_extra) is taken in this process (${there.name}${there.path === undefined ? "" : ` ${there.path}`})`,
   });
 }
 
