@@ -19,7 +19,7 @@ import type { HashMap, LruHashMap, LruPerCpuHashMap, PerCpuHashMap } from "./has
 import type { LpmTrieMap } from "./lpm_trie_map.js";
 import { makeMapOf } from "./map_classes.js";
 import { MAP_CREATE_FLAGS, type MapCreateFlag } from "./map_info.js";
-import type { ArrayOfMaps, HashOfMaps } from "./map_of_maps.js";
+import { type ArrayOfMaps, type HashOfMaps, isMapOfMaps } from "./map_of_maps.js";
 import { mapById } from "./open_map.js";
 import { mapTypeName } from "./opened_map.js";
 import type { QueueMap, StackMap } from "./queue_map.js";
@@ -104,8 +104,6 @@ interface TypeRules {
   readonly value?: TypeSpec | false;
   readonly maxEntries?: number;
   readonly flags?: readonly MapCreateFlag[];
-  /** It holds maps. */
-  readonly inner?: true;
   /** The kernel demands BTF, or refuses it. */
   readonly btf?: "needed" | "refused";
 }
@@ -124,8 +122,8 @@ const RULES: Readonly<Record<CreatableType, readonly [number, TypeRules]>> = {
   queue: [MapType.queue, { key: false, btf: "refused" }],
   stack: [MapType.stack, { key: false, btf: "refused" }],
   bloom_filter: [MapType.bloomFilter, { key: false, btf: "refused" }],
-  hash_of_maps: [MapType.hashOfMaps, { value: "u32", inner: true, btf: "refused" }],
-  array_of_maps: [MapType.arrayOfMaps, { ...SLOTS, inner: true }],
+  hash_of_maps: [MapType.hashOfMaps, { value: "u32", btf: "refused" }],
+  array_of_maps: [MapType.arrayOfMaps, SLOTS],
   prog_array: [MapType.progArray, SLOTS],
   perf_event_array: [MapType.perfEventArray, SLOTS],
   cgroup_array: [MapType.cgroupArray, SLOTS],
@@ -192,11 +190,12 @@ function make(options: CreateMapOptions): BpfMap {
   if (maxEntries === undefined) throw invalid(`createMap: a map of type ${options.type} needs maxEntries`);
   if (rules.maxEntries === undefined && maxEntries === 0)
     throw invalid(`createMap: option "maxEntries" must be at least 1 for type ${options.type}`);
-  if (rules.inner && options.inner === undefined)
+  const holdsMaps = isMapOfMaps(number);
+  if (holdsMaps && options.inner === undefined)
     throw invalid(
       `createMap: a map of type ${options.type} needs the option "inner", a map like those that it is to hold`,
     );
-  if (!rules.inner && options.inner !== undefined)
+  if (!holdsMaps && options.inner !== undefined)
     throw invalid(`createMap: option "inner" is for maps of maps, and a map of type ${options.type} is none`);
   const name = options.name ?? "";
   const flags =

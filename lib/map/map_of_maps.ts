@@ -1,6 +1,7 @@
 /** Maps whose values are maps. */
 import type { Codec } from "../codec/codec.js";
 import { BpfError } from "../errors.js";
+import { MapType } from "../kernel/abi.js";
 import { errno } from "../kernel/errno.js";
 import type { NativeMap } from "../native.js";
 import { invalid, shown } from "../options.js";
@@ -12,6 +13,11 @@ import type { CursorKind } from "./walk.js";
 
 /** Opens a handle by id; given by whoever knows all classes. @internal */
 export type OpenById = (id: number) => BpfMap;
+
+/** Whether the maps of a type hold maps. @internal */
+export function isMapOfMaps(type: number): boolean {
+  return type === MapType.hashOfMaps || type === MapType.arrayOfMaps;
+}
 
 /** What hashes and arrays of maps have in common. */
 export abstract class MapOfMaps<K> extends KeyMap<K> implements Iterable<[K, number]> {

@@ -1,6 +1,6 @@
 /** What `<ebpf/events.h>` (bpf/include/ebpf/events.h) left in an object's BTF of rings: their records' type, and what lies where. */
 import type { Btf } from "../btf/btf.js";
-import { MapType } from "../kernel/abi.js";
+import { isMapOfMaps } from "../map/map_of_maps.js";
 import type { ObjectCore } from "./core.js";
 import { variablesOf } from "./globals.js";
 
@@ -44,10 +44,6 @@ export function declaredUserRing(core: ObjectCore, name: string): UserRingDeclar
 /** The same of a map of rings. */
 export function declaredRings(core: ObjectCore, name: string): RingsDeclaration | undefined {
   return isMapOfMaps(core.map(name).type) ? inBtf(core, name, findRings) : undefined;
-}
-
-export function isMapOfMaps(type: number): boolean {
-  return type === MapType.hashOfMaps || type === MapType.arrayOfMaps;
 }
 
 function inBtf<T>({ btfOrUndefined: btf }: ObjectCore, name: string, find: (btf: Btf, name: string) => T | undefined) {

@@ -7,6 +7,7 @@ import { UserRingBuffer } from "../events/user_ring_buffer.js";
 import { checkWakeup } from "../events/wakeup.js";
 import { MapType } from "../kernel/abi.js";
 import type { BpfMap } from "../map/bpf_map.js";
+import { isMapOfMaps } from "../map/map_of_maps.js";
 import { mapTypeName } from "../map/opened_map.js";
 import { checkOptions, invalid } from "../options.js";
 import type { ObjectCore } from "./core.js";
@@ -19,7 +20,7 @@ import {
   type RecorderOptions,
   recorderSource,
 } from "./perf.js";
-import { declaredRing, declaredRings, isMapOfMaps } from "./ring_declarations.js";
+import { declaredRing, declaredRings } from "./ring_declarations.js";
 import { makeRingBuffers } from "./ring_maps.js";
 import { RING_OPTIONS, type RingOptions, recordSource } from "./rings.js";
 import { type UserRingOptions, userRingSource } from "./user_rings.js";
