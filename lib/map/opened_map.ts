@@ -50,13 +50,12 @@ export class OpenedMap {
     if (!Number.isInteger(value) || value < 1 || value > 0xffffffff) {
       throw invalid(`${this.name}.maxEntries must be a whole number from 1 to 4294967295, got ${shown(value)}`);
     }
-    const native = this.#settable.native();
-    if (native.dataSize > 0)
+    if (this.#settable.native().dataSize > 0)
       throw new BpfError({
         code: "INVALID_ARGUMENT",
         message: `${this.name} is a section of the program's data; it has one entry`,
       });
-    this.#set("maxEntries", () => {
+    this.#set("maxEntries", (native) => {
       native.maxEntries = value;
     });
   }
@@ -68,8 +67,7 @@ export class OpenedMap {
 
   set autocreate(value: boolean) {
     if (typeof value !== "boolean") throw invalid(`${this.name}.autocreate must be a boolean, got ${shown(value)}`);
-    const native = this.#settable.native();
-    this.#set("autocreate", () => {
+    this.#set("autocreate", (native) => {
       native.autocreate = value;
     });
   }
@@ -101,8 +99,7 @@ export class OpenedMap {
   set numaNode(value: number) {
     if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff)
       throw invalid(`${this.name}.numaNode must be a whole number from 0, got ${shown(value)}`);
-    const native = this.#settable.native();
-    this.#set("numaNode", () => {
+    this.#set("numaNode", (native) => {
       native.numaNode = value;
     });
   }
@@ -141,8 +138,9 @@ export class OpenedMap {
     );
   }
 
-  #set(setting: string, set: () => void): void {
-    attempt({ doing: `set ${this.name}.${setting}`, meanings: REUSED }, set);
+  #set(setting: string, set: (native: NativeMapDefinition) => void): void {
+    const native = this.#settable.native();
+    attempt({ doing: `set ${this.name}.${setting}`, meanings: REUSED }, () => set(native));
   }
 
   /**
