@@ -7,10 +7,11 @@ import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { OF_STREAMS } from "./test/selection.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const filters = process.argv.slice(2);
-if (filters.length === 0) filters.push("test/kernel/events", "test/kernel/ring.test.ts");
+if (filters.length === 0) filters.push(...OF_STREAMS);
 /** Programs that begin, stream and end, each in a way of its own; their ends are when leaks are looked for. */
 const ENDS = ["fork", "worker"];
 

@@ -27,10 +27,13 @@ export const OF_OUR_CODE = [
 /** The virtual machine that runs {@link OF_OUR_CODE}: the oldest kernel with rings of both directions. */
 export const KERNEL_OF_OUR_CODE = "6.1";
 
+/** Tests of streams: where the addon keeps memory and threads of its own, which sanitizers look into. */
+export const OF_STREAMS = ["test/kernel/events/", ...files("", ["ring"])];
+
 /** Where it matters which Node it is: the addon's calls and threads, the event loop, what V8 compiles; not what clang or the kernel make. */
 export const WITH_EVERY_NODE = [
   ...["btf", "cli", "codec", "histogram", "map", "object"].map((folder) => `test/unit/${folder}/`),
-  "test/kernel/events/",
-  ...files("", ["command", "globals", "package", "ring", "skeleton", "test_run"]),
+  ...OF_STREAMS,
+  ...files("", ["command", "globals", "package", "skeleton", "test_run"]),
   ...files("maps/", ["keyed", "property"]),
 ];
