@@ -2,6 +2,7 @@
 import { BpfObject, type Program } from "ebpf";
 import { build } from "ebpf/build";
 import { describe, expect } from "vitest";
+import { Hist } from "../fixtures/hist.bpf.js";
 import { openOnly } from "./support/attach.js";
 import { nothingStaysOpen } from "./support/descriptors.js";
 import { errorOf } from "./support/errors.js";
@@ -128,5 +129,14 @@ describe("signals while a program runs many times", () => {
       run("true");
       expect(object.program("on_xdp").testRun(FRAME).returnValue).toBe(XDP_PASS);
     }
+  });
+});
+
+// Programs of raw tracepoints run on a CPU by its number, from 5.10 on.
+requires({ kernel: ">=5.10" }).test("on a CPU that there is not", async () => {
+  using object = await Hist.load();
+  expect(await errorOf(() => object.programs.count_on_cpu.testRun({ cpu: 0xffff }))).toMatchObject({
+    code: "INVALID_ARGUMENT",
+    message: expect.stringContaining("CPU 65535 is not there, or off line"),
   });
 });

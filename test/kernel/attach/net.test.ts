@@ -534,6 +534,11 @@ describe("bad input of devices", () => {
     using watched = await load("on_xdp", "on_tc");
     const [xdp, tc] = [watched.object.program("on_xdp"), watched.object.program("on_tc")];
     expect(await errorOf(() => xdp.attachXdp("lo", { netns: "/tmp" }))).toMatchObject({ code: "INVALID_ARGUMENT" });
+    for (const index of [0, -1, 1.5, 2 ** 31])
+      expect(await errorOf(() => xdp.attachXdp(index))).toMatchObject({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringContaining(`device must be a name or an index from 1, got ${index}`),
+      });
     expect((await errorOf(() => tc.attachTc("lo", "sideways" as "ingress"))).message).toContain(
       'direction must be "ingress" or "egress"',
     );
